@@ -23,7 +23,7 @@ from adplatform.drafting.reasons import in_words
 from adplatform.drafting.suggestions import Suggestion, changed, suggestions
 from adplatform.drafting.trial import Trial, try_contract
 from adplatform.failures import PermanentFailure
-from adplatform.lake.evolved import LACKING_ADVICE, lacking_said
+from adplatform.lake.evolved import FOOTER_ADVICE, LACKING_ADVICE, footers_said, lacking_said
 from adplatform.lake.quarantine import QuarantinedRow
 
 MOST_SUGGESTIONS = 5
@@ -47,6 +47,8 @@ def show_counts(trial: Trial, console: Console) -> None:
         console.print(str(withheld), highlight=False, soft_wrap=True, markup=False)
     if lacking := lacking_said(staged):
         console.print(lacking + LACKING_ADVICE, highlight=False, soft_wrap=True, markup=False)
+    if footers := footers_said(staged):
+        console.print(footers + FOOTER_ADVICE, highlight=False, soft_wrap=True, markup=False)
     for refused in staged.refused:
         console.print(f"put aside: {refused.reason}", highlight=False, soft_wrap=True, markup=False)
 

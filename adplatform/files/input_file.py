@@ -10,15 +10,26 @@ from adplatform.files.survey import Survey, survey
 
 
 @dataclass
+class Footer:
+    """``line`` is its first one in the delivered file, from 1; ``behind`` is how many follow that are not empty, and
+    ``like_rows`` whether one of these looks like a row of the table."""
+
+    line: int
+    behind: int = 0
+    like_rows: bool = False
+
+
+@dataclass
 class LeftOut:
     """The lines of a delivered file that the prepared one lacks on purpose.
 
     ``rows`` are those that count: all but empty ones, and a header of several lines once. Of each place where some are
     lacking ``kept`` is how many lines of the prepared file stand before it; ``lines`` and ``sizes`` are how many lines
-    and bytes are lacking up to there.
+    and bytes are lacking up to there. ``footer`` is one that is told by the text with which it begins.
     """
 
     rows: int = 0
+    footer: "Footer | None" = None
     kept: "array[int]" = field(default_factory=lambda: array("q"))
     lines: "array[int]" = field(default_factory=lambda: array("q"))
     sizes: "array[int]" = field(default_factory=lambda: array("q"))

@@ -74,6 +74,12 @@ def separator(line: bytes) -> str | None:
     return found[2] if found else None
 
 
+def footer_starts(fmt: FileFormat) -> tuple[bytes, ...]:
+    """With what lines begin that may be the first of a footer; empty where none is looked for by its text."""
+    footer = fmt.skip_footer
+    return _beginnings(footer.starts_with, fmt.quote.encode()) if isinstance(footer, LineStart) else ()
+
+
 def placed(lines: Iterable[bytes], fmt: FileFormat, origin: str) -> Iterator[Placed]:
     """Each line with what it is; a header of several lines, and its repetition, as one.
 
@@ -140,7 +146,7 @@ def _body(
     """What is behind the header, of which the lines are ``names``; ``again`` is with what its repetition begins."""
     dialect, ends_outside = Dialect.of(fmt), whole_lines(fmt).fullmatch
     quote = dialect.quote
-    footer = _beginnings(fmt.skip_footer.starts_with, quote) if isinstance(fmt.skip_footer, LineStart) else ()
+    footer = footer_starts(fmt)
     if not (comment or footer or again):
         yield from ((Place.RECORD, line) for line in lines)
         return

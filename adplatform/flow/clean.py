@@ -25,7 +25,7 @@ from adplatform.flow.version import VersionObject, download, save
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import BOUNDS, AuditFinding, audit
 from adplatform.lake.details import with_details
-from adplatform.lake.evolved import compared_to, lacking_said, withheld_said
+from adplatform.lake.evolved import compared_to, footers_said, lacking_said, withheld_said
 from adplatform.lake.filled import filled, remembered, vanished
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
@@ -266,7 +266,8 @@ def publish_version(
         first=first,
     )
     hidden = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
-    note = "; ".join(filter(None, (hidden, said_of(transformed.outcomes), withheld_said(staged), lacking_said(staged))))
+    seen = (said_of(transformed.outcomes), withheld_said(staged), lacking_said(staged), footers_said(staged))
+    note = "; ".join(filter(None, (hidden, *seen)))
     shown = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
     done = replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
     return done if services.ledger.publications.note(flow.name, done) else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.failures import listed
-from adplatform.lake.evolved import LACKING_ADVICE, lacking_said, withheld_said
+from adplatform.lake.evolved import FOOTER_ADVICE, LACKING_ADVICE, footers_said, lacking_said, withheld_said
 from adplatform.lake.parquet import arrow_type
 from adplatform.platform.at_once import at_once
 from adplatform.platform.late import Late
@@ -74,6 +74,9 @@ def _row_conservation(staged: Staged, footers: "Mapping[StagedParquet, pq.FileMe
         "left_out": staged.left_out,
         "line_breaks_in_values": staged.line_breaks,
     }
+    if staged.footers and not problems:
+        counted["lines_behind_footers"] = sum(each.behind for each in staged.footers)
+        return AuditFinding("row_conservation", False, False, footers_said(staged) + FOOTER_ADVICE, counted)
     good = "every row is clean, superseded, quarantined or left out on purpose"
     return AuditFinding("row_conservation", not problems, True, _described(problems, good), counted)
 

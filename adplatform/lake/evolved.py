@@ -1,4 +1,5 @@
-"""What tables have and files lack where the schema evolves: columns that are declared, or that earlier files had."""
+"""What people are told of files that were read otherwise than they may have been meant, and what tables have and files
+lack where the schema evolves: columns that are declared, or that earlier files had."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -35,6 +36,12 @@ def lacking_said(staged: Staged) -> str:
     return f"files lack columns, whose rows have no value there: {lost}" if lost else ""
 
 
+def footers_said(staged: Staged) -> str:
+    """Which footers may be rows that begin like one; "" of none."""
+    return listed(map(str, staged.footers), separator="; ")
+
+
+FOOTER_ADVICE = "; have the text of starts_with name what no row begins with, or leave the row out by skip_rows_where"
 LACKING_ADVICE = (
     "; have them sent, declare the names that they have now (field), or those that may be left out as optional"
 )

@@ -38,7 +38,7 @@ from adplatform.transform.record_places import Asked, integers
 from adplatform.transform.rejects import Reject
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.undeclared import judged
-from adplatform.transform.values import FileCount, Staged, StagedFile
+from adplatform.transform.values import FileCount, FooterLikeRows, Staged, StagedFile
 
 if TYPE_CHECKING:
     import duckdb
@@ -157,7 +157,17 @@ def transform(
             withheld=out.withheld,
             evolved=tuple(accepted.undeclared),
             lacking={name: n for name, n in accepted.lacking.items() if not out.contract.column(name).drop},
+            footers=_footers_like_rows(read),
         )
+
+
+def _footers_like_rows(files: Sequence[InputFile]) -> tuple[FooterLikeRows, ...]:
+    found = ((file, file.left_out.footer) for file in files)
+    return tuple(
+        FooterLikeRows(file.origin, file.sheet.of(footer.line), footer.behind)
+        for file, footer in found
+        if footer and footer.like_rows
+    )
 
 
 @contextmanager

@@ -55,6 +55,22 @@ class Withheld:
 
 
 @dataclass(frozen=True)
+class FooterLikeRows:
+    """A footer behind whose first ``line`` rows of the table seem to follow; the lines ``behind`` it are left out."""
+
+    origin: str
+    line: int
+    behind: int
+
+    def __str__(self) -> str:
+        count = "1 line" if self.behind == 1 else f"{self.behind:,} lines"
+        return (
+            f"{self.origin}: line {self.line} begins as the footer does (skip_footer.starts_with), and of the {count} "
+            "behind it, which are left out too, some have the fields of a row"
+        )
+
+
+@dataclass(frozen=True)
 class OutputColumn:
     """One column of the clean table. ``sources`` are the contract columns it is made of; ``tags`` go to the catalog."""
 
@@ -153,7 +169,8 @@ class Staged:
     counts in both. ``refused`` files have no counts: they belong in the quarantine as they are. ``line_breaks`` are the
     line ends within values of the rows that were read from csv. ``withheld`` are the undeclared columns of which values
     are not stored, in the files that were read. ``evolved`` are all undeclared columns, of this delivery and those
-    before, and ``lacking`` counts by column the files that lack one.
+    before, and ``lacking`` counts by column the files that lack one. ``footers`` are those of the files that were read
+    that may be none.
     """
 
     columns: tuple[OutputColumn, ...]
@@ -168,6 +185,7 @@ class Staged:
     withheld: tuple[Withheld, ...] = ()
     evolved: tuple[str, ...] = ()
     lacking: Mapping[str, int] = field(default_factory=dict)
+    footers: tuple[FooterLikeRows, ...] = ()
 
     @property
     def carried_rows(self) -> int:

@@ -45,6 +45,15 @@ def shown(tmp_path: Path, lines: tuple[str, ...] = LINES, *, reveal: bool = Fals
     return out.getvalue()
 
 
+def test_rows_that_seem_to_follow_a_footer_are_shown(tmp_path: Path) -> None:
+    file, out = tmp_path / "a.csv", io.StringIO()
+    file.write_text("a,b\nx,1\nTotally,2\ny,3\n", encoding="utf-8")
+    declared = {"columns": {"a": "string", "b": "int"}, "format": {"skip_footer": {"starts_with": "Total"}}}
+    trial = try_contract(Contract.model_validate(declared), file, tmp_path / "trial")
+    show_counts(trial, Console(file=out, width=400))
+    assert "line 3 begins as the footer does (skip_footer.starts_with), and of the 1 line behind it" in out.getvalue()
+
+
 def test_rows_are_shown_with_line_column_shape_and_reason(tmp_path: Path) -> None:
     rows = [line.split() for line in shown(tmp_path).splitlines()]
     assert ["3", "amount", "9.999,99", "is", "not", "a", "decimal(12,2)", "as", "declared"] in rows

@@ -9,7 +9,7 @@ import pytest
 
 from adplatform.contracts.model import Contract
 from adplatform.lake.audit import AuditFinding, audit
-from adplatform.transform.values import FileCount, Staged, StagedFile
+from adplatform.transform.values import FileCount, FooterLikeRows, Staged, StagedFile
 from adplatform_tests.lake.support import columns, contract
 
 TYPES = {"id": "bigint", "cost": "decimal(12,2)", "at": "timestamp", "note": "string"}
@@ -106,6 +106,15 @@ def test_a_column_that_files_lack_is_a_warning_that_names_it(tmp_path: Path) -> 
     )
     misfit = replace(delivery(tmp_path), columns=columns({**TYPES, "more": "string"}), lacking={"note": 1})
     assert findings(misfit)["schema"].blocking
+
+
+def test_a_footer_behind_which_rows_seem_to_follow_is_a_warning_with_its_line(tmp_path: Path) -> None:
+    staged = replace(delivery(tmp_path), footers=(FooterLikeRows("file/1", 7, 1200),))
+    found = findings(staged)["row_conservation"]
+    assert (found.passed, found.blocking, found.metrics["lines_behind_footers"]) == (False, False, 1200)
+    assert "file/1: line 7 begins as the footer does" in found.description
+    assert "of the 1,200 lines behind it, which are left out too, some have the fields of a row" in found.description
+    assert findings(replace(staged, files=()))["row_conservation"].blocking
 
 
 def test_row_counts_outside_the_bounds_are_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from adplatform.transform import compile as compiled
 from adplatform.transform.compile import compile_contract
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.expressions import BadExpression
-from adplatform.transform.values import FileCount, Staged
+from adplatform.transform.values import FileCount, FooterLikeRows, Staged
 from adplatform_tests.support.examples import examples
 from adplatform_tests.transform.outcome import quarantine_rows
 
@@ -66,6 +66,36 @@ def read(work: Path, declared: dict[str, Any], content: bytes) -> Staged:
 def values(staged: Staged, *names: str) -> list[tuple[Any, ...]]:
     found = [row for file in staged.files for row in pq.ParquetFile(file.path).read().to_pylist()]
     return sorted((tuple(row[name] for name in names) for row in found), key=repr)
+
+
+THREE: dict[str, Any] = {"columns": {"day": "string", "n": "int", "note": "string"}}
+FOOTED: dict[str, Any] = {**THREE, "format": {"skip_footer": {"starts_with": "Total"}, "comment": "#"}}
+ROW = b"Total Wine,5,x\n"
+
+
+@pytest.mark.parametrize(
+    ("behind", "seen"),
+    [
+        (b"a,1,x\nb,2,y\n", 2),
+        (b"\nNote\n\nb,2,\n", 2),
+        (b'"a, and b",1,"x"\n', 1),
+        (b"", 0),
+        (b"Report of all campaigns, by day\nCopyright,,\n", 0),
+        (b"Total of all,6,\nTotal of no,7,x\n", 0),
+        (b",,\n", 0),
+        (b"a,1,x,y\n", 0),
+    ],
+    ids=["rows", "one among notes", "in quotes", "nothing", "notes", "more totals", "empty fields", "more fields"],
+)
+def test_rows_that_seem_to_follow_a_footer_are_told_with_its_line(tmp_path: Path, behind: bytes, seen: int) -> None:
+    staged = read(tmp_path, FOOTED, b"# made today\nday,n,note\na,1,x\n" + ROW + behind)
+    assert values(staged, "n") == [(1,)]
+    assert staged.footers == ((FooterLikeRows(ORIGIN, 4, seen),) if seen else ())
+
+
+def test_footers_that_are_told_by_their_number_of_lines_are_no_concern(tmp_path: Path) -> None:
+    staged = read(tmp_path, {**THREE, "format": {"skip_footer": 2}}, b"day,n,note\na,1,x\n" + ROW + b"b,2,y\n")
+    assert (staged.left_out, staged.footers) == (2, ())
 
 
 @pytest.mark.parametrize(
