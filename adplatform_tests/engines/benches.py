@@ -1,5 +1,6 @@
 """Engines before their stand-ins, each with what a test needs to disturb it: the ground of the contract of all."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from adplatform.engines.databases import database_tables
 from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_crawlers import DeclaredCrawler, provide
 from adplatform.engines.declared_glue_jobs import PLAN
+from adplatform.engines.declared_spark import MOST_RUNS, SCRIPT, SCRIPT_KEY
 from adplatform.engines.engine import Engine, Started
 from adplatform.engines.glue_job import GlueJobEngine
 from adplatform.engines.sftp.listings import Listings
@@ -23,6 +25,7 @@ from adplatform.engines.sftp.memories import Memories
 from adplatform.engines.sftp.plans import Plan, Plans, Wanted
 from adplatform.engines.sftp.provided_connectors import Connector
 from adplatform.engines.sftp.transfers import Transfers
+from adplatform.engines.spark import arguments, spark_engine
 from adplatform.extract.plan import plan_of
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -40,6 +43,17 @@ from adplatform_tests.support.replication import make_task, reported, wait_for_e
 from adplatform_tests.support.replication import order_fault as order_task_fault
 from adplatform_tests.support.saas import make_flow, order_fault, records, wait_for_run, written
 from adplatform_tests.support.sftp_host import SftpHost
+from adplatform_tests.support.spark_runs import (
+    LEAVES_A_RESULT,
+    ROLE,
+    emr_runs,
+    make_application,
+    on_emr,
+    on_glue,
+    order_emr_fault,
+    put_entry_point,
+    wait_for_emr_run,
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,8 @@ class Bench:
     """Whether its runs write objects, which it claims and counts."""
     stops: bool = True
     """Whether it stops a run that somebody wants stopped."""
+    beside: bool = False
+    """Whether its runs go on beside each other."""
     tells: tuple[Engine, Engine] | None = None
     """What says whether the target is fit, and the one that is not there, where neither engine does."""
 
@@ -248,6 +264,74 @@ def connector_bench(services: Services, host: SftpHost) -> Bench:
         frozenset({"no_records", "on_page_2", "connection_expired", "run_fails", "history_expired", "answer_lost"}),
         stops=False,
         tells=(listings, checks_nothing),
+    )
+
+
+def spark_glue_bench(services: Services) -> Bench:
+    provision(services, [])
+    aws, job = services.aws, unique("transform")
+    make_job(aws, job, services.zones.raw_bucket, script=LEAVES_A_RESULT, arguments={}, runs=MOST_RUNS)
+    client = aws.client_once("glue")
+
+    def foreign() -> str:
+        given = {**arguments(services, Intention("crm", "contacts", unique("other")), "crm/contacts")}
+        return str(client.start_job_run(JobName=job, Arguments=given)["JobRunId"])
+
+    once = replace(services, aws=OnceAws(aws.region, aws.endpoint_url))
+    return Bench(
+        spark_engine(on_glue(once, job), "crm", "contacts"),
+        foreign,
+        lambda run: wait_for_job_run(aws, job, run),
+        lambda name, **more: order_job_fault(aws, name, job, **more),
+        lambda: len(job_runs(aws, job)),
+        lambda run: set(),
+        spark_engine(on_glue(once, unique("nobody")), "crm", "contacts"),
+        frozenset({"put_failures", "connection_expired"}),
+        brings=False,
+        beside=True,
+    )
+
+
+def spark_emr_bench(services: Services) -> Bench:
+    """One whose script leaves a result; what is fit runs ours."""
+    aws, application = services.aws, make_application(services.aws)
+    provision(services, [])
+    put_entry_point(services)
+    ours = replace(services, settings=replace(services.settings, raw_bucket=new_bucket(aws)))
+    put_entry_point(ours, SCRIPT)
+    client = aws.client_once("emr-serverless")
+    count = itertools.count()
+
+    def of(where: Services, named: str) -> Engine:
+        once = replace(where, aws=OnceAws(aws.region, aws.endpoint_url))
+        return spark_engine(on_emr(once, named), "crm", "contacts")
+
+    def foreign() -> str:
+        given = arguments(services, Intention("crm", "contacts", unique("other")), "crm/contacts")
+        submitted = {
+            "entryPoint": services.zones.raw_uri(SCRIPT_KEY),
+            "entryPointArguments": [part for pair in given.items() for part in pair],
+        }
+        started = client.start_job_run(
+            applicationId=application,
+            executionRoleArn=ROLE,
+            name=f"crm/contacts other-{next(count)}",
+            jobDriver={"sparkSubmit": submitted},
+        )
+        return str(started["jobRunId"])
+
+    return Bench(
+        of(services, application),
+        foreign,
+        lambda run: wait_for_emr_run(aws, application, run),
+        lambda name, **more: order_emr_fault(aws, name, application, **more),
+        lambda: len(emr_runs(aws, application)),
+        lambda run: set(),
+        of(services, unique("nobody")),
+        frozenset({"put_failures", "connection_expired"}),
+        brings=False,
+        beside=True,
+        tells=(of(ours, application), of(ours, unique("nobody"))),
     )
 
 

@@ -19,11 +19,13 @@ from adplatform_tests.engines.benches import (
     crawler_bench,
     datasync_bench,
     glue_bench,
+    spark_emr_bench,
+    spark_glue_bench,
 )
 from adplatform_tests.local.aws.appflow_world import new_world
 
 
-@pytest.fixture(params=["appflow", "connector", "crawler", "datasync", "glue"])
+@pytest.fixture(params=["appflow", "connector", "crawler", "datasync", "glue", "spark_emr", "spark_glue"])
 def bench(request: pytest.FixtureRequest, aws: Aws, aws_endpoint: str) -> Iterator[Bench]:
     alone = {"crawler": crawler_bench, "datasync": datasync_bench}
     if request.param in alone:
@@ -31,6 +33,10 @@ def bench(request: pytest.FixtureRequest, aws: Aws, aws_endpoint: str) -> Iterat
         return
     if request.param == "glue":
         yield glue_bench(request.getfixturevalue("services"), request.getfixturevalue("shop"))
+        return
+    transforms = {"spark_emr": spark_emr_bench, "spark_glue": spark_glue_bench}
+    if request.param in transforms:
+        yield transforms[request.param](request.getfixturevalue("services"))
         return
     if request.param == "connector":
         yield connector_bench(request.getfixturevalue("services"), request.getfixturevalue("sftp_host"))
@@ -92,6 +98,8 @@ def test_another_attempt_is_another_run(bench: Bench) -> None:
 
 def test_while_a_run_goes_on_another_is_not_started(bench: Bench) -> None:
     shown(bench)
+    if bench.beside:
+        pytest.skip("runs of this engine go on beside each other")
     order(bench, "stuck")
     going = bench.foreign()
     assert bench.engine.start(wanted()) == Busy(going)

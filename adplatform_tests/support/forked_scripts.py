@@ -1,5 +1,5 @@
-"""Scripts of Glue jobs in processes that are forked from one which has imported what they need: most of what a script
-costs that reads three rows."""
+"""Scripts of engines' runs in processes that are forked from one which has imported what they need: most of what a
+script costs that reads three rows."""
 
 import multiprocessing
 import os
@@ -37,19 +37,19 @@ class Forked:
         return self._process.exitcode
 
 
-def started(script: Path, arguments: Sequence[str], environ: Mapping[str, str], errors: Path) -> Any:
-    """In the place of ``adplatform.local.aws.glue_jobs._started``."""
-    process = _PROCESSES.Process(target=_run, args=(script, list(arguments), dict(environ), errors))
+def started(command: Sequence[str], folder: Path, environ: Mapping[str, str], errors: Path) -> Any:
+    """In the place of ``adplatform.local.aws.scripts._started``."""
+    process = _PROCESSES.Process(target=_run, args=(list(command), folder, dict(environ), errors))
     process.start()
     return Forked(process)
 
 
-def _run(script: Path, arguments: list[str], environ: dict[str, str], errors: Path) -> None:
+def _run(command: list[str], folder: Path, environ: dict[str, str], errors: Path) -> None:
     for number, (path, how) in enumerate(((os.devnull, os.O_RDONLY), (os.devnull, os.O_WRONLY), (errors, _NEW))):
         os.dup2(os.open(path, how, 0o600), number)
-    os.chdir(script.parent)
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
-    sys.argv = [str(script), *arguments]
-    sys.path.insert(0, str(script.parent))
-    runpy.run_path(str(script), run_name="__main__")
+    sys.argv = command
+    sys.path.insert(0, str(folder))
+    runpy.run_path(command[0], run_name="__main__")

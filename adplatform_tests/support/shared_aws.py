@@ -16,9 +16,9 @@ SHARED_AWS = Child(__name__, "embedded AWS", keyed=True)
 
 if __name__ == "__main__":
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # as main does before it imports moto
-    from adplatform.local.aws import glue_jobs
+    from adplatform.local.aws import scripts
 
-    glue_jobs._started = forked_scripts.started
+    scripts._started = forked_scripts.started
     status = main([*sys.argv[1:], "--save-every", "30"])
     logging.shutdown()
     os._exit(status)

@@ -6,29 +6,23 @@ Glue has a pgJDBC, and this machine the one that ``POSTGRES_JDBC_JAR`` names. Wh
 run that reads a table is told to let the driver read, which needs none.
 """
 
-import logging
-import math
 import os
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from moto.glue import models
 from moto.glue.exceptions import ConcurrentRunsExceededException
 
-from adplatform.local.aws.managed import CONTROL, Fault, own_environment, own_s3
+from adplatform.local.aws import scripts
+from adplatform.local.aws.managed import CONTROL, Fault
 from adplatform.local.aws.reported_state import ReportedState
+from adplatform.local.aws.scripts import Script, Work
 from adplatform.local.aws.state import LOCK
-
-log = logging.getLogger(__name__)
+from adplatform.transform.job_plan import OUTPUT, PLAN
 
 FAULTS = {
     "answer_lost": "StartJobRun starts a run, and answers with an internal error",
@@ -40,6 +34,7 @@ FAULTS = {
     "run_fails": "the next run fails before its script begins",
     "run_times_out": "the time-out of the next run is over once its script has run for `seconds`",
     "stuck": "the next run does not begin its script, for ever or for `seconds`",
+    "writes_nothing": "the next run succeeds without running its script",
     "throttled": "the next call about the job is refused as one too many",
     "too_many_runs": "the next StartJobRun is refused, because too many runs go on",
 }
@@ -47,14 +42,11 @@ _BEFORE_THE_SCRIPT: Mapping[str, tuple[str, str | None]] = {
     "run_fails": ("FAILED", "the job's role is not authorized to perform s3:GetObject"),
     "run_errs": ("ERROR", "the job was deleted"),
     "run_expires": ("EXPIRED", "no resources were found for the run"),
+    "writes_nothing": ("SUCCEEDED", None),
 }
 """By the fault, how a run ends whose script never begins."""
 _ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT", "ERROR", "EXPIRED"})
-_LOOK_AGAIN_SECONDS = 0.02
-_LONGEST_MESSAGE = 400
 _DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}
-_PROCESSES: dict[str, "subprocess.Popen[bytes]"] = {}
-"""The scripts that run, by the id of the run."""
 
 
 class LocalJobRun(ReportedState, models.FakeJobRun):
@@ -106,9 +98,12 @@ def check_room(job: Any) -> None:
 def begin(job: Any, run_id: str, changed: Callable[[], None]) -> None:
     """Run the job's script behind the answer, and call ``changed``, under the lock, when the run's state is another.
     Callers hold the lock."""
-    faults = {name: CONTROL.take("glue", name, job.name) for name in ("stuck", "run_times_out", *_BEFORE_THE_SCRIPT)}
-    work = (job, job.get_job_run(run_id), changed, {name: fault for name, fault in faults.items() if fault})
-    threading.Thread(target=_run, args=work, daemon=True).start()
+    run = job.get_job_run(run_id)
+
+    def script(folder: Path, cut: Fault | None) -> tuple[str, str | None]:
+        return _script(job, run, folder, changed, cut)
+
+    scripts.begin(Work("glue", job.name, run, _BEFORE_THE_SCRIPT, "FAILED", script, changed))
 
 
 def stop(job: Any, run_ids: list[str]) -> dict[str, Any]:
@@ -127,80 +122,37 @@ def stop(job: Any, run_ids: list[str]) -> dict[str, Any]:
     return {"SuccessfulSubmissions": stopped, "Errors": errors}
 
 
-def kill(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """End the script of the run ``target`` as a lost machine would. Callers hold the lock."""
-    process = _PROCESSES.get(str(asked["target"]))
-    if process is not None:
-        process.kill()
-    return {"killed": process is not None}
-
-
-def _run(job: Any, run: Any, changed: Callable[[], None], faults: Mapping[str, Fault]) -> None:
-    if "stuck" in faults:
-        run.stay(faults["stuck"].seconds)
-    ended = next((_BEFORE_THE_SCRIPT[name] for name in faults if name in _BEFORE_THE_SCRIPT), None)
-    try:
-        if ended is None:
-            with tempfile.TemporaryDirectory(prefix="glue-") as folder:
-                ended = _script(job, run, Path(folder), changed, faults.get("run_times_out"))
-    except Exception as e:
-        log.exception("job %s", job.name)
-        ended = "FAILED", f"{type(e).__name__}: {e}"
-    with LOCK:
-        run.finish(*ended)
-        changed()
-
-
 def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: Fault | None) -> tuple[str, str | None]:
     """Run the script to its end, or to where it is ``cut``; the run's last state, and what went wrong."""
-    script, errors = folder / "script.py", folder / "stderr"
-    _fetch(job.command["ScriptLocation"], script)
     given = {**(run.arguments or {}), "--JOB_NAME": job.name, "--JOB_RUN_ID": run.job_run_id}
-    jars = _jars(given.get("--extra-jars", ""), folder)
-    if "--plan" in given and not jars:
-        given.setdefault("--reader", "driver")
-    arguments = [part for pair in given.items() for part in pair]
-    environment = {
-        **os.environ,
-        **own_environment(job.backend.region_name),
-        "PYSPARK_SUBMIT_ARGS": " ".join((*(["--jars", ",".join(jars)] if jars else []), "pyspark-shell")),
-    }
+    script = _prepared(job, given, folder)
     with LOCK:
         if run.status == "STOPPING":
             return "STOPPED", None
         run.status = "RUNNING"
         changed()
-    process = _started(script, arguments, environment, errors)
-    _PROCESSES[run.job_run_id] = process
-    over = partial(_timed_out, run, time.monotonic() + cut.seconds if cut else math.inf)
-    try:
-        _wait(process, run, over)
-    finally:
-        process.kill()
-        process.wait()
-        del _PROCESSES[run.job_run_id]
+    over = partial(_timed_out, run, scripts.cut_at(cut))
+    ended = scripts.carry_out(run.job_run_id, script, folder, lambda: run.status != "STOPPING" and not over())
     if run.status == "STOPPING":
         return "STOPPED", None
-    if process.returncode == 0:
+    if ended.status == 0:
         return "SUCCEEDED", None
     if over():
         return "TIMEOUT", f"Job run exceeded its timeout of {run.timeout} minutes."
-    said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return "FAILED", (said[-1] if said else f"the script ended with {process.returncode}")[:_LONGEST_MESSAGE]
+    return "FAILED", ended.said
 
 
-def _started(
-    script: Path, arguments: Sequence[str], environ: Mapping[str, str], errors: Path
-) -> "subprocess.Popen[bytes]":
-    with errors.open("wb") as stderr:
-        return subprocess.Popen(
-            [sys.executable, str(script), *arguments],
-            cwd=script.parent,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-        )
+def _prepared(job: Any, given: Mapping[str, str], folder: Path) -> Script:
+    """One that transforms a delivery has a Spark of its own, one that reads a table the one with a pgJDBC, or none."""
+    place, region = job.command["ScriptLocation"], job.backend.region_name
+    arguments = [part for pair in given.items() for part in pair]
+    if OUTPUT in given:
+        return scripts.with_spark(Script(place, arguments, region))
+    jars = _jars(given.get("--extra-jars", ""), folder)
+    if PLAN in given and not jars and "--reader" not in given:
+        arguments += ["--reader", "driver"]
+    submitted = " ".join((*(["--jars", ",".join(jars)] if jars else []), "pyspark-shell"))
+    return Script(place, arguments, region, {"PYSPARK_SUBMIT_ARGS": submitted})
 
 
 def _jars(places: str, folder: Path) -> list[str]:
@@ -209,19 +161,8 @@ def _jars(places: str, folder: Path) -> list[str]:
     files = []
     for place in filter(None, places.split(",")):
         files.append(folder / place.rpartition("/")[2])
-        _fetch(place, files[-1])
+        scripts.fetch(place, files[-1])
     return [*map(str, files)] or [*filter(None, [os.environ.get("POSTGRES_JDBC_JAR")])]
-
-
-def _fetch(place: str, target: Path) -> None:
-    found = urlsplit(place)
-    own_s3().download_file(found.netloc, found.path.lstrip("/"), str(target))
-
-
-def _wait(process: "subprocess.Popen[bytes]", run: Any, over: Callable[[], bool]) -> None:
-    """Until the script has ended, or must not go on."""
-    while process.poll() is None and run.status != "STOPPING" and not over():
-        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _timed_out(run: Any, cut: float) -> bool:
@@ -232,7 +173,7 @@ def _timed_out(run: Any, cut: float) -> bool:
 
 def install() -> None:
     models.FakeJobRun = LocalJobRun
-    CONTROL.answers["glue"] = kill
+    CONTROL.answers["glue"] = scripts.kill
 
 
 def after_load() -> None:

@@ -27,6 +27,8 @@ from adplatform.local.aws import (
     datasync,
     dms,
     dynamodb,
+    emr,
+    emr_runs,
     glue,
     glue_jobs,
     managed,
@@ -258,6 +260,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         s3.after_load()
         crawler.after_load()
         glue_jobs.after_load()
+        emr.after_load()
         front = Front(snapshots, Admission(key))
         server = Server(host, port, front)
         managed.CONTROL.endpoint_url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
@@ -288,6 +291,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     dynamodb.install()
     datasync.install()
     glue.install(lambda: snapshots.changed("glue"))
+    emr.install(lambda: snapshots.changed(emr_runs.SERVICE))
     managed.CONTROL.changed = snapshots.changed
     managed.CONTROL.saved = snapshots.saved_since
     appflow.install()

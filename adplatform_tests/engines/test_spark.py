@@ -1,0 +1,213 @@
+"""Runs of Spark that transform deliveries: what becomes of bad ends, limits and lost answers, on Glue and on EMR
+Serverless."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adplatform.engines.declared_spark import MOST_RUNS, SCRIPT
+from adplatform.engines.engine import Busy, Engine, Run, Started
+from adplatform.engines.spark import spark_engine, spark_output_prefix, spark_plan_key
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
+from adplatform.ledger.engine_run import Intention, RunState
+from adplatform.platform.calls import CODE_SERVER, OPERATOR, acting
+from adplatform_tests.local.aws.appflow_world import unique
+from adplatform_tests.support.glue_jobs import job_runs, make_job, order_job_fault, wait_for_job_run
+from adplatform_tests.support.replication import administer
+from adplatform_tests.support.spark_runs import (
+    LEAVES_A_RESULT,
+    emr_runs,
+    make_application,
+    on_emr,
+    on_glue,
+    order_emr_fault,
+    put_entry_point,
+    wait_for_emr_run,
+)
+
+FEED = "orders"
+SLEEPS = b"import time\ntime.sleep(60)\n"
+
+
+@dataclass(frozen=True)
+class Spark:
+    services: Services
+    engine: Engine
+    service: str
+    order: Callable[..., None]
+    wait: Callable[..., dict[str, Any]]
+    runs: Callable[[], list[dict[str, Any]]]
+    put_script: Callable[[bytes], None]
+
+    def started(self, intention: Intention) -> str:
+        answer = self.engine.start(intention)
+        assert isinstance(answer, Started)
+        return answer.run_id
+
+    def ended(self, intention: Intention) -> Run:
+        run = self.started(intention)
+        self.wait(run)
+        return self.engine.observe([run])[run]
+
+    def objects(self, intention: Intention) -> set[str]:
+        prefix = spark_output_prefix(intention)
+        listed = self.services.s3.list_objects_v2(Bucket=self.services.zones.raw_bucket, Prefix=prefix)
+        return {each["Key"].removeprefix(prefix) for each in listed.get("Contents", ())}
+
+
+def glue(services: Services) -> Spark:
+    aws, job = services.aws, unique("transform")
+    bucket = services.zones.raw_bucket
+    make_job(aws, job, bucket, script=LEAVES_A_RESULT, arguments={}, runs=MOST_RUNS)
+    return Spark(
+        services,
+        spark_engine(on_glue(services, job), "crm", FEED),
+        "glue",
+        lambda name, **more: order_job_fault(aws, name, job, **more),
+        lambda *run: wait_for_job_run(aws, job, *run),
+        lambda: job_runs(aws, job),
+        lambda script: services.s3.put_object(Bucket=bucket, Key=f"jobs/{job}.py", Body=script),
+    )
+
+
+def emr(services: Services) -> Spark:
+    aws, application = services.aws, make_application(services.aws)
+    put_entry_point(services)
+    return Spark(
+        services,
+        spark_engine(on_emr(services, application), "crm", FEED),
+        "emr-serverless",
+        lambda name, **more: order_emr_fault(aws, name, application, **more),
+        lambda *run: wait_for_emr_run(aws, application, *run),
+        lambda: emr_runs(aws, application),
+        lambda script: put_entry_point(services, script),
+    )
+
+
+@pytest.fixture(params=[glue, emr], ids=["glue", "emr"])
+def spark(request: pytest.FixtureRequest, services: Services) -> Spark:
+    provision(services, [])
+    made: Spark = request.param(services)
+    return made
+
+
+def wanted(attempt: int = 1, begun: int = 1) -> Intention:
+    now = datetime.now(UTC)
+    key = f"{FEED}/2026-03-14/v1/a1"
+    return Intention("crm", FEED, key, attempt=attempt, begun=begun, intended_at=now, begun_at=now)
+
+
+def test_tries_have_one_plan_and_prefixes_of_their_own() -> None:
+    first, second = wanted(), wanted(attempt=2)
+    assert spark_plan_key(first) == spark_plan_key(second)
+    assert spark_output_prefix(first) != spark_output_prefix(second)
+    folder = spark_plan_key(first).removesuffix("plan.json")
+    assert {spark_output_prefix(each) for each in (first, second)} == {f"{folder}1/", f"{folder}2/"}
+    assert not spark_plan_key(replace(first, key=f"{FEED}/2026-03-14/v1/a2")).startswith(folder)
+
+
+def test_a_success_that_wrote_nothing_has_failed_and_the_next_try_brings_its_result(spark: Spark) -> None:
+    spark.order("writes_nothing")
+    seen = spark.ended(wanted())
+    assert (seen.state, seen.final) == (RunState.FAILED, True)
+    assert seen.message.startswith("it ended without a result")
+    assert spark.ended(wanted(attempt=2)).state is RunState.SUCCEEDED
+    assert (spark.objects(wanted()), spark.objects(wanted(attempt=2))) == (set(), {"result.json"})
+
+
+def test_a_run_whose_driver_is_lost_has_failed_and_leaves_no_result(spark: Spark) -> None:
+    spark.put_script(SLEEPS)
+    run = spark.started(wanted())
+    spark.wait(run, "RUNNING")
+    while not administer(spark.services.aws, ask={"service": spark.service, "what": "kill", "target": run})["answer"][
+        "killed"
+    ]:
+        pass
+    spark.wait(run)
+    assert spark.engine.observe([run])[run].state is RunState.FAILED
+    assert spark.objects(wanted()) == set()
+
+
+def test_a_run_that_takes_too_long_is_ended_and_has_failed(spark: Spark) -> None:
+    spark.put_script(SLEEPS)
+    spark.order("run_times_out", seconds=0.1)
+    seen = spark.ended(wanted())
+    assert (seen.state, "timeout" in seen.message) == (RunState.FAILED, True)
+
+
+def test_a_run_says_what_it_is_charged_by_and_where_it_is_shown(spark: Spark) -> None:
+    spark.put_script(b"import time\ntime.sleep(0.6)\n" + LEAVES_A_RESULT)
+    with acting(CODE_SERVER):
+        seen = spark.ended(wanted())
+        [again] = list(spark.engine.recent(datetime.now(UTC) - timedelta(minutes=1)))
+        assert list(spark.engine.claims(seen)) == []
+        assert not spark.engine.cancel(seen.run_id)
+    assert again == seen
+    names = {"glue": {"dpu_hours"}, "emr-serverless": {"vcpu_hours", "memory_gb_hours"}}
+    assert seen.usage.keys() == names[spark.service]
+    assert all(value >= 0 for value in seen.usage.values())
+    assert seen.link.startswith("https://us-east-1.console.aws.amazon.com/")
+
+
+def test_a_start_that_finds_no_room_starts_nothing(spark: Spark) -> None:
+    spark.order({"glue": "too_many_runs", "emr-serverless": "quota"}[spark.service])
+    assert spark.engine.start(wanted()) == Busy()
+    assert spark.runs() == []
+    assert isinstance(spark.engine.start(wanted(begun=2)), Started)
+
+
+def test_runs_of_other_targets_are_not_shown(spark: Spark) -> None:
+    run = spark.started(wanted())
+    other = replace(spark.engine, mark="crm/contacts")  # type: ignore[type-var]
+    assert list(other.recent(datetime.now(UTC) - timedelta(minutes=1))) == []
+    assert [each.run_id for each in spark.engine.recent(datetime.now(UTC) - timedelta(minutes=1))] == [run]
+
+
+def test_a_run_that_somebody_wants_stopped_is_cancelled(spark: Spark) -> None:
+    spark.put_script(SLEEPS)
+    run = spark.started(wanted())
+    spark.wait(run, "RUNNING")
+    with acting(OPERATOR):
+        assert spark.engine.cancel(run)
+    spark.wait(run)
+    assert spark.engine.observe([run])[run].state is RunState.CANCELLED
+
+
+def test_emr_takes_a_start_that_its_list_does_not_show_yet_for_the_same(services: Services) -> None:
+    provision(services, [])
+    spark = emr(services)
+    spark.order("answer_lost", times=3)  # by as often as a client asks
+    with pytest.raises(TransientFailure):
+        spark.engine.start(wanted())
+    administer(services.aws, fault={"service": "emr-serverless", "name": "no_records"})
+    assert isinstance(spark.engine.start(wanted(begun=2)), Started)
+    assert len(spark.runs()) == 1
+
+
+def test_an_application_that_does_not_start_by_itself_is_found(services: Services) -> None:
+    provision(services, [])
+    put_entry_point(services, SCRIPT)
+    application = make_application(services.aws, autoStartConfiguration={"enabled": False})
+    engine = spark_engine(on_emr(services, application), "crm", FEED)
+    [finding] = engine.check()
+    assert finding.fatal
+    assert finding.text.endswith("is CREATED and does not start by itself: enable that, or start it")
+    with pytest.raises(PermanentFailure, match="does not auto-start"):
+        engine.start(wanted())
+    services.aws.client("emr-serverless").start_application(applicationId=application)
+    assert list(engine.check()) == []
+
+
+def test_what_no_setting_says_is_asked_for(services: Services) -> None:
+    for settings, said in (
+        ({}, "no Spark is set"),
+        ({"spark": "emr-serverless"}, "ADPLATFORM_SPARK_APPLICATION"),
+        ({"spark": "emr-serverless", "spark_application": "00f", "spark_role": "me"}, "ARN of the role"),
+    ):
+        with pytest.raises(PermanentFailure, match=said):
+            spark_engine(replace(services, settings=replace(services.settings, **settings)), "crm", FEED)
