@@ -1,6 +1,7 @@
 """The objects that a job of Spark reads and writes itself, by boto3, or as files of this machine."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -67,6 +68,18 @@ class Objects:
                 beside.replace(place)
             else:
                 self._s3.put_object(Bucket=place[0], Key=place[1], Body=content)
+
+    def put(self, path: Path, uri: str) -> None:
+        """A file of this machine, as an object that is there as a whole or not at all."""
+        place = _place(uri)
+        with aws_failures(uri):
+            if isinstance(place, Path):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                beside = place.with_name(f".{place.name}.part")
+                shutil.copyfile(path, beside)
+                beside.replace(place)
+            else:
+                self._s3.upload_file(str(path), *place)
 
     def fetch(self, uri: str, version: str, target: Path) -> Path:
         """An object on the local disk: ``target``, or where it is already. ``version`` is which, "" the current one."""

@@ -1,0 +1,183 @@
+"""Parquet files that executors write and read themselves, by boto3 or on a disk that all of them share.
+
+Spark neither writes nor reads them, so that a job needs nothing of Hadoop and is the same on every Spark. A file counts
+once the task that wrote it has ended well, and has a name that no other try of the task takes: what a task leaves that
+died, or that ran twice, is in no list.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from adplatform.platform.late import Late
+from adplatform.transform.job_plan import WrittenFile
+from adplatform.transform.spark_objects import Objects
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+    from pyspark.sql import DataFrame, SparkSession
+else:
+    pa = Late("pyarrow")
+    pc = Late("pyarrow.compute")
+    pq = Late("pyarrow.parquet")
+
+_WRITTEN = "uri string, size bigint, rows bigint, partition string"
+_GROUP_ROWS, _GROUP_BYTES = 122_880, 64 << 20
+"""A row group has at most so many rows, or as many as take so many bytes in memory."""
+_BUFFERED = 128 << 20
+"""Bytes in memory of all row groups that one task has begun."""
+_OPEN = 64
+"""Files that one task has begun; the one that was not written to for the longest time is ended first."""
+_LARGEST = 256 << 20
+"""Bytes after which a file is ended and another is begun."""
+
+
+def write(frame: "DataFrame", prefix: str, region: str, partition: str = "") -> tuple[WrittenFile, ...]:
+    """Write the rows below a prefix that ends with ``/``, those of one value of the column ``partition`` into files of
+    their own, which lack that column. Rows need not be sorted: engines drop a sort that nothing asks for."""
+    if partition:
+        frame = frame.repartition(partition)
+    rows = frame.mapInArrow(partial(_written, prefix, region, partition), _WRITTEN).collect()
+    files = (WrittenFile(uri=r["uri"], size=r["size"], rows=r["rows"], partition=r["partition"]) for r in rows)
+    return tuple(sorted(files, key=lambda file: (file.partition, file.uri)))
+
+
+def read(spark: "SparkSession", files: Sequence[WrittenFile], columns: str, region: str) -> "DataFrame":
+    """The rows of files, a task for each; ``columns`` says their names and types, as Spark writes them."""
+    uris = tuple(file.uri for file in files)
+    numbers = spark.range(0, len(uris), 1, max(1, len(uris)))
+    return numbers.mapInArrow(partial(_read, uris, region), columns)
+
+
+@dataclass
+class _File:
+    """One that is being written; ``pending`` are rows of the row group that is begun."""
+
+    path: Path
+    partition: str
+    writer: Any
+    pending: list["pa.RecordBatch"] = field(default_factory=list)
+    pending_rows: int = 0
+    pending_bytes: int = 0
+    rows: int = 0
+
+    def add(self, batch: "pa.RecordBatch") -> None:
+        self.pending.append(batch)
+        self.pending_rows += batch.num_rows
+        self.pending_bytes += batch.nbytes
+        if self.pending_rows >= _GROUP_ROWS or self.pending_bytes >= _GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.pending:
+            self.writer.write_table(pa.Table.from_batches(self.pending), _GROUP_ROWS)
+            self.rows += self.pending_rows
+            self.pending, self.pending_rows, self.pending_bytes = [], 0, 0
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+
+def _written(
+    prefix: str, region: str, partition: str, batches: Iterable["pa.RecordBatch"]
+) -> Iterator["pa.RecordBatch"]:
+    """Runs in an executor, for one partition of the frame."""
+    with tempfile.TemporaryDirectory(prefix="spark-") as folder:
+        task = _Task(Path(folder), prefix, Objects(region))
+        for batch in batches:
+            for value, rows in _by_value(_plain(batch), partition):
+                yield from map(_told, task.add(value, rows))
+        yield from map(_told, task.end())
+
+
+@dataclass
+class _Task:
+    """``files`` are those that were begun, by the value of the partition, the one last written to at the end."""
+
+    folder: Path
+    prefix: str
+    objects: Objects
+    files: dict[str, _File] = field(default_factory=dict)
+
+    def add(self, value: str, rows: "pa.RecordBatch") -> Iterator[WrittenFile]:
+        """The files that this ends."""
+        file = self.files.pop(value, None) or self._begun(value, rows.schema)
+        self.files[value] = file
+        file.add(rows)
+        if file.size >= _LARGEST:
+            yield self._ended(value)
+        if len(self.files) > _OPEN:
+            yield self._ended(next(iter(self.files)))
+        if sum(each.pending_bytes for each in self.files.values()) > _BUFFERED:
+            max(self.files.values(), key=lambda each: each.pending_bytes).flush()
+
+    def end(self) -> Iterator[WrittenFile]:
+        for value in list(self.files):
+            yield self._ended(value)
+
+    def _begun(self, value: str, schema: "pa.Schema") -> _File:
+        path = self.folder / f"{uuid4().hex}.parquet"
+        return _File(path, value, pq.ParquetWriter(path, schema, compression="snappy", store_schema=False))
+
+    def _ended(self, value: str) -> WrittenFile:
+        file = self.files.pop(value)
+        file.flush()
+        file.writer.close()
+        uri = f"{self.prefix}{file.path.name}"
+        told = WrittenFile(uri=uri, size=file.size, rows=file.rows, partition=value)
+        self.objects.put(file.path, uri)
+        file.path.unlink()
+        return told
+
+
+def _plain(batch: "pa.RecordBatch") -> "pa.RecordBatch":
+    """With text as Parquet's readers know it: engines hand it over in several layouts."""
+    texts = (pa.large_string(), pa.string_view())
+    fields = [each.with_type(pa.string()) if each.type in texts else each for each in batch.schema]
+    return batch.cast(pa.schema(fields))
+
+
+def _by_value(batch: "pa.RecordBatch", column: str) -> Iterator[tuple[str, "pa.RecordBatch"]]:
+    """The rows of each value of the column, without it."""
+    if not batch.num_rows:
+        return
+    if not column:
+        yield "", batch
+        return
+    order = pc.sort_indices(batch, sort_keys=[(column, "ascending")])
+    batch = batch.take(order)
+    runs = pc.run_end_encode(batch.column(column).cast(pa.string()))
+    rows, start = batch.drop_columns([column]), 0
+    for value, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        yield value or "", rows.slice(start, end - start)
+        start = end
+
+
+def _told(file: WrittenFile) -> "pa.RecordBatch":
+    return pa.RecordBatch.from_pydict(
+        {
+            "uri": pa.array([file.uri]),
+            "size": pa.array([file.size], pa.int64()),
+            "rows": pa.array([file.rows], pa.int64()),
+            "partition": pa.array([file.partition]),
+        }
+    )
+
+
+def _read(uris: Sequence[str], region: str, numbers: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    """Runs in an executor."""
+    objects = Objects(region)
+    for batch in numbers:
+        for number in batch.column("id").to_pylist():
+            with (
+                tempfile.TemporaryDirectory(prefix="spark-") as folder,
+                pq.ParquetFile(objects.fetch(uris[number], "", Path(folder) / "file")) as file,
+            ):
+                yield from file.iter_batches()
