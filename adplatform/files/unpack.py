@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -54,10 +55,13 @@ from adplatform.files.sheet_text import sheet_text
 from adplatform.files.survey import Survey, Surveyor
 from adplatform.files.tar import BLOCK, is_tar, tar_members
 from adplatform.files.text import decode, is_utf8, to_utf8
+from adplatform.platform.ahead import ahead
 
 _PARQUET = b"PAR1"
 _LEAST_PARQUET = 12
 """Bytes: the magic twice and the length of the footer."""
+_WORTH_A_THREAD = 4 << 20
+"""Bytes of a compressed file."""
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _WIDE = ("utf-16", "utf-32")
 _SUFFIXES = {"csv": ".csv", "ndjson": ".ndjson", "parquet": ".parquet"}
@@ -254,12 +258,17 @@ def _contents(
     if outer is Compression.ZIP:
         yield from _zip_contents(path, origin, fmt, budget, disk)
         return
-    with path.open("rb") as file:
-        start, chunks = _begun(budget.spend(decompressed(file, outer, origin), disk), BLOCK)
+    with path.open("rb") as file, _ahead(decompressed(file, outer, origin), path.stat().st_size) as unpacked:
+        start, chunks = _begun(budget.spend(unpacked, disk), BLOCK)
         if is_tar(start):
             yield from _tar_contents(file_of(chunks), origin, fmt, budget, disk)
         else:
             yield _Content(origin, chunks, path if outer is Compression.NONE else None)
+
+
+def _ahead(chunks: Iterator[bytes], packed: int) -> AbstractContextManager[Iterator[bytes]]:
+    """Large files are decompressed while their text is looked at and written."""
+    return ahead(chunks) if packed >= _WORTH_A_THREAD else nullcontext(chunks)
 
 
 def _zip_contents(path: Path, origin: str, fmt: FileFormat, budget: Budget, disk: Path) -> Iterator[_Content]:
@@ -268,8 +277,9 @@ def _zip_contents(path: Path, origin: str, fmt: FileFormat, budget: Budget, disk
         budget.check(sum(member.file_size for _, member in taken))
         for place, member in taken:
             member_origin = f"{origin}#{place}"
-            chunks = member_content(archive, member, member_origin, zipped=fmt.kind == "xlsx")
-            yield _Content(member_origin, budget.spend(chunks, disk), members=members)
+            content = member_content(archive, member, member_origin, zipped=fmt.kind == "xlsx")
+            with _ahead(content, member.compress_size) as chunks:
+                yield _Content(member_origin, budget.spend(chunks, disk), members=members)
 
 
 def _tar_contents(file: IO[bytes], origin: str, fmt: FileFormat, budget: Budget, disk: Path) -> Iterator[_Content]:

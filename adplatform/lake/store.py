@@ -3,20 +3,23 @@
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.failures import TransientFailure, naming
 from adplatform.lake.zones import Zones
-from adplatform.platform.at_once import at_once
+from adplatform.platform.at_once import Pool, at_once
 
 _PART = 32 * 2**20
 _CHUNK = 2**20
+_PARTS_AT_ONCE = 4
+_ALGORITHM = {"ChecksumAlgorithm": "SHA256"}
 _NOT_THERE = (404, 405)  # S3 API reference, GetObject: 405 for a delete marker
 _DELETE_BATCH = 1000  # S3 API reference, DeleteObjects: at most 1,000 keys
 
@@ -69,19 +72,50 @@ class Store:
             TransientFailure: what the bucket holds afterwards is not the file.
         """
         size = path.stat().st_size
-        arguments = {**self.zones.arguments_of(bucket, key), "ChecksumAlgorithm": "SHA256"}
+        whole = of_parts = ""
         said: dict[str, Any] = {}
         if size < _PART:
+            whole = _of_whole(path)
+            arguments = {**self.zones.arguments_of(bucket, key), **_ALGORITHM, "ChecksumSHA256": whole}
             with path.open("rb") as file:
                 said = self.s3.put_object(Bucket=bucket, Key=key, Body=file, **arguments)
         else:
-            self.s3.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=_transfer())
+            of_parts = self._upload_parts(path, size, bucket, key)
         if said.get("ChecksumSHA256") is None:
             said = self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         stored = said.get("ChecksumSHA256")
-        if said.get("ContentLength", size) != size or (stored and not _matches(path, stored)):
+        if said.get("ContentLength", size) != size or (stored and not _is_of(path, stored, whole, of_parts)):
             raise TransientFailure(f"s3://{bucket}/{key} does not hold what was uploaded; run the step again")
         return Uploaded(said.get("VersionId", ""), said.get("ETag", "").strip('"'))
+
+    def _upload_parts(self, path: Path, size: int, bucket: str, key: str) -> str:
+        """Upload a file in parts, each of which is hashed once. The digest of their digests, as S3 writes it."""
+        arguments = {**self.zones.arguments_of(bucket, key), **_ALGORITHM}
+        upload = {"Bucket": bucket, "Key": key}
+        upload["UploadId"] = self.s3.create_multipart_upload(**upload, **arguments)["UploadId"]
+        try:
+            with Pool(max_workers=_PARTS_AT_ONCE, thread_name_prefix="parts") as pool:
+                starts = enumerate(range(0, size, _PART), start=1)
+                sent = list(pool.map(lambda each: self._upload_part(path, upload, *each), starts))
+            self.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent})
+        except BaseException:
+            # Its parts would be paid for until the bucket's lifecycle ends what was never completed.
+            with suppress(ClientError, BotoCoreError):
+                self.s3.abort_multipart_upload(**upload)
+            raise
+        digests = (base64.b64decode(part["ChecksumSHA256"]) for part in sent)
+        return _encoded(hashlib.sha256(b"".join(digests)).digest())
+
+    def _upload_part(self, path: Path, upload: Mapping[str, str], number: int, start: int) -> dict[str, Any]:
+        from s3transfer.utils import ReadFileChunk  # noqa: PLC0415 - it comes with boto3, which takes long to import
+
+        with ReadFileChunk.from_filename(str(path), start, _PART) as part:
+            digest = hashlib.sha256()
+            while chunk := part.read(_CHUNK):
+                digest.update(chunk)
+            part.seek(0)
+            checksum = {"PartNumber": number, "ChecksumSHA256": _encoded(digest.digest())}
+            return {**checksum, "ETag": self.s3.upload_part(**upload, **checksum, **_ALGORITHM, Body=part)["ETag"]}
 
     def copy(self, bucket: str, source: str, target: str) -> None:
         """Copy within a bucket, by the server."""
@@ -167,26 +201,18 @@ def is_missing(error: ClientError) -> bool:
     return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] in _NOT_THERE)
 
 
-def _matches(path: Path, stored: str) -> bool:
-    """S3 gives the digest of the object, or of the digests of its parts with ``-<parts>`` (S3 user guide, checking
-    object integrity); some S3-compatible stores leave the suffix out, so of parts the digest is tried first."""
+def _is_of(path: Path, stored: str, whole: str, of_parts: str) -> bool:
+    """Whether S3 says the digest of this file, or of the digests of its parts with ``-<parts>`` (S3 user guide,
+    checking object integrity). Of one in parts some S3-compatible stores leave the suffix out, or give that of the
+    whole."""
     digest, _, suffix = stored.partition("-")
-    in_parts = bool(suffix) or path.stat().st_size >= _PART
-    return (in_parts and digest == _encoded(_of_parts(path))) or (not suffix and digest == _encoded(_of_whole(path)))
+    return digest == (of_parts or whole) or bool(of_parts and not suffix and digest == _of_whole(path))
 
 
 def _encoded(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _of_whole(path: Path) -> bytes:
+def _of_whole(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-def _of_parts(path: Path) -> bytes:
-    parts = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(_PART):
-            parts.update(hashlib.sha256(part).digest())
-    return parts.digest()
+        return _encoded(hashlib.file_digest(file, "sha256").digest())

@@ -65,6 +65,7 @@ class Aws:
     def _made(self, service: str, config: "Config") -> Any:
         key = self.key
         given = {"aws_access_key_id": key.id, "aws_secret_access_key": key.secret} if key else {}
+        config = config.merge(_unsigned_bodies()) if key else config
         with _making_clients:  # a boto3 session is for one thread at a time, its clients are for many
             return self._session.client(service, endpoint_url=self.endpoint_url, config=config, **given)
 
@@ -116,6 +117,12 @@ def _bounded(budget: timedelta, attempts: int = _ATTEMPTS) -> "Config":
         # botocore composes its own anew, twice a call, which is a tenth of what a call costs.
         user_agent=f"adplatform boto3/{boto3.__version__}",
     )
+
+
+@cache
+def _unsigned_bodies() -> "Config":
+    """Over HTTP botocore hashes what is uploaded once more, for the signature; over HTTPS it does not."""
+    return config.Config(s3={"payload_signing_enabled": False})
 
 
 def _pauses(attempts: int) -> float:

@@ -2,9 +2,11 @@
 and to compile one for DuckDB more than a small file takes in all."""
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from adplatform.platform.at_once import at_once
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ else:
 
 _ROWS = 2_048
 _BUFFER = 1 << 20
+_AT_ONCE = 2
 
 
 def certain(
@@ -29,17 +32,39 @@ def certain(
     ``sample`` by the first rows of files that are not on this disk. Of others nothing is said."""
     left = set(columns)
     for path in parquet:
-        # Otherwise pyarrow holds whole columns, or maps the file.
-        with pq.ParquetFile(path, pre_buffer=False, memory_map=False, buffer_size=_BUFFER) as file:
+        with _opened(path) as file:
             there = sorted(left.intersection(file.schema_arrow.names))
-            groups = range(
-                min(1, file.num_row_groups) if sample and not isinstance(path, Path) else file.num_row_groups
-            )
-            read = file.iter_batches(_ROWS, row_groups=list(groups), columns=there, use_threads=False)
-            batches = read if there and groups else ()
-            for batch in batches:
-                left -= {name for name in there if not is_so(batch.column(name))}
+            groups = list(range(file.num_row_groups))
+            if not isinstance(path, Path):
+                left -= _others(file, there, groups[:1] if sample else groups, is_so)
+                continue
+        shares = [share for first in range(_AT_ONCE) if (share := groups[first::_AT_ONCE])]
+        for others in at_once(partial(_others_of_share, path, there, is_so=is_so), shares):
+            left -= others
     return left
+
+
+def _opened(path: Path | BinaryIO) -> "pq.ParquetFile":
+    # Otherwise pyarrow holds whole columns, or maps the file.
+    return pq.ParquetFile(path, pre_buffer=False, memory_map=False, buffer_size=_BUFFER)
+
+
+def _others_of_share(
+    path: Path, columns: Sequence[str], groups: Sequence[int], *, is_so: "Callable[[pa.Array], bool]"
+) -> set[str]:
+    with _opened(path) as file:
+        return _others(file, columns, groups, is_so)
+
+
+def _others(
+    file: "pq.ParquetFile", columns: Sequence[str], groups: Sequence[int], is_so: "Callable[[pa.Array], bool]"
+) -> set[str]:
+    """Those of the columns that are not so somewhere in these row groups."""
+    left = set(columns)
+    if left and groups:
+        for batch in file.iter_batches(_ROWS, row_groups=list(groups), columns=list(columns), use_threads=False):
+            left -= {name for name in left if not is_so(batch.column(name))}
+    return set(columns) - left
 
 
 def content(values: "pa.Array") -> bytes:

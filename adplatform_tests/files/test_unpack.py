@@ -317,6 +317,24 @@ def test_bomb_is_refused_by_size_and_by_ratio(desk: Desk, data: bytes) -> None:
     assert len(desk.unpack(data, limits=Limits(ratio=1, ratio_from=8 << 20))) == 1
 
 
+BIG = b"id,amount\n" + b"1,2.50\n" * (6 << 20 >> 3)
+"""Of a size that is decompressed ahead of whoever writes it, when it is packed as it is."""
+
+
+@pytest.mark.parametrize(
+    "data", [gzip.compress(BIG, 0), zipped({"o.csv": BIG}, zipfile.ZIP_STORED)], ids=["gzip", "zip"]
+)
+def test_large_file_is_whole_or_refused(desk: Desk, data: bytes) -> None:
+    assert len(data) > 5 << 20
+    assert desk.content(data) == BIG
+    for path in desk.work.iterdir():
+        path.unlink()
+    for damage in ("half", "one byte short", "flipped"):
+        assert desk.refusal(damaged(data)[damage]).reason is Reason.DAMAGED
+    assert desk.refusal(data, limits=Limits(unpacked=2 << 20)).reason is Reason.TOO_LARGE
+    assert desk.refusal(data, limits=Limits(rows=1000)).reason is Reason.TOO_LARGE
+
+
 def test_bomb_of_many_small_members_is_refused(desk: Desk) -> None:
     archive = zipped({f"{i}.csv": b"0" * (1 << 20) for i in range(8)})
     assert desk.refusal(archive, limits=Limits(unpacked=4 << 20)).reason is Reason.TOO_LARGE

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from adplatform.failures import TransientFailure
 from adplatform.lake.lake import Lake
@@ -65,18 +66,36 @@ def test_an_upload_that_arrives_differently_is_noticed(lake: Lake, temp: Path, s
         def __getattr__(self, name: str) -> Any:
             return getattr(lake.store.s3, name)
 
-        def upload_file(self, path: str, bucket: str, key: str, **options: Any) -> None:
-            other = temp / "other"
-            other.write_bytes(b"x" * Path(path).stat().st_size)
-            lake.store.s3.upload_file(str(other), bucket, key, **options)
+        def upload_part(self, Body: IO[bytes], ChecksumSHA256: str, **options: Any) -> Any:
+            return lake.store.s3.upload_part(Body=b"x" * len(Body.read()), **options)
 
-        def put_object(self, Body: IO[bytes], **options: Any) -> Any:
+        def put_object(self, Body: IO[bytes], ChecksumSHA256: str, **options: Any) -> Any:
             return lake.store.s3.put_object(Body=b"x" * len(Body.read()), **options)
 
     path = temp / "mine"
     path.write_bytes(b"m" * size)
     with pytest.raises(TransientFailure, match="does not hold"):
         Store(OtherContent(), lake.store.zones).upload(path, lake.store.zones.clean_bucket, "k")
+
+
+def test_an_upload_whose_parts_do_not_all_arrive_leaves_nothing(lake: Lake, temp: Path) -> None:
+    class LosesOne:
+        """An S3 to which the second part does not get through."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lake.store.s3, name)
+
+        def upload_part(self, PartNumber: int, **options: Any) -> Any:
+            if PartNumber == 2:
+                raise EndpointConnectionError(endpoint_url="nowhere")
+            return lake.store.s3.upload_part(PartNumber=PartNumber, **options)
+
+    path, bucket = temp / "big", lake.store.zones.clean_bucket
+    path.write_bytes(bytes(33 * 2**20))
+    with pytest.raises(EndpointConnectionError):
+        Store(LosesOne(), lake.store.zones).upload(path, bucket, "lost/k")
+    assert not list(lake.store.listing(bucket, "lost/"))
+    assert "Uploads" not in lake.store.s3.list_multipart_uploads(Bucket=bucket)
 
 
 def test_a_file_keeps_its_name_and_of_one_that_is_too_long_the_ending() -> None:

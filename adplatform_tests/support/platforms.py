@@ -18,7 +18,6 @@ from adplatform.contracts.source import FileSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.lake.query import run_query
 from adplatform.ledger.delivery import Delivery
 from adplatform.platform.aws import Aws
 from adplatform.platform.clock import utc_now
@@ -166,6 +165,8 @@ class Platform:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query; ``{feed}`` in it stands for that feed's table."""
+        from adplatform.lake.query import run_query  # noqa: PLC0415 - pyarrow.dataset brings all of pandas
+
         named = sql.format(**{f.feed.name: self.table(f.feed.name) for f in self.source.feeds})
         settings = self.services.settings
         return run_query(self.services.aws, self.services.glue, settings.database_prefix, named, 1_000_000)[1]

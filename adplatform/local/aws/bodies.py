@@ -56,6 +56,25 @@ class Bodies:
             raise NotSaved(f"the body cannot be written below {self._root}: {e.strerror}") from e
         return Body(name, size, md5.hexdigest() if hashed else "")
 
+    def again(self, name: str) -> str:
+        """The same body under another name, as a second entry of its file; a copy where the disk has no such entries.
+
+        Raises:
+            NotSaved: the disk does not take it.
+        """
+        other = uuid.uuid4().hex
+        path = self._path(other)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.hardlink_to(self._path(name))
+        except OSError:
+            return self.write([self.read(name)], hashed=False).name
+        return other
+
+    def is_same(self, one: str, other: str) -> bool:
+        """Whether two names are entries of one file."""
+        return self._path(one).samefile(self._path(other))
+
     def read(self, name: str) -> memoryview:
         """The body mapped into memory: slices read only what they cover, also after the body was discarded."""
         with self._path(name).open("rb") as file:

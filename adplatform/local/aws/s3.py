@@ -51,9 +51,11 @@ _written: Callable[[], AbstractContextManager[None]]
 
 
 class DiskKey(models.FakeKey):
-    """An object version or part whose body is a file. Only its name, size and MD5 stay in memory."""
+    """An object version or part whose body is a file, or of a copied part a slice of one. Only its name, size and MD5
+    stay in memory."""
 
     _body: str | None = None
+    _slice: tuple[int, int] | None = None
     _etag: str | None
     _digests: Mapping[str, bytes] = {}
 
@@ -63,7 +65,10 @@ class DiskKey(models.FakeKey):
 
     @property
     def value(self) -> memoryview:
-        return memoryview(b"") if self._body is None else _bodies.read(self._body)
+        if self._body is None:
+            return memoryview(b"")
+        body = _bodies.read(self._body)
+        return body if self._slice is None else body[slice(*self._slice)]
 
     @value.setter
     def value(self, new_value: bytes | memoryview | Body | Received) -> None:
@@ -109,7 +114,9 @@ class DiskMultipart(models.FakeMultipart):
         if not parts:
             raise MalformedXML
         etags = md5_hash(b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts))
-        joined = _bodies.write((part.value for part in parts), hashed=False)
+        joined = _whole(parts)
+        if joined is None:
+            joined = _bodies.write((part.value for part in parts), hashed=False)
         return joined, f"{etags.hexdigest()}-{len(parts)}", self._checksum(parts)
 
     def _checksum(self, parts: list[DiskKey]) -> tuple[str, str, int] | None:
@@ -128,6 +135,16 @@ class DiskMultipart(models.FakeMultipart):
             return kind, base64.b64encode(crc.to_bytes(4, "big")).decode(), 1
         # moto would answer with the CRC32 under the name of the algorithm asked for.
         return None
+
+
+def _whole(parts: list[DiskKey]) -> Body | None:
+    """What parts come to that are one body, copied slice by slice; None if they are something else."""
+    end, first = 0, str(parts[0]._body)
+    for part in parts:
+        if part._slice is None or part._slice[0] != end or not _bodies.is_same(str(part._body), first):
+            return None
+        end = part._slice[1]
+    return Body(_bodies.again(first), end, "") if end == len(_bodies.read(first)) else None
 
 
 class Multiparts(models.MultipartDict):
@@ -151,11 +168,12 @@ class LocalS3Backend(models.S3Backend):
         """The ETag names what was copied: nobody has the bytes to hash, and S3 promises no MD5 of copied parts."""
         multipart = self.get_bucket(dest_bucket_name).multiparts[multipart_id]
         source: Any = self.get_object(src_bucket_name, src_key_name, version_id=src_version_id)
-        whole = source.value
-        start, end = (0, len(whole)) if start_byte is None or end_byte is None else (start_byte, end_byte + 1)
-        body = _bodies.write([whole[start:end]], hashed=False)
-        named = md5_hash(f"{source.etag}:{start}-{start + body.size}".encode()).hexdigest()
-        return multipart.set_part(part_id, body._replace(md5=named))
+        start, end = (0, source.size) if start_byte is None or end_byte is None else (start_byte, end_byte + 1)
+        end = max(start, min(end, source.size))
+        named = md5_hash(f"{source.etag}:{start}-{end}".encode()).hexdigest()
+        part = multipart.set_part(part_id, Body(_bodies.again(source._body), end - start, named))
+        part._slice = start, end
+        return part
 
     def delete_object(
         self, bucket_name: str, key_name: str, version_id: str | None = None, bypass: bool = False

@@ -213,6 +213,30 @@ def test_part_can_be_copied_from_a_range_of_another_object(s3: Any, bucket: str)
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"2345"
 
 
+@pytest.mark.parametrize("middle", [5 * MIB, 6 * MIB], ids=["all of it", "what is not all of it"])
+def test_an_object_copied_in_parts_is_independent_of_its_source(s3: Any, bucket: str, middle: int) -> None:
+    body = bytes(range(256)) * (20 * MIB // 512)
+    s3.put_object(Bucket=bucket, Key="source", Body=body)
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="copy")["UploadId"]
+    done = []
+    for number, (first, last) in enumerate([(0, 5 * MIB - 1), (middle, len(body) - 1)], start=1):
+        copied = s3.upload_part_copy(
+            Bucket=bucket,
+            Key="copy",
+            UploadId=upload,
+            PartNumber=number,
+            CopySource={"Bucket": bucket, "Key": "source"},
+            CopySourceRange=f"bytes={first}-{last}",
+        )["CopyPartResult"]
+        done.append({"PartNumber": number, "ETag": copied["ETag"]})
+    s3.put_object(Bucket=bucket, Key="source", Body=b"another")
+    s3.complete_multipart_upload(Bucket=bucket, Key="copy", UploadId=upload, MultipartUpload={"Parts": done})
+    s3.delete_object(Bucket=bucket, Key="source")
+    found = s3.get_object(Bucket=bucket, Key="copy")
+    assert found["Body"].read() == body[: 5 * MIB] + body[middle:]
+    assert found["ContentLength"] == len(body) - middle + 5 * MIB
+
+
 def test_copy_is_independent_of_its_source(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="a", Body=b"one", Metadata={"m": "1"})
     s3.copy_object(Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "a"})
