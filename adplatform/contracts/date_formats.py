@@ -9,6 +9,9 @@ from itertools import groupby, pairwise
 
 from adplatform.contracts.months import Language, month_names
 
+YEAR = "(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
+"""Four digits, but for 0000, a year that is in no calendar and that neither Python nor PostgreSQL has; MySQL writes it
+for no date."""
 EPOCHS = {"epoch_seconds": ("-?[0-9]{1,11}", 1_000_000), "epoch_millis": ("-?[0-9]{1,14}", 1_000)}
 """What is no pattern: the texts, and how many microseconds one of it has."""
 DIRECTIVES = {
@@ -36,7 +39,7 @@ _ISO = {
 }
 """Spellings that are always read, some of those in ISO 8601."""
 _FREE = {
-    "%Y": "[0-9]{4}",
+    "%Y": YEAR,
     "%y": "[0-9]{2}",
     "%m": "(?:0?[1-9]|1[0-2])",
     "%d": "(?:0?[1-9]|[12][0-9]|3[01])",

@@ -28,6 +28,7 @@ NULLS = frozenset(
         "none",
         "nil",
     }
+    | {"0000-00-00", "0000-00-00 00:00:00", "0000-00-00 00:00:00.000000", "00.00.0000", "00/00/0000"}
     | {".", "?", "(none)", "(null)", "#DIV/0!", "not available", "unknown", "k.A.", "s/o"}
 )
 """Texts that mean no value where the others of a column are numbers, dates or booleans."""
@@ -110,6 +111,11 @@ WORDS = frozenset(
 MOST_WORDS = 12
 
 
+def type_in(settings: Mapping[str, Any]) -> str:
+    """The type that settings of a column name, or leave out."""
+    return str(settings.get("type", "string"))
+
+
 @dataclass(frozen=True)
 class Reading:
     """A type with settings of a column, as YAML writes them, and why. What somebody must decide says ``REVIEW``."""
@@ -119,7 +125,7 @@ class Reading:
 
     @property
     def type(self) -> str:
-        return str(self.settings.get("type", "string"))
+        return type_in(self.settings)
 
 
 @dataclass(frozen=True)

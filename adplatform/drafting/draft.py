@@ -43,7 +43,7 @@ class DraftColumn:
 
     @property
     def type(self) -> str:
-        return str(self.settings.get("type", "string"))
+        return col.type_in(self.settings)
 
 
 @dataclass(frozen=True)

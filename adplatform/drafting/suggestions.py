@@ -175,7 +175,7 @@ def _wider(own: DataType, found: DataType) -> DataType:
 def changed(column: Column, changes: Mapping[str, Any]) -> Column | None:
     """The column with other settings; None where they do not go together."""
     given = {**column.model_dump(exclude_unset=True), **changes}
-    if parse_type(str(given.get("type", "string"))).name == "string":
+    if parse_type(col.type_in(given)).name == "string":
         for name in (*_LISTS[:1], "decimal_comma", "thousands", "percent", "currency", "negative", "min", "max"):
             given.pop(name, None)
     try:

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from adplatform.contracts.date_formats import EPOCHS, DateFormat, date_format
+from adplatform.contracts.date_formats import EPOCHS, YEAR, DateFormat, date_format
 from adplatform.contracts.months import month_names
 from adplatform.contracts.spelling import Spelling
 from adplatform.transform.rules import identifier, literal, matches
 
-DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+DAY = f"{YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _OFFSET = "(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?"
 _MIDNIGHT = "[T ]00:00:00([.]0{1,9})?(Z|[+]00(:?00)?)?"
 _DAY_LONG = 86_400_000_000
 """In microseconds."""
+_YEAR_ONE = -62_135_596_800_000_000
+"""Its begin, in microseconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def timestamps(spelling: Spelling, text: str, fraction: str) -> Iterator[Spelled
     for each in spelling.formats:
         if each in EPOCHS:
             pattern, unit = EPOCHS[each]
-            yield Spelled(matches(text, pattern), f"make_timestamptz(try_cast({text} as bigint) * {unit})")
+            moment = f"try_cast({text} as bigint) * {unit}"
+            yield Spelled(f"({matches(text, pattern)} and {moment} >= {_YEAR_ONE})", f"make_timestamptz({moment})")
             continue
         found = date_format(each, spelling.months)
         iso = f"concat({_day(found, text)}, 'T', {_clock(found, text)}, {_offset(found, text)})"

@@ -46,6 +46,8 @@ def reader() -> Iterator[Reader]:
         ({"required": True}, "required", [""], ["required: false"]),
         ({"allowed": ["a"]}, "not_allowed", [" a"], ["trim: true"]),
         ({"allowed": ["a"]}, "not_allowed", ["b"], ["add the values to allowed, or leave it out"]),
+        ({"type": "date"}, "bad_date", ["0000-00-00"], ["null_values: ['0000-00-00']"]),
+        ({"type": "timestamp"}, "bad_timestamp", ["0000-00-00 00:00:00"], ["null_values: ['0000-00-00 00:00:00']"]),
         ({}, "bad_bytes", ["ff00"], ["bytes: hex"]),
         ({"type": "int", "min": 5}, "below_min", ["4"], ["leave out min"]),
     ],
