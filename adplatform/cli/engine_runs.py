@@ -15,9 +15,11 @@ from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.engine import Engine, Finding
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target, Watch, again, asked
+from adplatform.engines.transforms import transform_watch
 from adplatform.engines.window_flows import Window, WindowFlows, feed_name, windows_between
 from adplatform.failures import PermanentFailure, TransientFailure, plain
 from adplatform.flow.services import Services
+from adplatform.flow.source import Source
 from adplatform.ledger.engine_run import PURSUED, WROTE, EngineRun, Intention, IntentState
 from adplatform.ledger.ledger import Ledger
 from adplatform.patterns import declared_patterns, of_kind
@@ -33,7 +35,7 @@ def runs(
     services = connect()
     for watch, target in _targets(services, name):
         table = run_table(services.ledger, watch.source.name, target.name, most)
-        if table.row_count or target.release is None:
+        if table.row_count or not (target.release or target.only_wanted):
             console.print(table)
 
 
@@ -45,6 +47,8 @@ def start(
     [(watch, target)] = _targets(services, _whole(name))
     if isinstance(target.engine, WindowFlows):
         raise PermanentFailure(f"{name} are windows of the past: `adplatform engines backfill` takes the days")
+    if target.only_wanted:
+        raise PermanentFailure(f"{name} transforms deliveries, which start it: `adplatform retry` has one made again")
     watch.intend(target, asked(services.now()))
     console.print(f"a run of {name} is wanted; the next look at the source starts it")
     say_if_paused(services, watch.source.name)
@@ -237,6 +241,11 @@ def _whole(name: str) -> str:
     return name
 
 
+def engine_watches(services: Services, source: Source) -> list[Watch]:
+    """What engines do for the tables of any source."""
+    return [crawl_watch(services, source), transform_watch(services, source)]
+
+
 def _targets(services: Services, name: str | None) -> list[tuple[Watch, Target]]:
     """
     Raises:
@@ -244,7 +253,7 @@ def _targets(services: Services, name: str | None) -> list[tuple[Watch, Target]]
     """
     patterns = declared_patterns(services.settings)
     watches = [pattern.watch(services) for pattern in of_kind(patterns, EngineFiles)]
-    watches += [crawl_watch(services, pattern.source) for pattern in patterns]
+    watches += [watch for pattern in patterns for watch in engine_watches(services, pattern.source)]
     known = [(watch, target) for watch in watches for target in watch.targets]
     found = [
         (watch, target)

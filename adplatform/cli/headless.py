@@ -48,13 +48,15 @@ LOOK_AGAIN = 60.0
 @dataclass(frozen=True)
 class Finished:
     """One run that ended. ``dates`` are those of its partitions: a date, the first and the last, or "" when it has none
-    and publishes nothing. One that is ``lost`` found another run at work, and did nothing."""
+    and publishes nothing. One that is ``lost`` found another run at work, and did nothing. The delivery of one that is
+    ``given`` is with an engine now."""
 
     feed: str
     dates: str
     success: bool
     error: str
     lost: bool = False
+    given: bool = False
 
 
 def declared_automations() -> list[Automation]:
@@ -177,7 +179,8 @@ def run_request(
     if not result.success and ended is not None and not said_of(ended, NOTIFIED_TAG):
         failure_of_run(services, result.dagster_run, error)
     lost = request.partition_key is not None and result.success and not result.get_asset_materialization_events()
-    return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost)
+    given = result.success and any(e.event_type_value == "ASSET_OBSERVATION" for e in result.all_events)
+    return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost, given)
 
 
 def _dates(request: dg.RunRequest) -> str:
@@ -241,6 +244,9 @@ def process_all(
                 continue
             if finished.lost:
                 console.print(f"{finished.feed} {finished.dates}: another process works on it", highlight=False)
+                continue
+            if finished.given:
+                console.print(f"{finished.feed} {finished.dates}: an engine transforms it", highlight=False)
                 continue
             mark = ("published ", "green") if finished.success else ("failed    ", "red")
             console.print(Text.assemble(mark, f"{finished.feed} {finished.dates}"))

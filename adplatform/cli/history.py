@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, parse_day
+from adplatform.cli.engine_runs import engine_watches
 from adplatform.cli.report_history import dates, instant, judged, observation_table
 from adplatform.cli.standing import delivery_line, ignored_of, ignored_table, long, verdict, waits, what_lacks
-from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
@@ -247,7 +247,7 @@ def collect(
     patterns = declared_patterns(services.settings)
     for pattern in patterns if not dry_run else ():
         own = [pattern.watch(services)] if isinstance(pattern, EngineFiles) else []
-        if rows := sum(watch.forget() for watch in (crawl_watch(services, pattern.source), *own)):
+        if rows := sum(watch.forget() for watch in (*engine_watches(services, pattern.source), *own)):
             console.print(f"{pattern.source.name}: forgot {rows} rows of runs of long ago")
     for source in (pattern.source for pattern in patterns):
         for flow, collected in collect_source(services, source, run_id, dry_run=dry_run):

@@ -67,6 +67,8 @@ def work_of(
         request = automation_of[flow.source].request(flow, day)
         if is_partition(partitions_in(loaded), request, instance):
             finished = run_request(loaded, request, services, instance)
+            if finished.given:
+                return f"{flow.name} {day}: an engine transforms it; run this again when that has ended"
             return "" if finished.success else f"{flow.name} {day}: {finished.error}"
         try:
             publication, columns = publish_delivery(services, flow, day, run_id, temp)

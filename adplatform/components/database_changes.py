@@ -8,9 +8,8 @@ import dagster as dg
 from pydantic import BaseModel
 
 from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule
-from adplatform.components.assembly.automation import Automation, asking_sensor
+from adplatform.components.assembly.automation import Automation, source_sensor
 from adplatform.components.assembly.care import care_schedules
-from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.components.assembly.engine_runs import TICKS
@@ -18,6 +17,7 @@ from adplatform.components.assembly.folds import fold_asset, with_folds
 from adplatform.components.assembly.replications import replication_checks, with_replication
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
+from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.changes import ChangesSource
 from adplatform.contracts.templates import templated
 from adplatform.engines.changes import ChangedFiles, database_changes
@@ -92,7 +92,7 @@ class DatabaseChanges(dg.Component):
 
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
-        arrivals = with_crawls(Arrivals(pattern.source), pattern.source)
+        arrivals = with_engines(Arrivals(pattern.source), pattern.source)
         every = timedelta(seconds=self.declared.check_every)
         return with_replication(with_folds(arrivals, pattern.followed), pattern, every)
 
@@ -113,7 +113,7 @@ class DatabaseChanges(dg.Component):
             if followed.tables:
                 own.append(fold_asset(followed, owners, tags))
             assets += with_hook(own, self.get_asset_spec)
-        sensor = asking_sensor(
+        sensor = source_sensor(
             self.automation(),
             f"{source.name}_arrivals",
             f"Settles the changes of {source.name}, starts their runs, merges them and watches DMS.",

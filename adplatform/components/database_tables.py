@@ -8,13 +8,13 @@ from pydantic import BaseModel
 
 from adplatform.changes.pulled import with_keys
 from adplatform.components.assembly.automation import Automation
-from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.extracts import reading_jobs, table_readings, with_extracts
 from adplatform.components.assembly.folds import fold_asset, with_folds
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
+from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.database import DatabaseSource
 from adplatform.contracts.templates import templated
 from adplatform.engines.databases import PulledFiles, database_tables
@@ -90,7 +90,7 @@ class DatabaseTables(dg.Component):
 
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
-        automation = with_folds(with_crawls(EngineRuns(pattern), pattern.source), pattern.pulled)
+        automation = with_folds(with_engines(EngineRuns(pattern), pattern.source), pattern.pulled)
         return with_extracts(automation, table_readings(with_keys(self.declared)))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -8,10 +8,10 @@ from pydantic import BaseModel
 
 from adplatform.components.assembly.arrivals import Arrivals
 from adplatform.components.assembly.automation import Automation
-from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
+from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.source import PushedSource
 from adplatform.contracts.templates import templated
 from adplatform.flow.pushed import PushedFiles, pushed_files
@@ -82,7 +82,7 @@ class PartnerPush(dg.Component):
 
     def automation(self) -> Automation:
         source = self.pattern(read_settings()).source
-        return with_crawls(Arrivals(source), source)
+        return with_engines(Arrivals(source), source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         source = self.pattern(read_settings()).source

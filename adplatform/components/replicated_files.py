@@ -7,10 +7,10 @@ import dagster as dg
 from pydantic import BaseModel
 
 from adplatform.components.assembly.automation import Automation
-from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
+from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.replication import ReplicatedSource
 from adplatform.contracts.templates import templated
 from adplatform.engines.pattern import EngineFiles, replicated_files
@@ -89,7 +89,7 @@ class ReplicatedFiles(dg.Component):
 
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
-        return with_crawls(EngineRuns(pattern), pattern.source)
+        return with_engines(EngineRuns(pattern), pattern.source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         pattern = self.pattern(read_settings())

@@ -9,12 +9,12 @@ from pydantic import BaseModel
 
 from adplatform.components.assembly.arrivals import Arrivals
 from adplatform.components.assembly.automation import Automation
-from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.extracts import Readings, reading_jobs, with_extracts
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
+from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.sftp_host import SftpClient
 from adplatform.contracts.templates import templated
@@ -108,8 +108,8 @@ class SftpFiles(dg.Component):
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
         if isinstance(pattern, UploadedFiles):
-            return with_crawls(Arrivals(pattern.source), pattern.source)
-        automation = with_crawls(EngineRuns(pattern), pattern.source)
+            return with_engines(Arrivals(pattern.source), pattern.source)
+        automation = with_engines(EngineRuns(pattern), pattern.source)
         return automation if self._readings is None else with_extracts(automation, self._readings)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -97,6 +97,10 @@ class Doubtful(PermanentFailure):
     """Whether a start reached the engine cannot be known any more."""
 
 
+class BroughtNothing(PermanentFailure):
+    """A run says that it has succeeded, and what it was to leave is not there."""
+
+
 class Postponed(TransientFailure):
     """Nothing was started; it may be after ``rest``."""
 

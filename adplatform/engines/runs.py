@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
-from adplatform.engines.engine import Busy, Doubtful, Engine, Limits, Postponed, Run
+from adplatform.engines.engine import BroughtNothing, Busy, Doubtful, Engine, Limits, Postponed, Run
 from adplatform.engines.landing import land
 from adplatform.engines.notices import Notices, failing_of, troubles_of, what_is_left
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
@@ -41,14 +41,18 @@ class Target:
     multiples; without, it runs by itself or when somebody asks.
 
     Where runs bring no objects, ``judge`` is given each that has succeeded, and says what is to be kept with it; None
-    when that cannot be said yet. It may be asked about a run more than once.
+    when that cannot be said yet. It may be asked about a run more than once, and raise ``BroughtNothing``: then the run
+    has failed.
 
     Where something is made for an intention alone, ``release`` removes it before that ends, and is False while it
     cannot. Runs of the target ``kin`` fulfil what is wanted of this one, too.
 
     Where runs are many and what fails is tried again anyhow, people are notified ``once``: not of each run, but when
     one that is wanted is given up, and not again for the same reason before a run has succeeded. ``what_next`` says
-    then what becomes of what was wanted.
+    then what becomes of what was wanted. People are notified of nothing that runs came to where it is ``silent``,
+    because they hear of that elsewhere.
+
+    Nobody else starts runs of one that is ``only_wanted``: it is looked at while something is wanted of it.
 
     Whether it is fit to be started is looked at before each start, or only where that is ``doubtful``."""
 
@@ -61,6 +65,8 @@ class Target:
     kin: str = ""
     once: bool = False
     what_next: str = ""
+    silent: bool = False
+    only_wanted: bool = False
     doubtful: Callable[[], bool] = lambda: True
 
 
@@ -204,7 +210,7 @@ class Watch:
         paused: bool,
     ) -> _Seen:
         now, engine = self.ledger.now(), target.engine
-        if target.release is not None and not active and not pursued:
+        if (target.only_wanted or target.release is not None) and not active and not pursued:
             return _Seen((), newest)
         newest = newest if newest and newest <= now else None
         since = max(now - engine.limits.history, newest - _OVERLAP if newest else _EPOCH)
@@ -325,6 +331,8 @@ class Watch:
         ended = self.ledger.engine_runs.end(intention, state, why, run_id)
         if ended is not None and state in (IntentState.LOST, IntentState.GIVEN_UP):
             self.services.metrics.failed(self.source.name, "permanent", target=target.name, intention=intention.key)
+        if target.silent:
+            return None
         if state is IntentState.LOST:
             self._notices.gave_up(ended, "start a run yourself if none is going on")
         elif state is IntentState.GIVEN_UP and target.once:
@@ -415,13 +423,21 @@ class Watch:
 
     def _judged(self, target: Target, judge: Callable[[EngineRun], str | None], row: EngineRun) -> EngineRun:
         """Keep what a run found that brings no objects."""
-        if row.state in WROTE:
-            found = judge(row)
-        else:
-            found = row.message or f"it ended as {row.said}"
-            if not target.once:
-                self._notices.ended(row, found, failed=True)
-        return row if found is None else self._counted(target, self.ledger.engine_runs.landed(row, found)) or row
+        found: str | None = row.message or f"it ended as {row.said}"
+        failed = row.state not in WROTE
+        if not failed:
+            try:
+                found = judge(row)
+            except BroughtNothing as e:
+                found, failed = str(e), True
+        if found is None:
+            return row
+        if failed and not (target.once or target.silent):
+            self._notices.ended(row, found, failed=True)
+        return (
+            self._counted(target, self.ledger.engine_runs.landed(row, found, failed=failed and row.state in WROTE))
+            or row
+        )
 
     def _overdue(self, target: Target, row: EngineRun, why: str) -> EngineRun:
         """Note that the run stays in a state for too long."""

@@ -12,8 +12,9 @@ from functools import partial
 from adplatform.engines.declared_spark import REGION, TARGET, require_spark
 from adplatform.engines.engine import Engine, Run
 from adplatform.flow.services import Services
+from adplatform.flow.transforms import output_prefix as spark_output_prefix
+from adplatform.flow.transforms import plan_key as spark_plan_key
 from adplatform.ledger.engine_run import Intention, RunState
-from adplatform.ledger.rows import digest
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT
 
@@ -45,15 +46,6 @@ def spark_engine(services: Services, source: str, target: str) -> Engine:
     return SparkOnEmr(services, f"{source}/{target}", emr, partial(services.aws.client_once, "emr-serverless"))
 
 
-def spark_plan_key(intention: Intention) -> str:
-    return f"{_folder(intention)}plan.json"
-
-
-def spark_output_prefix(intention: Intention) -> str:
-    """Of one attempt; nothing is there before its first run."""
-    return f"{_folder(intention)}{intention.attempt}/"
-
-
 def arguments(services: Services, intention: Intention, mark: str) -> dict[str, str]:
     """What a run is given; ``mark`` says whose it is."""
     zones = services.zones
@@ -76,7 +68,3 @@ def with_result(services: Services, run: Run, output: str) -> Run:
             return run
     text = "it ended without a result: is its script adplatform.transform.spark_job?"
     return replace(run, state=RunState.FAILED, message=text)
-
-
-def _folder(intention: Intention) -> str:
-    return f"{STAGED}{digest(intention.owner, intention.key)}/"

@@ -13,6 +13,7 @@ from adplatform.files.bad_file import BadFile
 from adplatform.files.budget import require_room
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import unpack
+from adplatform.flow.accounting import accounted
 from adplatform.flow.claims import claims_of
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_finding, require_current
 from adplatform.flow.parts import Base, basis, extended, fits
@@ -20,6 +21,7 @@ from adplatform.flow.repeats import judged, repeats, said_of
 from adplatform.flow.services import Services
 from adplatform.flow.small_files import Contents, named
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.transforms import Made, outcomes_of, staged
 from adplatform.flow.verdicts import bad, require_no_bad_file
 from adplatform.flow.version import VersionObject, download, save
 from adplatform.lake.attempt import Published, Result
@@ -38,7 +40,7 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.rejects import SWALLOWED
-from adplatform.transform.values import FileCount, OutputColumn, Staged
+from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,29 @@ def transform_version(
     services.ledger.publications.put_file_outcomes(flow.name, outcomes)
     promised = {item.origin: item.rows for item in objects if item.rows is not None}
     return _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before)
+
+
+def transformed_by_engine(
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    objects: Sequence[VersionObject],
+    work: Path,
+    made: Made,
+    *,
+    rows_before: int | None,
+) -> Transformed:
+    """As :func:`transform_version`, of what an engine has made of the files.
+
+    Raises:
+        SenderFailure: more rows broke the contract than are kept. Otherwise as :func:`transform_version`.
+    """
+    keys = hashing_keys(services, flow)
+    outcomes = outcomes_of(flow, made, objects)
+    services.ledger.publications.put_file_outcomes(flow.name, outcomes)
+    promised = {item.origin: item.rows for item in objects if item.rows is not None}
+    made_here = staged(services, made, work)
+    return _transformed(services, flow, day, promised, made_here, outcomes, keys, rows_before)
 
 
 def transform_part(
@@ -175,7 +200,14 @@ def _read(
         services.ledger.publications.put_file_outcomes(flow.name, tuple(outcomes.values()))
         raise
     counts = {each.origin: each for each in staged.counts}
-    counted = tuple(_counted(outcomes[origin], counts, inputs.get(origin, ())) for origin in outcomes)
+    counted = tuple(
+        accounted(
+            outcome,
+            [counts[file.origin] for file in inputs.get(origin, ()) if file.origin in counts],
+            max((file.skipped for file in inputs.get(origin, ())), default=0),
+        )
+        for origin, outcome in outcomes.items()
+    )
     if repeated:
         counted = judged(flow, counted, repeated, {item.origin: item for item in objects})
         if any(each.outcome is Outcome.REFUSED for each in counted):
@@ -426,24 +458,6 @@ def _transform_good(
             origin = owner[aside.origin]
             outcomes[origin] = replace(outcomes[origin], outcome=Outcome.QUARANTINED, reason=aside.reason)
         return staged
-
-
-def _counted(outcome: FileOutcome, counted: Mapping[str, FileCount], files: Iterable[InputFile]) -> FileOutcome:
-    """The outcome with the counts of the file, or of all members of an archive; no rows is EMPTY."""
-    files = tuple(files)
-    outcome = replace(outcome, skipped=max((file.skipped for file in files), default=0))
-    counts = [counted[file.origin] for file in files if file.origin in counted]
-    rows, left_out = sum(c.rows_in for c in counts), sum(c.left_out for c in counts)
-    if outcome.outcome is Outcome.LOADED and rows == left_out:
-        return replace(outcome, outcome=Outcome.EMPTY, reason="no rows", rows_in=rows, left_out=left_out)
-    return replace(
-        outcome,
-        rows_in=rows,
-        left_out=left_out,
-        clean=sum(c.clean for c in counts),
-        superseded=sum(c.superseded for c in counts),
-        quarantined=sum(c.quarantined for c in counts),
-    )
 
 
 def _engine_counts(

@@ -28,6 +28,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.shown import is_placed
 from adplatform.flow.small_files import Contents, keep, take
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.transforms import Given, Made, by_engine, clear, goes_to_engine
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.flow.version import VersionObject, objects_of, origin_of, read_settlement
 from adplatform.lake.audit import AuditFinding
@@ -95,6 +96,18 @@ class Begun:
         taken = self.base.outcomes
         entries = [e for e in self.settlement["objects"] if origin_of(e) not in taken]
         return objects_of(self.services.ledger, self.flow, self.publication, entries)
+
+    @cached_property
+    def landed(self) -> dict[str, FileOutcome] | None:
+        """What became of its files, by origin, where a run landed all of them before an engine was given the version:
+        they are not looked at again. None where they are to land."""
+        if not self.delivery.transform or not goes_to_engine(self.services, self.flow):
+            return None
+        day, version = self.delivery.day, self.delivery.version
+        known = {
+            each.origin: each for each in self.services.ledger.publications.file_outcomes(self.flow.name, day, version)
+        }
+        return known if all(item.origin in known for item in self.objects) else None
 
     @property
     def promised(self) -> dict[str, int]:
@@ -198,6 +211,8 @@ def land(begun: Begun) -> tuple[FileOutcome, ...]:
     services, flow, delivery = begun.services, begun.flow, begun.delivery
     if begun.shown:
         return tuple(services.ledger.publications.file_outcomes(flow.name, delivery.day, delivery.version))
+    if begun.landed is not None:
+        return tuple(begun.landed[item.origin] for item in begun.objects)
     taken = begun.base.outcomes_of(delivery.version) if begun.base else ()
     contents: dict[str, bytes] = {}
     landed = raw.land(services, flow, delivery.day, delivery.version, begun.added, begun.work, contents)
@@ -205,9 +220,11 @@ def land(begun: Begun) -> tuple[FileOutcome, ...]:
     return (*taken, *landed)
 
 
-def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | None = None) -> clean.Transformed | None:
+def judge(
+    begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | None = None, made: Made | None = None
+) -> clean.Transformed | None:
     """Transform and audit the files of the claimed version that have landed; None when readers see it already.
-    ``keys`` are those of a rotation.
+    ``keys`` are those of a rotation, ``made`` is what an engine has made of the files.
 
     Raises:
         SenderFailure: the audit refuses it; what it found was given to ``audited`` before.
@@ -215,8 +232,13 @@ def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | N
     services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
     if begun.shown:
         return None
-    contents = take(begun.delivery.run_id)
-    transformed = _transformed_part(begun, contents) if keys is None else None
+    contents, transformed = take(begun.delivery.run_id), None
+    if made is not None:
+        transformed = clean.transformed_by_engine(
+            services, flow, day, begun.objects, begun.work, made, rows_before=begun.rows_before
+        )
+    elif keys is None:
+        transformed = _transformed_part(begun, contents)
     if transformed is None:
         transformed = clean.transform_version(
             services, flow, day, version, begun.objects, begun.work, keys, contents, rows_before=begun.rows_before
@@ -259,9 +281,11 @@ def _transformed_part(begun: Begun, contents: Contents) -> clean.Transformed | N
     return part
 
 
-def publish(begun: Begun, judged: clean.Transformed | None) -> tuple[Publication, tuple[OutputColumn, ...]]:
+def publish(
+    begun: Begun, judged: clean.Transformed | None, made: Made | None = None
+) -> tuple[Publication, tuple[OutputColumn, ...]]:
     """Publish and close the claimed version; without something that was ``judged``, only close it. The publication,
-    and the columns of its table.
+    and the columns of its table. What an engine ``made`` is removed.
 
     Raises: as :func:`working`.
     """
@@ -278,7 +302,19 @@ def publish(begun: Begun, judged: clean.Transformed | None) -> tuple[Publication
         files = [each.object for each in (begun.added if judged.base else begun.objects)]
         count_published(services.metrics, flow, delivery, judged, files, now, seconds)
     closed = begun.base.settled if judged is not None and begun.base and not flow.by_runs else 0
-    return close(services, flow, delivery, seconds, row=row, closed=closed), columns
+    done = close(services, flow, delivery, seconds, row=row, closed=closed)
+    if made is not None:
+        _clear(services, made)
+    return done, columns
+
+
+def _clear(services: Services, made: Made) -> None:
+    """Readers see the version whether or not that can be removed, and the bucket does in some days."""
+    try:
+        with aws_failures(made.prefix):
+            clear(services, made.intention)
+    except (PermanentFailure, TransientFailure) as e:
+        log.warning("%s is left where it is: %s", made.prefix, e)
 
 
 def _is_first(delivery: Delivery) -> bool:
@@ -289,10 +325,25 @@ def _is_first(delivery: Delivery) -> bool:
 def publish_delivery(
     services: Services, flow: FeedFlow, day: date, run_id: str, temp: Path, audited: Audited = lambda _: None
 ) -> tuple[Publication, tuple[OutputColumn, ...]]:
-    """All of it in one go, with a directory of its own below ``temp``, which is this run's.
+    """All of it in one go and on this machine, with a directory of its own below ``temp``, which is this run's.
 
     Raises: as :func:`working`.
     """
     with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as begun:
         require_no_bad_file(flow, land(begun))
         return publish(begun, judge(begun, audited))
+
+
+def transform_or_give(
+    services: Services, flow: FeedFlow, day: date, run_id: str, temp: Path, audited: Audited = lambda _: None
+) -> tuple[Publication, tuple[OutputColumn, ...]] | Given:
+    """The same where an engine may transform the delivery: as far as it goes in one run.
+
+    Raises: as :func:`working`.
+    """
+    with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as begun:
+        require_no_bad_file(flow, land(begun))
+        made = by_engine(begun)
+        if isinstance(made, Given):
+            return made
+        return publish(begun, judge(begun, audited, made=made), made)

@@ -1,6 +1,7 @@
 """The Parquet side of column types: what the files of a clean table must say in their footers."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -47,6 +48,18 @@ def append(first: Path, second: Path, target: Path) -> None:
     with pq.ParquetWriter(target, pq.read_schema(first), compression="snappy") as writer:
         for group in row_groups(chain(batches(first), batches(second)), _KEPT_BYTES):
             writer.write_table(group)
+
+
+def joined(files: Iterable[AbstractContextManager[Path]], target: Path) -> None:
+    """The rows of files with the same columns as one, each of which is there for as long as it is read."""
+    with ExitStack() as open_:
+        writer: pq.ParquetWriter | None = None
+        for file in files:
+            with file as path:
+                if writer is None:
+                    writer = open_.enter_context(pq.ParquetWriter(target, pq.read_schema(path), compression="snappy"))
+                for group in row_groups(batches(path), _KEPT_BYTES):
+                    writer.write_table(group)
 
 
 def batches(path: Path) -> "Iterator[pa.RecordBatch]":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from adplatform.contracts.column import DELIVERY_DATE
+from adplatform.ledger.rows import digest
 from adplatform.transform.partition_values import escape
 
 _ESCAPE = re.compile("%([0-9A-F]{2})")
@@ -86,6 +87,12 @@ class Zones:
     def fetched(source: str) -> str:
         """Where it is remembered which files of a server were fetched."""
         return f"fetched/{source}/"
+
+    @staticmethod
+    def engine_work(owner: str, key: str) -> str:
+        """Where the plan for an intention of an engine's target is, and below which its runs write what they make of
+        files."""
+        return f"prepared/spark/{digest(owner, key)}/"
 
     def prepared(self, feed: str, day: date) -> str:
         return _day("prepared", feed, day)

@@ -3,8 +3,9 @@ and to compile one for DuckDB more than a small file takes in all."""
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from io import RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from adplatform.platform.at_once import at_once
 from adplatform.platform.late import Late
@@ -22,7 +23,7 @@ _AT_ONCE = 2
 
 
 def certain(
-    parquet: Sequence[Path | BinaryIO],
+    parquet: Sequence[Path | RawIOBase],
     columns: Collection[str],
     is_so: "Callable[[pa.Array], bool]",
     *,

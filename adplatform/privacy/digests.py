@@ -1,8 +1,9 @@
 """Columns of Parquet that certainly hold nothing but digests."""
 
 from collections.abc import Collection, Sequence
+from io import RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from adplatform.platform.late import Late
 from adplatform.privacy.column_bytes import certain, content
@@ -18,7 +19,7 @@ _HEXADECIMAL = b"0123456789abcdef"
 _CHARACTERS = 64
 
 
-def certain_digests(parquet: Sequence[Path | BinaryIO], columns: Collection[str]) -> set[str]:
+def certain_digests(parquet: Sequence[Path | RawIOBase], columns: Collection[str]) -> set[str]:
     """Those of the columns that have NULL and 64 lower-case hexadecimal digits alone, in each file that has them. Of
     others nothing is said."""
     return certain(parquet, columns, _are_digests)

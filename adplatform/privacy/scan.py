@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.contracts.pii import Treatment
@@ -58,7 +59,7 @@ class LeakScan:
     sampled: bool = False
 
 
-def scan_for_leaks(parquet: Sequence[Path | BinaryIO], contract: Contract, memory_limit: str = "512MB") -> LeakScan:
+def scan_for_leaks(parquet: Sequence[Path | RawIOBase], contract: Contract, memory_limit: str = "512MB") -> LeakScan:
     """What is wrong with the files, by column, never with a value. Those that are not on this disk are open.
 
     Leaks: a digest column with anything but NULL and 64 lower-case hexadecimal digits; a masked column with anything
@@ -101,7 +102,7 @@ def _forbidden_names(contract: Contract) -> set[str]:
     return {name.lower() for c in hidden for name in (c.name, *c.field_names)} - shown
 
 
-def _columns(parquet: Sequence[Path | BinaryIO]) -> dict[str, bool]:
+def _columns(parquet: Sequence[Path | RawIOBase]) -> dict[str, bool]:
     """The columns of all files, and whether one has texts in any of them."""
     columns = dict[str, bool]()
     for path in parquet:
@@ -120,7 +121,7 @@ def _has_no_mark(values: "pa.Array") -> bool:
 
 
 def _counts(
-    parquet: Sequence[Path | BinaryIO], personal: Mapping[str, str], others: Mapping[str, str], memory_limit: str
+    parquet: Sequence[Path | RawIOBase], personal: Mapping[str, str], others: Mapping[str, str], memory_limit: str
 ) -> Counter[str]:
     """How many rows of all files meet each condition, in one pass."""
     counts, local = Counter[str](), [file for file in parquet if isinstance(file, Path)]

@@ -149,13 +149,14 @@ class QueuesResource(_Connected):
 
 
 class EnginesResource(_Connected):
-    """The engines that AWS runs and that bring data by themselves: AppFlow, DataSync, DMS and Transfer Family."""
+    """The engines that AWS runs: those that bring data by themselves (AppFlow, DataSync, DMS, Transfer Family), and EMR
+    Serverless, which may transform it."""
 
     def settings(self) -> Mapping[str, Any]:
         return {}
 
     def clients(self) -> Clients:
-        return self._clients("appflow", "datasync", "dms", "transfer")
+        return self._clients("appflow", "datasync", "dms", "emr-serverless", "transfer")
 
 
 class MachineResource(dg.ConfigurableResource[Any]):
@@ -167,6 +168,10 @@ class MachineResource(dg.ConfigurableResource[Any]):
     threads: int = Field(default=2, description="Threads of a transformation.")
     tick_seconds: int = Field(default=25, description="Seconds that one look at a source may take.")
     metrics: bool = Field(default=False, description="Write metrics to the standard output, for CloudWatch Logs.")
+    spark: str = Field(
+        default="", description="The Spark that transforms deliveries which outgrow this machine; by default none."
+    )
+    spark_from: int = Field(default=20 * 10**9, description="Bytes of a delivery from which on that is so.")
 
     def settings(self) -> Mapping[str, Any]:
         return {
@@ -176,6 +181,8 @@ class MachineResource(dg.ConfigurableResource[Any]):
             "threads": self.threads,
             "tick_seconds": self.tick_seconds,
             "metrics": self.metrics,
+            "spark": self.spark,
+            "spark_from": self.spark_from,
         }
 
     def clients(self) -> Clients:
@@ -251,5 +258,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
             threads=settings.threads,
             tick_seconds=settings.tick_seconds,
             metrics=settings.metrics,
+            spark=settings.spark,
+            spark_from=settings.spark_from,
         ),
     }

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from adplatform.contracts.types import DataType
 
@@ -106,7 +107,7 @@ class StagedParquet(Protocol):
     @property
     def size(self) -> int: ...
 
-    def opened(self) -> "Path | BinaryIO":
+    def opened(self) -> Path | RawIOBase:
         """What Arrow reads it from."""
 
     def on_disk(self, directory: Path) -> AbstractContextManager[Path]:

@@ -13,12 +13,12 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from adplatform.components.assembly.automation import Looking, Tick, source_sensor, unless_paused
-from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
 from adplatform.components.assembly.metadata import DATA_VERSION_TAG, clean_metadata
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.runs import FEED_TAG, RUN_KEY_TAG, runs_of
+from adplatform.components.assembly.transforms import with_engines
 from adplatform.flow.automation_names import deadline_name, processing_name
 from adplatform.flow.budget import Budget
 from adplatform.flow.listing import Position, Round
@@ -140,7 +140,7 @@ def arrivals_sensor(
 ) -> dg.SensorDefinition:
     description = f"Settles what {source.name} delivers and starts its runs."
     return source_sensor(
-        with_crawls(Arrivals(source), source),
+        with_engines(Arrivals(source), source),
         f"{source.name}_arrivals",
         description,
         seconds,

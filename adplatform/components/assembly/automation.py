@@ -142,39 +142,11 @@ def source_sensor(
         ledger: LedgerResource,
         notifications: NotificationsResource,
         queues: QueuesResource,
-        machine: MachineResource,
-    ) -> dg.SensorResult:
-        services = services_of(s3, secrets, catalog, ledger, notifications, queues, machine)
-        return looked(automation, services, context, clock)
-
-    return look
-
-
-def asking_sensor(
-    automation: Automation,
-    name: str,
-    description: str,
-    seconds: int,
-    status: dg.DefaultSensorStatus,
-    **targets: Any,
-) -> dg.SensorDefinition:
-    """The same of a source whose looks ask engines that AWS runs."""
-
-    @dg.sensor(name=name, description=description, minimum_interval_seconds=seconds, default_status=status, **targets)
-    @automated
-    def look(
-        context: dg.SensorEvaluationContext,
-        s3: S3Resource,
-        secrets: SecretsManagerResource,
-        catalog: CatalogResource,
-        ledger: LedgerResource,
-        notifications: NotificationsResource,
-        queues: QueuesResource,
         engines: EnginesResource,
         machine: MachineResource,
     ) -> dg.SensorResult:
         services = services_of(s3, secrets, catalog, ledger, notifications, queues, engines, machine)
-        return looked(automation, services, context)
+        return looked(automation, services, context, clock)
 
     return look
 

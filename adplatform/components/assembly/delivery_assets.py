@@ -33,6 +33,7 @@ from adplatform.components.assembly.runs import (
     took_too_long,
     work_ended,
 )
+from adplatform.components.assembly.transforms import given_observation, made_metadata
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.automation_names import step_name
@@ -40,6 +41,7 @@ from adplatform.flow.delivery import Begun, NotWritten, judge, land, publish, wo
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.transforms import Given, by_engine
 from adplatform.flow.undelivered import notify_undelivered, undelivered
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
@@ -255,11 +257,15 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         found: list[AuditFinding] = []
         with silently(), _working(context, services, flow, day) as begun:
             delivery = begun.delivery
+            made, engine = by_engine(begun), services.settings.spark
+            if isinstance(made, Given):
+                context.log_event(given_observation(spec.key, made, context.partition_key, engine))
+                return
             try:
-                judged = judge(begun, found.extend)
+                judged = judge(begun, found.extend, made=made)
             finally:
                 yield from (_audit_result(spec.key, finding) for finding in found)
-            publication, table = publish(begun, judged)
+            publication, table = publish(begun, judged, made)
             files = services.ledger.publications.file_outcomes
             outcomes = files(flow.name, day, delivery.version) if judged is None else judged.outcomes
             yield dg.MaterializeResult(
@@ -267,6 +273,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
                 metadata={
                     **clean_metadata(services.zones, flow, publication, table),
+                    **made_metadata(made, engine),
                     "adplatform/file_outcomes": outcome_table(outcomes),
                 },
             )

@@ -9,14 +9,14 @@ import dagster as dg
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule, request, standing
-from adplatform.components.assembly.automation import Automation, Looking, Tick, asking_sensor
+from adplatform.components.assembly.automation import Automation, Looking, Tick, source_sensor
 from adplatform.components.assembly.care import care_schedules
-from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset, raw_key
 from adplatform.components.assembly.metadata import engine_run_metadata
 from adplatform.components.assembly.runs import runs_of
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.source import FileSource
 from adplatform.engines.events import woken
 from adplatform.engines.pattern import EngineFiles
@@ -138,8 +138,8 @@ def engine_sensor(
     """``jobs`` take the place of runs of ``assets`` where a look starts other runs, too."""
 
     automation = EngineRuns(pattern, timedelta(seconds=seconds))
-    return asking_sensor(
-        wrap(with_crawls(automation, pattern.source)),
+    return source_sensor(
+        wrap(with_engines(automation, pattern.source)),
         f"{pattern.source.name}_runs",
         f"Starts and watches the engine's runs of {pattern.source.name} and processes what they brought.",
         min(seconds, TICKS),

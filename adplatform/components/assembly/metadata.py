@@ -161,6 +161,8 @@ def engine_run_metadata(run: EngineRun) -> Mapping[str, Any]:
         "records": run.records,
         "bytes": run.bytes,
         "objects": run.objects,
+        **{name: float(amount) for name, amount in run.usage.items()},
+        "link": dg.MetadataValue.url(run.link) if run.link else "",
         "note": unnamed(run.error or run.message),
         "ledger": dg.MetadataValue.md(f"`adplatform runs {run.source}`"),
     }
