@@ -45,7 +45,7 @@ def certain(
     return left
 
 
-def _opened(path: Path | BinaryIO) -> "pq.ParquetFile":
+def _opened(path: Path | RawIOBase) -> "pq.ParquetFile":
     # Otherwise pyarrow holds whole columns, or maps the file.
     return pq.ParquetFile(path, pre_buffer=False, memory_map=False, buffer_size=_BUFFER)
 
