@@ -118,9 +118,9 @@ class LocalRun(ReportedState):
         found: Mapping[str, Any] = self.asked["jobDriver"]["sparkSubmit"]
         return found
 
-    def script(self, region: str) -> Script:
+    def script(self, region: str, folder: Path) -> Script:
         given = list(self._submitted.get("entryPointArguments", ()))
-        return scripts.with_spark(Script(self._submitted["entryPoint"], given, region))
+        return scripts.with_spark(Script(self._submitted["entryPoint"], given, region), folder)
 
 
 def begin(run: LocalRun, region: str, changed: Callable[[], None]) -> None:
@@ -147,7 +147,7 @@ def _script(
             changed()
     over = partial(_timed_out, run, scripts.cut_at(cut))
     going = partial(_goes_on, run, over)
-    ended = scripts.carry_out(run.id, run.script(region), folder, going)
+    ended = scripts.carry_out(run.id, run.script(region, folder), folder, going)
     if run.status == "CANCELLING":
         return "CANCELLED", None
     if ended.status == 0:

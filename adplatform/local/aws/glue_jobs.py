@@ -147,7 +147,7 @@ def _prepared(job: Any, given: Mapping[str, str], folder: Path) -> Script:
     place, region = job.command["ScriptLocation"], job.backend.region_name
     arguments = [part for pair in given.items() for part in pair]
     if OUTPUT in given:
-        return scripts.with_spark(Script(place, arguments, region))
+        return scripts.with_spark(Script(place, arguments, region), folder)
     jars = _jars(given.get("--extra-jars", ""), folder)
     if PLAN in given and not jars and "--reader" not in given:
         arguments += ["--reader", "driver"]

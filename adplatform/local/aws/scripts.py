@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -148,17 +148,29 @@ def cut_at(fault: Fault | None) -> float:
     return time.monotonic() + fault.seconds if fault else math.inf
 
 
-def with_spark(script: Script, environ: Mapping[str, str] = os.environ) -> Script:
+def with_spark(script: Script, folder: Path, environ: Mapping[str, str] = os.environ) -> Script:
     """A script that transforms deliveries, with the Spark that it is to find; logs which that is."""
-    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    if master := environ.get(CLUSTER):
-        log.warning("%s runs on the cluster %s", script.place, master)
-        local = " --conf spark.driver.host=127.0.0.1 --conf spark.driver.bindAddress=127.0.0.1"
-        submitted = {"PYSPARK_SUBMIT_ARGS": f"--master {master}{local} pyspark-shell"}
-        return Script(script.place, script.arguments, script.region, {**script.environment, **python, **submitted})
-    if find_spec("pysail"):
+    master = environ.get(CLUSTER)
+    if master is None and find_spec("pysail"):
         log.warning("%s runs on Sail", script.place)
-        return Script(script.place, script.arguments, script.region, script.environment, (str(with_sail.__file__),))
-    log.warning("%s runs on the Spark of this machine", script.place)
-    submitted = {"PYSPARK_SUBMIT_ARGS": "--master local[*] pyspark-shell"}
-    return Script(script.place, script.arguments, script.region, {**script.environment, **python, **submitted})
+        return replace(script, before=(str(with_sail.__file__),))
+    log.warning("%s runs on the Spark %s", script.place, master or "of this machine")
+    settings = {
+        "spark.master": master or "local[*]",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.executor.cores": "1",
+        "spark.executor.memory": "512m",
+        "spark.sql.shuffle.partitions": "4",
+        **{f"spark.executorEnv.{name}": value for name, value in own_environment(script.region).items()},
+    }
+    file = folder / "spark.conf"
+    file.touch(0o600)  # it has the access key
+    file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()), encoding="utf-8")
+    given = {
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYSPARK_SUBMIT_ARGS": f"--properties-file {file} pyspark-shell",
+    }
+    return replace(script, environment={**script.environment, **given})
