@@ -1,9 +1,9 @@
 """What grows with what: ``python -m benchmarks.scale [PART...]`` prints the tables of docs/scale.md, of all parts or of
-``files``, ``feeds``, ``partitions``, ``dagster`` and ``definitions``.
+``files``, ``feeds``, ``partitions``, ``dagster``, ``definitions`` and ``deployment``.
 
 Each part is measured at three sizes, in counts of calls, rows and bytes, and in CPU of this process and of the embedded
-AWS, which stands for S3, SQS, DynamoDB and Glue; no figure is a time on the clock. The last column says how often the
-largest size costs the middle one, by unit: 1.0 is linear, more is worse.
+AWS, which stands for S3, SQS, DynamoDB and Glue; no figure is a time on the clock. The last column is what a unit costs
+at the largest size against the middle one: 1.0 is linear, more is worse.
 """
 
 import json
@@ -52,6 +52,7 @@ FILES, FEEDS, PARTITIONS, RUNS, DECLARED = (
     (1, 10, 100),
     (10, 100, 300),
 )
+SOURCES = (3, 10, 30)
 _PUT_AT_ONCE = 100  # Glue web API, BatchCreatePartition
 
 Row = dict[str, float]
@@ -114,7 +115,7 @@ def rows_of(world: World, source: Source) -> list[dict[str, Any]]:
     """The ledger's items of a source."""
     pages = world.services.ledger.client.get_paginator("scan").paginate(TableName=world.services.settings.ledger_table)
     items = [_plain(item) for page in pages for item in page["Items"]]
-    return [item for item in items if str(item["pk"]).startswith((f"feed#{source.name}/", f"feed#{source.name}"))]
+    return [item for item in items if f"{item['pk']}/".startswith(f"feed#{source.name}/")]
 
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -232,20 +233,18 @@ def of_dagster(world: World) -> dict[int, Row]:
     from adplatform_tests.support.platforms import make_platform  # noqa: PLC0415
 
     found = {}
-    for files in RUNS:
-        with dg.DagsterInstance.ephemeral() as instance:
-            name = f"d{uuid.uuid4().hex[:8]}"
-            given = {"source": name, "feeds": [feed("tiny", files)]}
+    with dg.DagsterInstance.ephemeral() as instance:  # one for all, because a ledger takes the runs of one only
+        for files in RUNS:
+            given = {"source": f"d{uuid.uuid4().hex[:8]}", "feeds": [feed("tiny", files)]}
             platform, row = make_platform(world.services, given, instance, PartnerPush), Row()
             put(world, platform.source, "tiny", files)
             with world.measured(row):
                 [result] = platform.process()
             assert result.success, "the run failed"
             logs = instance.all_logs(result.run_id)
-            stored = instance.get_run_by_id(result.run_id)
             row["events of the run"] = len(logs)
             row["bytes of events"] = sum(len(dg.serialize_value(each)) for each in logs)
-            row["bytes of the run"] = len(dg.serialize_value(stored))
+            row["bytes of the run"] = len(dg.serialize_value(instance.get_run_by_id(result.run_id)))
             found[files] = row
     return found
 
@@ -282,12 +281,7 @@ def of_definitions(world: World) -> dict[int, Row]:
         for each in declarations.iterdir():
             if each.is_dir():
                 shutil.rmtree(each)
-        for number in range(feeds // 10):
-            place = declarations / "partners" / f"partner{number:03d}"
-            place.mkdir(parents=True)
-            attributes = {"source": place.name, "feeds": [feed(f"f{n}", 1) for n in range(10)]}
-            text = yaml.safe_dump({"type": "adplatform.components.PartnerPush", "attributes": attributes})
-            (place / "defs.yaml").write_text(text, encoding="utf-8")
+        declare(declarations / "partners", feeds // 10)
         environment = os.environ | {"PYTHONPATH": str(project), "ADPLATFORM_HOME": str(world.home)}
         ran = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", _LOAD],
@@ -302,12 +296,66 @@ def of_definitions(world: World) -> dict[int, Row]:
     return found
 
 
+_DEPLOY = """
+import collections, json, sys, tempfile
+from pathlib import Path
+from deploy.app import build
+from deploy.config import read_config
+from deploy.estate import read_estate
+from deploy.resources import ResourceStack
+config = read_config(Path("deploy/tests/config.yaml")).model_copy(update={"sources": sys.argv[1]})
+app = build(read_estate(config), tempfile.mkdtemp())
+made = [each for each in app.node.children if isinstance(each, ResourceStack)]
+stacks = {each.node.id.removeprefix("adplatform-"): each._resources for each in made}
+found = collections.Counter()
+for name, resources in stacks.items():
+    of_sources = name.partition("-")[0] + " of sources"
+    found["resources of " + (of_sources if name.startswith(("alarms-", "dashboard-")) else name)] += len(resources)
+kinds = collections.Counter(each["Type"] for resources in stacks.values() for each in resources.values())
+sizes = [len(json.dumps(resources)) for resources in stacks.values()]
+found |= {"stacks": len(stacks), "resources of the largest stack": max(map(len, stacks.values()))}
+found["kB of the largest template"] = max(sizes) / 1000
+for kind in ("IAM::Role", "Events::Rule", "SQS::Queue", "CloudWatch::Alarm"):
+    found[kind] = kinds["AWS::" + kind]
+print(json.dumps(found))
+"""
+
+
+def of_deployment(world: World) -> dict[int, Row]:
+    """What CloudFormation gets, of ten feeds a source; by the Python of ``deploy/.venv``, as ``make synth`` has it."""
+    found = {}
+    for sources in SOURCES:
+        folder = world.home / f"sources-{sources}"
+        declare(folder / "partners", sources)
+        ran = subprocess.run(
+            ["deploy/.venv/bin/python", "-W", "ignore", "-c", _DEPLOY, str(folder)],
+            env=os.environ | {"PYTHONPATH": "."},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr[-2000:]
+        found[sources] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+def declare(folder: Path, sources: int) -> None:
+    """So many partners with ten feeds each."""
+    for number in range(sources):
+        place = folder / f"partner{number:03d}"
+        place.mkdir(parents=True)
+        attributes = {"source": place.name, "feeds": [feed(f"f{n}", 1) for n in range(10)]}
+        text = yaml.safe_dump({"type": "adplatform.components.PartnerPush", "attributes": attributes})
+        (place / "defs.yaml").write_text(text, encoding="utf-8")
+
+
 PARTS: Mapping[str, tuple[str, Callable[[World], dict[int, Row]]]] = {
     "files": ("files of a delivery", of_files),
     "feeds": ("feeds of a source", of_feeds),
     "partitions": ("partitions of a table", of_partitions),
     "dagster": ("files of a run", of_dagster),
     "definitions": ("feeds", of_definitions),
+    "deployment": ("sources", of_deployment),
 }
 
 

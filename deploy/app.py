@@ -17,7 +17,7 @@ from deploy.stacks.data import DataStack
 from deploy.stacks.ingestion import IngestionStack
 from deploy.stacks.keys import KeysStack
 from deploy.stacks.network import NetworkStack
-from deploy.stacks.observability import ObservabilityStack
+from deploy.stacks.observability import ObservabilityStack, of_sources
 from deploy.stacks.orchestration import OrchestrationStack
 
 HERE = Path(__file__).parent
@@ -41,14 +41,11 @@ def build(estate: Estate, outdir: str) -> cdk.App:
         ingestion.add_stack_dependency(earlier)
     for earlier in (network, catalog):  # runs are granted a tag that the catalog has
         orchestration.add_stack_dependency(earlier)
-    stacks: list[ResourceStack] = [
-        data,
-        catalog,
-        ingestion,
-        network,
-        orchestration,
-        ObservabilityStack(app, f"{names.PLATFORM}-observability", estate, keys, env=env),
-    ]
+    observability = ObservabilityStack(app, f"{names.PLATFORM}-observability", estate, keys, env=env)
+    watched = of_sources(app, estate, env=env)
+    for each in watched:  # an alarm that the former had goes before the latter makes one of its name
+        each.add_stack_dependency(observability)
+    stacks: list[ResourceStack] = [data, catalog, ingestion, network, orchestration, observability, *watched]
     for stack in stacks:
         if not stack.include():
             app.node.try_remove_child(stack.node.id)  # CloudFormation takes no empty stack

@@ -1,18 +1,25 @@
 """How the platform is watched: log groups, dashboards, alarms, archives of its events, the clean zone's trail."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from constructs import Construct
 
 from adplatform.flow.provision import bucket_policy
 from adplatform.platform import names
-from deploy.estate import Estate
+from deploy.estate import DeployedSource, Estate
 from deploy.properties import closed_bucket
 from deploy.resources import ResourceStack
 from deploy.stacks.keys import KeysStack
-from deploy.watching.alarms import KILLED, alarms, killed_tasks
+from deploy.watching.alarms import (
+    KILLED,
+    Alarm,
+    alarms,
+    alarms_of_platform,
+    alarms_of_source,
+    killed_tasks,
+)
 from deploy.watching.dashboards import dashboards
 
 TRAIL_DAYS = 400
@@ -26,17 +33,54 @@ _ARCHIVE_NAME = 48
 """Characters of an archive's name (EventBridge API reference, CreateArchive)."""
 
 
+def of_sources(scope: Construct, estate: Estate, **settings: Any) -> list[ResourceStack]:
+    """Stacks for what grows with feeds. One may have 500 resources and 1 MB (AWS CloudFormation User Guide, "Understand
+    CloudFormation quotas"), of which alarms and dashboards of all sources together would make more."""
+    pages = dashboards(estate, alarms(estate))
+    return [
+        *(AlarmsStack(scope, estate, each, **settings) for each in estate.sources),
+        *(
+            DashboardStack(scope, estate, title, body, **settings)
+            for title, body in pages.items()
+            if title != names.PLATFORM
+        ),
+    ]
+
+
+class AlarmsStack(ResourceStack):
+    """The alarms of one source: two a feed and a few."""
+
+    def __init__(self, scope: Construct, estate: Estate, source: DeployedSource, **settings: Any) -> None:
+        super().__init__(scope, f"{names.PLATFORM}-alarms-{source.name.replace('_', '-')}", estate, **settings)
+        _add(self, alarms_of_source(estate, source))
+
+
+class DashboardStack(ResourceStack):
+    """A dashboard of sources of one pattern, up to half a MB."""
+
+    def __init__(self, scope: Construct, estate: Estate, title: str, body: str, **settings: Any) -> None:
+        own = title.removeprefix(f"{names.PLATFORM}-")
+        super().__init__(scope, f"{names.PLATFORM}-dashboard-{own}", estate, **settings)
+        _add_dashboard(self, title, body)
+
+
+def _add_dashboard(stack: ResourceStack, title: str, body: str) -> None:
+    wanted = {"DashboardName": title, "DashboardBody": body}
+    stack.add("Dashboard", title, type="AWS::CloudWatch::Dashboard", properties=wanted)
+
+
+def _add(stack: ResourceStack, found: Iterable[Alarm]) -> None:
+    for alarm in found:
+        stack.add("Alarm", alarm["AlarmName"], type="AWS::CloudWatch::Alarm", properties=alarm)
+
+
 class ObservabilityStack(ResourceStack):
     def __init__(self, scope: Construct, name: str, estate: Estate, keys: KeysStack, **settings: Any) -> None:
         super().__init__(scope, name, estate, **settings)
         self._keys = keys
         self._killed_runs()
-        found = alarms(estate)
-        for alarm in found:
-            self.add("Alarm", alarm["AlarmName"], type="AWS::CloudWatch::Alarm", properties=alarm)
-        for title, body in dashboards(estate, found).items():
-            wanted = {"DashboardName": title, "DashboardBody": body}
-            self.add("Dashboard", title, type="AWS::CloudWatch::Dashboard", properties=wanted)
+        _add(self, alarms_of_platform(estate))
+        _add_dashboard(self, names.PLATFORM, dashboards(estate, alarms(estate))[names.PLATFORM])
         for source, events in estate.queues:
             self._archive(source.name, events)
         self._trail()

@@ -1,6 +1,7 @@
 """How the platform is watched."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from adplatform.platform.metrics import FEED, NAMESPACE, SOURCE
 from deploy.config import read_config
 from deploy.estate import Estate, read_estate
 from deploy.template import Assembly, Resource
-from deploy.watching.alarms import KILLED, alarms, killed_tasks
+from deploy.watching.alarms import KILLED, alarms, alarms_of_platform, alarms_of_source, killed_tasks
 from deploy.watching.dashboards import MOST_LINES, dashboards
 from deploy.watching.watched import PATTERNS, engines_of, tables_of
 
@@ -70,6 +71,27 @@ def test_whatever_is_watched_is_a_metric_that_the_platform_writes_with_these_dim
         assert (list(each.dimensions), each.statistic) == ([*metric.dimensions], metric.statistic)
         assert each.dimensions[SOURCE] in {source.name for source in estate.sources}
         assert FEED not in each.dimensions or (each.dimensions[SOURCE], each.dimensions[FEED]) in tables
+
+
+def test_each_source_has_its_alarms_in_a_stack_of_its_own(assembly: Assembly, estate: Estate) -> None:
+    """Those of all sources together would be more than CloudFormation takes."""
+    found: dict[str, set[str]] = {}
+    for each in of_alarms(assembly):
+        found.setdefault(each.stack, set()).add(each.properties["AlarmName"])
+    own = {
+        f"adplatform-alarms-{each.name.replace('_', '-')}": {a["AlarmName"] for a in alarms_of_source(estate, each)}
+        for each in estate.sources
+    }
+    assert found == {**own, "adplatform-observability": {a["AlarmName"] for a in alarms_of_platform(estate)}}
+    assert set().union(*found.values()) == {alarm["AlarmName"] for alarm in alarms(estate)}
+
+
+def test_each_dashboard_of_sources_has_a_stack_of_its_own(assembly: Assembly, estate: Estate) -> None:
+    found = {each.properties["DashboardName"]: each.stack for each in assembly.resources("AWS::CloudWatch::Dashboard")}
+    titles = dashboards(estate, alarms(estate))
+    own = {title: f"adplatform-dashboard-{title.removeprefix('adplatform-')}" for title in titles}
+    assert found == {**own, "adplatform": "adplatform-observability"}
+    assert len(found) > 2
 
 
 def test_engines_are_called_in_alarms_as_they_call_themselves(estate: Estate) -> None:
@@ -288,9 +310,22 @@ def test_every_component_belongs_to_a_pattern() -> None:
     assert set(PATTERNS) == set(KINDS)
 
 
+def test_dashboards_are_divided_where_they_would_have_more_metrics_than_cloudwatch_takes(estate: Estate) -> None:
+    most = max(estate.sources, key=lambda each: len(tables_of(each)))
+    bodies = dashboards(replace(estate, sources=(most,) * 400), [])
+    lines = {
+        name: sum(len(w["properties"].get("metrics", ())) for w in json.loads(body)["widgets"])
+        for name, body in bodies.items()
+    }
+    assert max(lines.values()) <= 2500 < sum(lines.values())
+    assert {"adplatform", "adplatform-2"} < set(bodies)
+    assert max(map(len, bodies.values())) < 1_000_000, "each is a template of its own"
+
+
 def test_a_pattern_with_very_many_sources_has_several_dashboards(estate: Estate) -> None:
     bodies = dashboards(replace(estate, sources=(estate.sources[0],) * 60), [])
-    parts = [json.loads(body)["widgets"] for name, body in bodies.items() if name != "adplatform"]
+    own = {name: body for name, body in bodies.items() if not re.fullmatch(r"adplatform(-\d+)?", name)}
+    parts = [json.loads(body)["widgets"] for body in own.values()]
     assert len(parts) > 1
     assert max(map(len, parts)) <= 500
     assert sum("## " in w["properties"].get("markdown", "") for part in parts for w in part) == 60

@@ -30,8 +30,8 @@ SERVICES = (names.CODE_SERVER, names.DAEMON, names.WEBSERVER)
 
 
 def alarms(estate: Estate) -> list[Alarm]:
-    found = [alarm for each in estate.sources for alarm in _of_source(estate, each)]
-    return [*found, *_of_platform(estate)]
+    found = [alarm for each in estate.sources for alarm in alarms_of_source(estate, each)]
+    return [*found, *alarms_of_platform(estate)]
 
 
 def killed_tasks(estate: Estate) -> Mapping[str, Any]:
@@ -49,7 +49,7 @@ def killed_tasks(estate: Estate) -> Mapping[str, Any]:
     }
 
 
-def _of_source(estate: Estate, each: DeployedSource) -> Iterator[Alarm]:
+def alarms_of_source(estate: Estate, each: DeployedSource) -> Iterator[Alarm]:
     for flow in tables_of(each):
         yield from _of_table(estate, flow)
     flows = each.source.feeds
@@ -112,7 +112,7 @@ def _of_table(estate: Estate, flow: FeedFlow) -> Iterator[Alarm]:
         )
 
 
-def _of_platform(estate: Estate) -> Iterator[Alarm]:
+def alarms_of_platform(estate: Estate) -> Iterator[Alarm]:
     to = estate.topic(estate.settings.failure_topic)
     for service in SERVICES:
         # The service's running tasks: each gives a sample a minute.

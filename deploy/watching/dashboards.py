@@ -18,6 +18,8 @@ MOST_LINES = 100
 """Metrics of a widget; CloudWatch shows 500, and nobody can tell so many apart."""
 MOST_WIDGETS = 480
 """Of the 500 that a dashboard may have."""
+MOST_METRICS = 2500
+"""Of all widgets of a dashboard (CloudWatch User Guide, "CloudWatch service quotas")."""
 MOST_ALARMS = 100
 """That a widget of alarms may have."""
 _WIDTH, _HEIGHT, _ACROSS = 8, 6, 3
@@ -37,7 +39,9 @@ OF_AWS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 
 def dashboards(estate: Estate, alarms: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The bodies, by name."""
-    found = {names.PLATFORM: _body(_overall(estate, alarms))}
+    found = {}
+    for number, widgets in enumerate(_pages([], [[widget] for widget in _overall(estate, alarms)]), 1):
+        found[names.PLATFORM + (f"-{number}" if number > 1 else "")] = _body(widgets)
     for pattern in dict.fromkeys(PATTERNS.values()):
         sources = [each for each in estate.sources if PATTERNS[each.kind] == pattern]
         pages = _pages([*_of_services(estate, pattern)], [_of_source(estate, each) for each in sources])
@@ -50,10 +54,15 @@ def _pages(first: list[Widget], parts: Iterable[list[Widget]]) -> list[list[Widg
     """The parts on as few dashboards as CloudWatch allows, none of them divided."""
     pages = [first]
     for part in parts:
-        if len(pages[-1]) + len(part) > MOST_WIDGETS:
+        both = [*pages[-1], *part]
+        if pages[-1] and (len(both) > MOST_WIDGETS or _lines(both) > MOST_METRICS):
             pages.append([])
         pages[-1] += part
     return pages
+
+
+def _lines(widgets: Iterable[Widget]) -> int:
+    return sum(len(widget["properties"].get("metrics", ())) for widget in widgets)
 
 
 def _overall(estate: Estate, alarms: Sequence[Mapping[str, Any]]) -> list[Widget]:
