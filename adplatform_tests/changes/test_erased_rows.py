@@ -51,9 +51,7 @@ def test_a_person_leaves_rows_deleted_rows_and_history_of_a_table_of_changes(
     receipt = erase_jane(club, follow=lambda: merged(shop))
     assert receipt.problems == ()
     assert places_of(club, person) == []
-    assert shop.rows(columns="id") == before
-    assert shop.rows("_history", "id") == [(2,)]
-    assert shop.rows("_deleted", "id") == []
+    assert shop.seen(_="id", _history="id", _deleted="id") == [before, [(2,)], []]
     shop.file(shop.change("U", id=3, status="eva@x.org"))
     shop.merge()
     assert shop.rows(columns="id") == before

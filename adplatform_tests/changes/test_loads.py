@@ -14,6 +14,7 @@ from adplatform.flow.services import Services
 from adplatform.ledger.folds import Generation
 from adplatform_tests.support.changes import ORDERS, Changes, followed_as, followed_source
 from adplatform_tests.support.platforms import TODAY
+from adplatform_tests.support.waiting import next_second
 
 EXACT = {**ORDERS, "outputs": ["current", "history"]}
 FEEDS = [pytest.param(ORDERS, marks=pytest.mark.slow), EXACT]
@@ -63,8 +64,10 @@ def test_a_version_that_a_load_has_ended_is_in_the_history(services: Services) -
     shop.load({"id": 1, "status": "b"})
     whole(shop, load, 1)
     shop.merge()
-    assert shop.rows("_history", "id, status, _closed_by") == [(1, "a", load.sequence), (2, "a", load.sequence)]
-    assert shop.rows("_versions", "id, status, _valid_to is null") == [(1, "a", False), (1, "b", True), (2, "a", False)]
+    assert shop.seen(_history="id, status, _closed_by", _versions="id, status, _valid_to is null") == [
+        [(1, "a", load.sequence), (2, "a", load.sequence)],
+        [(1, "a", False), (1, "b", True), (2, "a", False)],
+    ]
     assert shop.rows("_history", "id, cast(_valid_to as date)")[-1] == (2, load.opened_at.date())
 
 
@@ -81,7 +84,7 @@ def test_a_row_that_one_load_lacks_and_the_next_one_has_ended_in_between_also_in
     first = began(shop)
     shop.load({"id": 1, "status": "b"})
     whole(shop, first, 1)
-    time.sleep(1.1)  # S3 says to the second when a file was written
+    next_second()
     second = began(shop, timedelta(0))
     shop.load({"id": 1, "status": "c"}, {"id": 2, "status": "c"}, number=2)
     whole(shop, second, 2)
@@ -110,8 +113,10 @@ def test_a_version_that_was_closed_before_its_load_was_known_to_be_whole_ends_wi
     assert ended(shop)[-1] == (2, "a", "9" * 35)
     whole(shop, load, 1)
     shop.merge()
-    assert ended(shop) == [(1, "a", load.sequence), (2, "a", load.sequence)]
-    assert shop.rows(columns="id, status") == [(1, "b"), (2, "again")]
+    assert shop.seen(_history="id, status, _closed_by", _="id, status") == [
+        [(1, "a", load.sequence), (2, "a", load.sequence)],
+        [(1, "b"), (2, "again")],
+    ]
 
 
 def test_a_load_of_an_empty_table_ends_all_rows(services: Services) -> None:
@@ -227,15 +232,17 @@ def test_a_file_of_the_second_in_which_a_load_began_is_refused_where_it_may_be_o
     with pytest.raises(PermanentFailure, match=r"load 2 began .*`adplatform reload .*/orders`, and once that load"):
         shop.merge()
     assert shop.rows(columns="id, status") == [(1, "a"), (2, "a")]
-    time.sleep(1.1)  # S3 says to the second when a file was written
+    next_second()
     third = began(shop, timedelta(0))
     shop.load({"id": 1, "status": "b"}, number=2)
     whole(shop, third, 1)
     shop.process()
     shop.fold()
     shop.merge()
-    assert shop.rows(columns="id, status") == [(1, "b")]
-    assert ended(shop) == [(1, "a", third.sequence), (2, "a", third.sequence)]
+    assert shop.seen(_="id, status", _history="id, status, _closed_by") == [
+        [(1, "b")],
+        [(1, "a", third.sequence), (2, "a", third.sequence)],
+    ]
 
 
 def test_a_file_of_the_second_in_which_a_load_began_is_its_own_where_the_load_before_had_ended(
@@ -289,8 +296,7 @@ def test_a_row_of_a_load_that_is_mended_after_the_load_has_ended_others_is_there
     mended = followed_as(shop, [feed])
     services.ledger.deliveries.reopen(mended.followed.changes.name, TODAY)
     mended.merge()
-    assert mended.rows(columns="id, status") == [(1, "b"), (2, "mended")]
-    assert mended.rows("_deleted", "id") == []
+    assert mended.seen(_="id, status", _deleted="id") == [[(1, "b"), (2, "mended")], []]
     if feed is EXACT:
         assert ended(mended) == [(1, "a", load.sequence), (2, "a", load.sequence)]
 
@@ -339,7 +345,7 @@ def test_a_load_frees_a_merge_that_failed_because_changes_have_no_order(
     folds, source = services.ledger.folds, shop.pattern.source.name
     assert folds.fail(folds.get(source, "orders"), str(raised.value))
     assert shop.fold() is None
-    time.sleep(1.1)  # S3 says to the second when a file was written
+    next_second()
     load = began(shop, timedelta(0))
     shop.load({"id": 1, "status": "loaded"}, {"id": 3, "status": "loaded"})
     shop.process()

@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -20,6 +19,7 @@ from adplatform.platform.clock import utc_now
 from adplatform_tests.support import plainly
 from adplatform_tests.support.changes import ORDERS, Changes, changes_of, followed_as, followed_source
 from adplatform_tests.support.platforms import TODAY
+from adplatform_tests.support.waiting import next_second
 
 EXACT = {**ORDERS, "outputs": ["current", "history"]}
 COLUMNS = "id, status, _seq, _closed_by"
@@ -43,7 +43,7 @@ class World:
 
     def load(self, files: int = 1) -> None:
         """A load that is known, of as many files, under the names that every load has."""
-        time.sleep(1.1)  # S3 says to the second when a file was written
+        next_second()
         folds, source = self.shop.services.ledger.folds, self.shop.pattern.source.name
         load = next_generation(folds.generations(source, "orders"), self.shop.services.now(), "a test")
         assert folds.open(source, "orders", load)
@@ -53,7 +53,7 @@ class World:
         for id in self.happened:
             self._became(id, self.rows.get(id), load.sequence)
         folds.loaded(source, "orders", load, len(rows))
-        time.sleep(1.1)
+        next_second()
 
     def _became(self, id: int, status: str | None, sequence: str) -> None:
         self.happened.setdefault(id, []).append((sequence, status))
@@ -172,7 +172,7 @@ def test_rows_of_a_load_that_is_written_again_without_anybody_saying_so_get_thei
     shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"}, {"id": 3, "status": "same"})
     shop.file(shop.change("U", id=2, status="changed"))
     shop.merge()
-    time.sleep(1.1)  # S3 says to the second when a file was written
+    next_second()
     shop.load({"id": 1, "status": "b"}, {"id": 2, "status": "b"}, {"id": 4, "status": "b"})
     # What was in a file of that name before is in one of another name now.
     shop.load({"id": 3, "status": "c"}, number=2)

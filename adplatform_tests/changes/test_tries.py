@@ -74,8 +74,7 @@ def test_a_try_goes_on_where_a_killed_one_has_shown_what_it_does_not_come_to(
     assert after.rows(columns="id, status") == [
         (1, "surprise"), (3, "surprise"), (4, "a"), (5, "a"), (9, "b")
     ]  # fmt: skip
-    assert after.rows("_deleted", "id, status") == [(2, "a")]
-    assert after.rows("_history", "id, status") == [(1, "a"), (2, "a"), (3, "a")]
+    assert after.seen(_deleted="id, status", _history="id, status") == [[(2, "a")], [(1, "a"), (2, "a"), (3, "a")]]
     row = services.ledger.folds.get(after.pattern.source.name, "orders")
     placed = services.ledger.placements
     for table, day in ((after.followed.name, row.since), (after.followed.deleted, row.since)):
@@ -115,8 +114,7 @@ def test_a_run_that_was_overtaken_shows_nothing_any_more(services: Services, tmp
     assert again and folds.claim(again, "quick")
     with pytest.raises(ClaimLost):
         fold(services, shop.followed, slow, "slow", tmp_path)
-    assert shop.rows(columns="id") == [(n,) for n in range(1, 6)]
-    assert shop.rows("_deleted", "id") == []
+    assert shop.seen(_="id", _deleted="id") == [[(n,) for n in range(1, 6)], []]
 
 
 def test_versions_that_go_beyond_a_load_end_with_it_also_after_a_killed_try_has_shown_that(services: Services) -> None:
@@ -139,8 +137,7 @@ def test_versions_that_go_beyond_a_load_end_with_it_also_after_a_killed_try_has_
     for days in (9, 10):  # a try that died twice waits a while
         merge(services, shop.declared, timedelta(days=days))
     assert folds.get(source, "orders").merged.loads
-    assert shop.rows("_history", "id, _closed_by") == ended
-    assert shop.rows(columns="id, status") == [(1, "b"), (2, "again")]
+    assert shop.seen(_history="id, _closed_by", _="id, status") == [ended, [(1, "b"), (2, "again")]]
 
 
 def test_versions_that_a_killed_try_took_from_earlier_dates_are_there_again(services: Services) -> None:

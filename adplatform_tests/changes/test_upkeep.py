@@ -75,8 +75,10 @@ def test_a_merge_that_stays_undone_for_long_goes_on_with_what_it_began_with(serv
     for days in (100, 101, 102):
         merged_at(services, shop.declared, days)
     assert folds.get(name, "orders").number == begun.next
-    assert shop.rows("_deleted", "id") == [(2,), (3,), (4,)]
-    assert shop.rows("_history", "id, status") == [(1, "a"), (1, "real"), (2, None), (3, None), (4, None)]
+    assert shop.seen(_deleted="id", _history="id, status") == [
+        [(2,), (3,), (4,)],
+        [(1, "a"), (1, "real"), (2, None), (3, None), (4, None)],
+    ]
 
 
 def merged_at(services: Services, declared: ChangesSource, days: int) -> None:
@@ -113,8 +115,7 @@ def test_originals_go_once_they_are_merged_and_their_time_is_over_and_merges_go_
     shop.file(late)
     done = shop.merge()
     assert done and done.rebuilt == 1
-    assert shop.rows(columns="id, status") == [(1, "late")]
-    assert shop.rows("_history", "id, status") == [(1, "a"), (1, "late")]
+    assert shop.seen(_="id, status", _history="id, status") == [[(1, "late")], [(1, "a"), (1, "late")]]
 
 
 def collect_later(services: Services, shop: Changes, days: int, *, dry_run: bool = False) -> None:

@@ -1,6 +1,5 @@
 """A table that is loaded again by a command, where no replication can be asked."""
 
-import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform_tests.support.changes import ORDERS, Changes, followed_source
 from adplatform_tests.support.plainly import NoRunIsAlive
+from adplatform_tests.support.waiting import next_second
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_cannot_be_loaded_is_refused_with_the_reason(shop: Changes, table: 
 def test_a_load_is_not_whole_before_files_are_processed_of_which_nobody_has_heard(shop: Changes) -> None:
     shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
     shop.merge()
-    time.sleep(1.1)  # S3 says to the second when a file was written
+    next_second()
     said(replace(shop, pattern=replace(shop.pattern, margin=timedelta(0))), "orders")
     shop.load({"id": 1, "status": "b"})
     shop.load({"id": 3, "status": "b"}, number=2)

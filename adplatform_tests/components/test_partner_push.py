@@ -3,8 +3,8 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,17 @@ from adplatform.ledger.messages import Notified
 from adplatform.ledger.publications import Outcome
 from adplatform.ledger.rows import to_item
 from adplatform.ledger.workers import identity_of
+from adplatform.platform.aws import Aws
 from adplatform_tests.support.calls import CountedAws
-from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, resources_with
+from adplatform_tests.support.instances import as_if_new
+from adplatform_tests.support.platforms import (
+    YESTERDAY,
+    Platform,
+    forget_services,
+    make_platform,
+    make_services,
+    resources_with,
+)
 
 ORDERS: dict[str, Any] = {
     "name": "orders",
@@ -56,10 +65,38 @@ CHECKS = {
 }
 
 
-@pytest.fixture
-def acme(services: Services, instance: dg.DagsterInstance) -> Platform:
+def acme_of(services: Services, instance: dg.DagsterInstance) -> Platform:
     feeds = [{**ORDERS, "bounds": {"max_quarantined": 0.5}}]
     return make_platform(services, {"source": "acme", "owners": ["team:crm"], "feeds": feeds}, instance)
+
+
+@pytest.fixture
+def acme(services: Services, instance: dg.DagsterInstance) -> Platform:
+    return acme_of(services, instance)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of one delivery, which tests look at and leave as it is."""
+
+    platform: Platform
+    result: dg.ExecuteInProcessResult
+    messages: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def published(
+    aws: Aws, one_instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Published]:
+    services = make_services(aws, tmp_path_factory.mktemp("home"))
+    with as_if_new(one_instance):
+        platform = acme_of(services, one_instance)
+        inbox = platform.messages
+        deliver(platform)
+        [result] = platform.process()
+        made = Published(platform, result, inbox.read())
+    yield made
+    forget_services(services)
 
 
 def deliver(platform: Platform, body: bytes = BODY, name: str = "orders.csv") -> None:
@@ -67,9 +104,8 @@ def deliver(platform: Platform, body: bytes = BODY, name: str = "orders.csv") ->
     platform.put(f"orders/dt={YESTERDAY}/_SUCCESS", b"")
 
 
-def test_a_delivery_becomes_a_table_and_every_check_passes(acme: Platform) -> None:
-    deliver(acme)
-    [result] = acme.process()
+def test_a_delivery_becomes_a_table_and_every_check_passes(published: Published) -> None:
+    acme, result = published.platform, published.result
     assert result.success
     assert {c.check_name for c in result.get_asset_check_evaluations() if c.passed} == CHECKS
     [(order, digest, amount)] = acme.query("select order_id, email_lake, amount from {orders}")
@@ -78,9 +114,8 @@ def test_a_delivery_becomes_a_table_and_every_check_passes(acme: Platform) -> No
     assert (delivery.state, delivery.published, delivery.pending) == (DeliveryState.PUBLISHED, 1, 0)
 
 
-def test_the_materialization_shows_counts_schema_lineage_and_table(acme: Platform) -> None:
-    deliver(acme)
-    [result] = acme.process()
+def test_the_materialization_shows_counts_schema_lineage_and_table(published: Published) -> None:
+    acme, result = published.platform, published.result
     [clean] = [m for m in result.get_asset_materialization_events() if m.asset_key and m.asset_key.path[0] == "clean"]
     metadata = clean.materialization.metadata
     assert metadata["dagster/partition_row_count"].value == 1
@@ -105,10 +140,11 @@ def test_a_delivery_asks_aws_no_more_often_than_it_needs(services: Services, ins
         assert platform.tick() == []
 
 
-def test_nothing_is_requested_again_once_published(acme: Platform) -> None:
-    deliver(acme)
-    acme.process()
-    assert acme.tick() == []
+@pytest.mark.usefixtures("instance")
+def test_nothing_is_requested_again_once_published(published: Published) -> None:
+    """Also where Dagster knows nothing of the run."""
+    take_over(published.platform.services.ledger, published.platform.instance)
+    assert look(published.platform).skip_message == "nothing to start"
 
 
 def test_a_requested_run_is_requested_under_the_same_key_until_it_claims_the_delivery(acme: Platform) -> None:
@@ -117,9 +153,8 @@ def test_a_requested_run_is_requested_under_the_same_key_until_it_claims_the_del
     assert first.run_key == second.run_key == f"acme/orders:{YESTERDAY}:v1:a1"
 
 
-def test_source_files_are_archived_only_after_publishing(acme: Platform) -> None:
-    deliver(acme)
-    acme.process()
+def test_source_files_are_archived_only_after_publishing(published: Published) -> None:
+    acme = published.platform
     bucket = acme.services.zones.raw_bucket
     left = acme.services.s3.list_object_versions(Bucket=bucket, Prefix="landing/")
     assert "Versions" not in left
@@ -258,11 +293,8 @@ def test_a_file_with_the_longest_of_names_is_published_and_archived(acme: Platfo
     assert any(o["Key"].endswith("nnn.csv") for o in archived)
 
 
-def test_success_is_reported_with_counts_and_without_personal_data(acme: Platform) -> None:
-    inbox = acme.messages
-    deliver(acme)
-    acme.process()
-    [message] = inbox.read()
+def test_success_is_reported_with_counts_and_without_personal_data(published: Published) -> None:
+    [message] = published.messages
     assert message["event"] == "delivery_published"
     assert (message["rows_in"], message["clean"], message["superseded"], message["quarantined"]) == (3, 1, 1, 1)
     assert "example.com" not in str(message)
@@ -297,22 +329,13 @@ def test_a_bad_partner_manifest_is_reported_once_and_does_not_stop_other_feeds(
     assert "not a manifest" in stuck[0]["error"]
 
 
-@pytest.mark.parametrize(
-    ("text", "promised", "met"),
-    [
-        ('1,a@b.example,1.00\n2,"two\nlines"\n', 2, True),
-        ('1,a@b.example,1.00\n2,"two\nlines"\n', 3, True),
-        ('1,a@b.example,1.00\n2,"two\nlines"\n', 4, False),
-        ("1,a@b.example,1.00\n2,b@b.example,1.00\n", 1, False),
-    ],
-    ids=["one-record", "a-record-each", "more-than-lines", "fewer-than-rows"],
-)
+@pytest.mark.parametrize(("promised", "met"), [(2, True), (4, False)], ids=["one-record", "more-than-lines"])
 def test_a_manifest_counts_records_that_cannot_be_split_as_one_row_or_as_their_lines(
-    services: Services, instance: dg.DagsterInstance, text: str, promised: int, met: bool
+    services: Services, instance: dg.DagsterInstance, promised: int, met: bool
 ) -> None:
     listed = {**ORDERS, "arrival": {"complete_when": "manifest"}, "bounds": {"max_quarantined": 1}}
     platform = make_platform(services, {"source": "acme", "feeds": [listed]}, instance)
-    body = f"order_id,email,amount\n{text}".encode()
+    body = b'order_id,email,amount\n1,a@b.example,1.00\n2,"two\nlines"\n'
     platform.put(f"orders/dt={YESTERDAY}/orders.csv", body)
     files = {"files": [{"name": "orders.csv", "size": len(body), "rows": promised}]}
     platform.put(f"orders/dt={YESTERDAY}/manifest.json", json.dumps(files).encode())

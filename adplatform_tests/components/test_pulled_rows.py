@@ -83,14 +83,12 @@ def test_rows_that_are_gone_are_found_by_their_keys(
     assert rows(platform, "customers_current", "id, note") == shop.query("select id, note from customers order by id")
     assert rows(platform, "customers_deleted", "id") == [(1,), (2,), (3,)]
     assert rows(platform, "customers_history", "id") == [(1,), (2,), (3,), (5,)]
-    # Nothing happened since: no version ends.
-    compared(platform, 48)
-    assert rows(platform, "customers_history", "id") == [(1,), (2,), (3,), (5,)]
-    # A row that was deleted and inserted again comes back once it is read.
+    # A row that was deleted and inserted again comes back once it is read; to others nothing happened: no version ends.
     shop.execute(ROWS.format(2, 2), UPDATED.format("again", 2))
-    compared(platform, 72)
+    compared(platform, 48)
     assert (2, "again") in rows(platform, "customers_current")
     assert rows(platform, "customers_deleted", "id") == [(1,), (3,)]
+    assert rows(platform, "customers_history", "id") == [(1,), (2,), (3,), (5,)]
 
 
 def test_a_reading_of_keys_that_is_published_late_deletes_no_row_that_was_read_after_it(
@@ -139,25 +137,7 @@ def test_a_transaction_that_ends_between_two_readings_is_neither_lost_nor_delete
     assert rows(platform, "customers_current", "id") == [(n,) for n in (2, 3, 4, 5, 6, 7)]
 
 
-def test_a_reading_of_keys_that_is_killed_changes_nothing_and_is_followed_by_another(
-    services: Services, shop: Database, instance: dg.DagsterInstance
-) -> None:
-    shop.execute(TABLE, ROWS.format(1, 5))
-    platform = platform_of(at_midnight(services), shop, instance, **COMPARED, outputs=["current"])
-    compared(platform, 0)
-    shop.execute("DELETE FROM customers WHERE id = 1")
-    done(later(platform, hours=24))
-    evening = later(platform, hours=24, minutes=30)
-    evening.tick()
-    [row] = services.ledger.extracts.active("shop")
-    assert row.target == "customers_keys"
-    services.ledger.extracts.claim(row, "00000000-0000-0000-0000-000000000000")
-    assert rows(platform, "customers_current", "id") == [(n,) for n in (1, 2, 3, 4, 5)]
-    done(evening)
-    assert rows(platform, "customers_current", "id") == [(n,) for n in (2, 3, 4, 5)]
-
-
-def test_personal_keys_are_compared_by_their_digests(
+def test_a_reading_of_personal_keys_that_is_killed_changes_nothing_and_the_next_compares_them_by_their_digests(
     services: Services, shop: Database, instance: dg.DagsterInstance
 ) -> None:
     shop.execute(TABLE, ROWS.format(1, 5))
@@ -167,12 +147,19 @@ def test_personal_keys_are_compared_by_their_digests(
     )
     compared(platform, 0)
     shop.execute("DELETE FROM customers WHERE id = 2")
-    compared(platform, 24)
-    found = rows(platform, "customers_current", "id, length(email_lake)")
-    assert found == [(n, 64) for n in (1, 3, 4, 5)]
+    done(later(platform, hours=24))
+    evening = later(platform, hours=24, minutes=30)
+    evening.tick()
+    [row] = services.ledger.extracts.active("shop")
+    assert row.target == "customers_keys"
+    services.ledger.extracts.claim(row, "00000000-0000-0000-0000-000000000000")
+    seen = "id, length(email_lake)"
+    assert rows(platform, "customers_current", seen) == [(n, 64) for n in (1, 2, 3, 4, 5)]
+    done(evening)
+    assert rows(platform, "customers_current", seen) == [(n, 64) for n in (1, 3, 4, 5)]
 
 
-@pytest.mark.parametrize(("seed", "days"), [(0, 2), *(pytest.param(n, 3, marks=pytest.mark.slow) for n in range(6))])
+@pytest.mark.parametrize(("seed", "days"), [(0, 1), *(pytest.param(n, 3, marks=pytest.mark.slow) for n in range(6))])
 def test_after_any_writes_rows_and_keys_that_are_read_come_to_what_the_database_has(
     services: Services, shop: Database, instance: dg.DagsterInstance, seed: int, days: int
 ) -> None:

@@ -1,7 +1,6 @@
 """Tables that DMS follows: what it counts and has not come, statements about the tables themselves, and how often it is
 asked."""
 
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from adplatform.platform.clock import utc_now
 from adplatform_tests.support.changes import ORDERS, Changes, followed_as, followed_source
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.dms import DmsTask, dms_task
+from adplatform_tests.support.waiting import next_second
 
 WRITTEN = {"DataFormat": "parquet", "CdcMaxBatchInterval": 3600}
 
@@ -48,7 +48,7 @@ def followed(aws: Aws, services: Services, shop: Database) -> Iterator[tuple[Cha
         watch.look()
         task.wait_for("running")
         caught_up(made, task)
-        time.sleep(1.1)  # a load that begins in the second in which this one ended has files that may be of either
+        next_second()  # a load that begins in the second in which this one ended has files that may be of either
         yield made, task
 
 

@@ -157,11 +157,25 @@ def published_twice(scene: Scene) -> None:
     assert scene.rows() == expected(scene, FIRST + SECOND, OTHER)
 
 
+def collected_nothing(scene: Scene) -> None:
+    """Now and in the far future, while the ledger does not know what readers see."""
+    later = Services(scene.services.settings, scene.services.aws)
+    later.__dict__["ledger"] = replace(scene.services.ledger, now=lambda: scene.services.now() + timedelta(days=99))
+    for services in (scene.services, later):
+        [(_, collected)] = collect_source(services, scene.source, "collect")
+        assert (collected.removed, collected.waiting) == ((), ())
+        assert any("adplatform doctor" in sentence for sentence in collected.compared.unclear)
+    assert scene.services.ledger.messages.troubles("acme").keys() == {"catalog/acme/orders"}
+
+
 @WITH_ICEBERG
-def test_after_the_ledger_was_lost_a_correction_fails_loudly_and_the_doctor_brings_all_rows_back(scene: Scene) -> None:
+def test_after_the_ledger_was_lost_nothing_is_collected_corrections_fail_and_the_doctor_brings_all_rows_back(
+    scene: Scene,
+) -> None:
     published_twice(scene)
     before = scene.rows()
     scene.lose_ledger()
+    collected_nothing(scene)
     scene.send("c.csv", LATE)
     with pytest.raises(PermanentFailure, match="adplatform doctor"):
         scene.process("after the loss")
@@ -176,6 +190,9 @@ def test_after_the_ledger_was_lost_a_correction_fails_loudly_and_the_doctor_brin
     assert scene.doctor(repair=False) == []
     restored = scene.delivery()
     assert (restored.published, restored.settled_arrivals, restored.pending) == (2, 2, 1)
+    [(_, collected)] = collect_source(scene.services, scene.source, "collect")
+    assert (collected.compared.unclear, bool(collected.waiting)) == ((), True)
+    assert scene.services.ledger.messages.troubles("acme") == {}
     scene.process("healed")
     assert scene.rows() == expected(scene, FIRST + SECOND + LATE, OTHER)
     assert scene.delivery().state is DeliveryState.PUBLISHED
@@ -235,24 +252,6 @@ def test_a_delivery_of_another_date_removes_no_rows_that_the_ledger_forgot(scene
     scene.services.ledger.deliveries.reopen(scene.name, newer)
     scene.process("healed")
     assert scene.rows() == sorted([*before, (20, "de")])
-
-
-@WITH_ICEBERG
-def test_nothing_is_collected_while_the_ledger_does_not_know_what_readers_see(scene: Scene) -> None:
-    published_twice(scene)
-    scene.lose_ledger()
-    later = Services(scene.services.settings, scene.services.aws)
-    later.__dict__["ledger"] = replace(scene.services.ledger, now=lambda: scene.services.now() + timedelta(days=99))
-    for services in (scene.services, later):
-        [(_, collected)] = collect_source(services, scene.source, "collect")
-        assert (collected.removed, collected.waiting) == ((), ())
-        assert any("adplatform doctor" in sentence for sentence in collected.compared.unclear)
-    assert scene.services.ledger.messages.troubles("acme").keys() == {"catalog/acme/orders"}
-    scene.doctor(repair=True)
-    [(_, collected)] = collect_source(scene.services, scene.source, "collect")
-    assert collected.compared.unclear == ()
-    assert collected.waiting
-    assert scene.services.ledger.messages.troubles("acme") == {}
 
 
 @pytest.mark.parametrize("kind", ["daily"])

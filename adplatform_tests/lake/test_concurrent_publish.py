@@ -66,7 +66,7 @@ def test_publishers_at_once_end_with_the_highest_version_and_readers_see_whole_v
 
     def read() -> list[int]:
         versions = []
-        while not done.is_set():
+        while not done.wait(0.005):
             found = location(reader, spec, value)
             assert found is not None
             rows = read_location(reader.store.s3, found, temp)

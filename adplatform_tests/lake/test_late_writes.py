@@ -180,7 +180,7 @@ def test_no_published_row_disappears_while_a_call_is_answered_late_twice(scene: 
         def watch() -> int:
             seen: set[tuple[str, int, int]] = set()
             looks = 0
-            while not done.is_set():
+            while not done.wait(0.02):
                 shown = set(scene.shown(reader))
                 gone = {row for row in seen if row[1] == 2} - shown
                 assert not gone, f"{gone} had been published"

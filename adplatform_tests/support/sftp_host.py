@@ -15,6 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from adplatform.platform.aws import Aws
+
 SSHD = Path("/usr/sbin/sshd")
 _HOST = "127.0.0.1"
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
@@ -103,11 +105,22 @@ def running_sftp_host(home: Path) -> Iterator[SftpHost]:
 
 
 @pytest.fixture
-def sftp_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpHost]:
+def sftp_host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpHost]:
     if not SSHD.exists():
         pytest.skip(f"needs {SSHD} (package openssh-server)")
     with running_sftp_host(tmp_path_factory.mktemp("sftp")) as server:
         yield server
+    if "aws" in request.fixturenames:
+        forget_connectors(request.getfixturevalue("aws"), server)
+
+
+def forget_connectors(aws: Aws, host: SftpHost) -> None:
+    """After its test: whoever looks for its connector reads the tags of each that there is."""
+    client, url = aws.client("transfer"), f"sftp://{host.host}:{host.port}"
+    for page in client.get_paginator("list_connectors").paginate():
+        for each in page["Connectors"]:
+            if each["Url"] == url:
+                client.delete_connector(ConnectorId=each["ConnectorId"])
 
 
 def _config(home: Path, folder: Path, port: int) -> str:

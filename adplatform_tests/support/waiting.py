@@ -25,3 +25,8 @@ def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
         if found := check():
             return found
     raise AssertionError(f"nothing came within {seconds:g} s")
+
+
+def next_second() -> None:
+    """Waits until another second has begun: S3 says to the second when an object was written."""
+    time.sleep(1.001 - time.time() % 1.0)

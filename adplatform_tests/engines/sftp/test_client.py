@@ -159,7 +159,8 @@ def partner(services: Services, tmp_path: Path) -> Iterator[Partner]:
         yield Partner(services, host, declared, work, clock)
 
 
-def test_a_kill_before_or_after_any_call_loses_no_file_and_brings_none_twice(partner: Partner) -> None:
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_kill_before_or_after_any_call_loses_no_file_and_brings_none_twice(partner: Partner, step: int) -> None:
     for number in range(3):
         partner.put(f"{number}", f"order_id\n{number}\n".encode())
     fuse = Fuse()
@@ -183,7 +184,7 @@ def test_a_kill_before_or_after_any_call_loses_no_file_and_brings_none_twice(par
                 partner.put(f"{number}", f"order_id\n{number}\n".encode(), ago=3600 + 60 * (calls + 1))
         else:
             break
-        calls += 1
+        calls += step
     assert calls > 10
     assert len(partner.brought(done)) == 3
 
