@@ -23,10 +23,14 @@ PresetName = Literal[
     "ga4",
     "google_ads_excel",
     "google_ads_ui",
+    "hubspot",
     "linkedin",
     "meta",
+    "pinterest",
     "shopify",
+    "the_trade_desk",
     "tiktok",
+    "x_ads",
 ]
 NAMES: tuple[str, ...] = get_args(PresetName)
 _FOLDER = "exporter_presets"
