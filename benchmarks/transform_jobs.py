@@ -55,7 +55,9 @@ def spark(source: Path, output: Path) -> dict[str, int]:
     """The job that Glue runs, on Spark in local mode; the keyed digests are computed in Python workers."""
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
-    from adplatform.transform import spark_job  # noqa: PLC0415
+    from adplatform.transform.job_plan import JobPlan, PlannedFile  # noqa: PLC0415
+    from adplatform.transform.spark_job import Keys, carry_out  # noqa: PLC0415
+    from adplatform.transform.spark_objects import Objects  # noqa: PLC0415
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     session = (
@@ -65,10 +67,14 @@ def spark(source: Path, output: Path) -> dict[str, int]:
         .config("spark.sql.shuffle.partitions", "8")
         .getOrCreate()
     )
-    files = input_files(source)
-    paths = {file.ordinal: str(file.path) for file in files}
-    contract = Contract.model_validate(transform_data.CONTRACT)
-    spark_job.run(session, contract, files, paths, str(output), load_key(), load_key)
+    files = tuple(
+        PlannedFile(uri=str(f.path), origin=f.origin, ordinal=f.ordinal, size=f.path.stat().st_size)
+        for f in input_files(source)
+    )
+    plan = JobPlan(contract=Contract.model_validate(transform_data.CONTRACT), day=date(2026, 1, 31), files=files)
+    result = carry_out(session, plan, f"{output}/", Objects(plan.region), lambda _: Keys(load_key(), load_key))
+    if result.failure or result.bad:
+        raise RuntimeError(f"{result.failure} {result.bad}")
     return found(output)
 
 

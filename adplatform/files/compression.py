@@ -9,13 +9,13 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, cast
-
-from isal import igzip, isal_zlib
+from typing import IO, Any
 
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.magic import HEAD, Compression, compression_of
@@ -24,8 +24,7 @@ from adplatform.files.members import Members, checked_name, is_clutter
 CHUNK = 1 << 20
 _SMALL_CHUNK = 1 << 16
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-_ISAL_ERROR = cast("type[Exception]", isal_zlib.IsalError)  # its stubs call the class an instance
-_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 LARGEST_DIRECTORY = 8 << 20
 """Bytes of the list of members, which is held in memory as objects of several times its size."""
 MOST_MEMBERS = 10_000
@@ -81,11 +80,23 @@ def file_of(chunks: Iterator[bytes]) -> IO[bytes]:
     return io.BufferedReader(_Chunks(chunks), CHUNK)
 
 
+@cache
+def _gzip() -> tuple[Callable[..., Any], tuple[type[Exception], ...]]:
+    """What opens gzip, and its errors: isal, or where that is not installed, as on Glue, Python's own."""
+    if find_spec("isal") is None:
+        return gzip.GzipFile, _DAMAGED
+    from isal import igzip, isal_zlib  # noqa: PLC0415
+
+    error: Any = isal_zlib.IsalError  # its stubs call the class an instance
+    return igzip.IGzipFile, (*_DAMAGED, error)
+
+
 def _gunzip(file: IO[bytes], origin: str) -> Iterator[bytes]:
+    opened, damaged = _gzip()
     try:
-        with igzip.IGzipFile(fileobj=file, mode="rb") as stream:
+        with opened(fileobj=file, mode="rb") as stream:
             yield from chunks_of(stream)
-    except _DAMAGED as e:
+    except damaged as e:
         raise BadFile(
             origin, Reason.DAMAGED, "gzip data is truncated, changed or followed by other data; ask for the file again"
         ) from e

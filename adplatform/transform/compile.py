@@ -72,9 +72,9 @@ def compile_contract(
     """The statements of a contract.
 
     ``key_id`` names the hashing key and is stored beside what it hashed; with ``previous_key_id`` each digest has one
-    under the key before beside it. ``carried`` are the columns of ``raw`` that ``validate`` hands on. ``kept_out`` are
-    the files of which no value of a column is stored, by the column. ``of_bytes`` are the columns that ``raw`` says of
-    whether a value is no text.
+    under the key before beside it. ``carried`` are the columns of ``raw`` that ``validate`` and ``quarantine`` hand on.
+    ``kept_out`` are the files of which no value of a column is stored, by the column. ``of_bytes`` are the columns that
+    ``raw`` says of whether a value is no text.
 
     Raises:
         PermanentFailure: an expression, pattern or bound that cannot be computed alike on every engine.
@@ -87,7 +87,8 @@ def compile_contract(
     return Statements(
         validate=_validate(contract, carried, of_bytes),
         quarantine=(
-            f"select _file, _row, string_split(_reasons, '{SEPARATOR}') as reasons, _fields as fields"
+            f"select {', '.join(dict.fromkeys(('_file', '_row', *carried)))},"
+            f" string_split(_reasons, '{SEPARATOR}') as reasons, _fields as fields"
             " from validated where _reasons <> ''"
         ),
         clean=_clean(contract, key_id, previous_key_id, kept_out),

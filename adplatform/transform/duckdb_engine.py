@@ -32,7 +32,7 @@ from adplatform.transform.layouts import refuse_unread
 from adplatform.transform.line_count import Lines, count_lines, ends_before
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.one_line_end import stray_return
-from adplatform.transform.parquet import read_parquet, where_no_text
+from adplatform.transform.parquet import no_utf8, read_parquet
 from adplatform.transform.readers import Reading, read_delimited
 from adplatform.transform.record_places import Asked, integers
 from adplatform.transform.rejects import Reject
@@ -213,20 +213,13 @@ def _close_off(con: "duckdb.DuckDBPyConnection", directories: Sequence[Path], fi
 def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], fmt: FileFormat, work: Path) -> PermanentFailure:
     parsed = [file for file in files if f"file = {work / 'links' / str(file.ordinal)}\n" in f"{error}\n"]
     if parsed:
-        line = stray_return(parsed[0], fmt)
-        return BadFile(
-            parsed[0].origin,
-            Reason.LAYOUT,
-            f"a carriage return stands outside quotes{f' in line {line}' if line else ''} and no line feed behind it, "
-            "so nobody knows whether a record ends there; ask for the value in quotes, or without it",
-        )
+        return stray_return(parsed[0], fmt)
     named = [file.origin for file in files if f'Parquet file "{work / "links" / str(file.ordinal)}"' in str(error)]
     if named and "is not valid UTF8" in str(error):
         return BadFile(
             named[0],
             Reason.LAYOUT,
-            f"{where_no_text(file.path for file in files if file.origin == named[0])} has bytes that are not UTF-8 "
-            "and says that it is text; have it written in UTF-8, or as binary, where each row is judged (bytes)",
+            no_utf8(file.path for file in files if file.origin == named[0]),
         )
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         return PermanentFailure(f"the contract cannot be computed: {str(error).splitlines()[0]}")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.files.bad_file import Reason
-from adplatform.transform.values import FileCount, RefusedFile, Withheld
+from adplatform.transform.values import FileCount, FooterLikeRows, RefusedFile, Withheld
 
 PLAN = "--plan"
 """The argument of a run that names the place of its :class:`JobPlan`."""
@@ -91,6 +91,7 @@ class JobResult(_Document):
     withheld: tuple[Withheld, ...] = ()
     evolved: tuple[str, ...] = ()
     lacking: Mapping[str, int] = {}
+    footers: tuple[FooterLikeRows, ...] = ()
     sha256: Mapping[str, str] = {}
     skipped: Mapping[str, int] = {}
     failure: str = ""

@@ -32,6 +32,7 @@ else:
 _SIGNIFICANT = 16
 _INEXACT = "|".join((*(f"[0-9]{{{n}}}[.][0-9]{{{_SIGNIFICANT - n}}}" for n in range(1, _SIGNIFICANT)), "[.]00000"))
 """Numbers that DuckDB's JSON parser would round to a double, or print with an exponent."""
+_IS_INEXACT = re.compile(_INEXACT)
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[-+]?[0-9A-Za-z][-+.0-9A-Za-z]*')
 _WORDS = ("true", "false", "null")
 
@@ -97,8 +98,9 @@ def _members(
     con: "duckdb.DuckDBPyConnection", contract: Contract, files: Iterable[InputFile]
 ) -> Iterable[tuple[InputFile, tuple[str, ...]]]:
     members = ", ".join(
-        f"list_transform(json_keys(line, {literal(_json_path(above))}), lambda k: concat({literal(above + '.')}, k))"
-        for above in _opened(contract)
+        f"list_transform(json_keys(line, {literal(_json_path(same_path(above)))}),"
+        f" lambda k: concat({literal(above + '.')}, k))"
+        for above in opened(contract)
     )
     found: dict[int, list[str]] = dict(
         con.execute(
@@ -107,7 +109,7 @@ def _members(
             " group by _file"
         ).fetchall()
     )
-    names = _field_names(contract)
+    names = field_names(contract)
     known = {*names, *_above(names)}
     renamed = _renamed(con, contract)
     for file in files:
@@ -116,7 +118,7 @@ def _members(
         yield file, declared + tuple(name for name in found.get(file.ordinal, ()) if name not in known)
 
 
-def _field_names(contract: Contract) -> list[str]:
+def field_names(contract: Contract) -> list[str]:
     return [name for column in contract.read_columns for name in column.field_names]
 
 
@@ -142,14 +144,14 @@ def _above(headers: Iterable[str]) -> set[str]:
     return {".".join(parts[:n]) for parts in (header.split(".") for header in headers) for n in range(1, len(parts))}
 
 
-def _opened(contract: Contract) -> list[str]:
+def opened(contract: Contract) -> list[str]:
     """The objects of which columns are read, but for those that a column has as a whole."""
-    declared = set(_field_names(contract))
+    declared = set(field_names(contract))
     return sorted(path for path in _above(declared) if not declared & {path, *_above([path])})
 
 
 def _define_raw(con: "duckdb.DuckDBPyConnection", accepted: Accepted) -> None:
-    names = _field_names(accepted.contract)
+    names = field_names(accepted.contract)
     paths = [path for name in names for path in _json_paths(name)]
     places = {path: f"v[{n}]" for n, path in enumerate(paths, start=1)}
     values = ", ".join(
@@ -177,19 +179,30 @@ def _type_of(document: str, name: str) -> str:
     return f"coalesce({', '.join(f'json_type({document}, {literal(path)})' for path in _json_paths(name))})"
 
 
+def paths_of(header: str) -> list[tuple[str | int, ...]]:
+    """Where a column's value may be, as the names of members or places in arrays, in the order in which these count:
+    the last is a member that has dots in its name, as flattened documents have."""
+    members = same_path(header)
+    places = tuple(int(name) if name.isdecimal() else name for name in members)
+    return list(dict.fromkeys([members, places, (header,)]))
+
+
+def same_path(header: str) -> tuple[str, ...]:
+    """The members within each other that a name with dots is of."""
+    return tuple(header.split("."))
+
+
 def _json_paths(header: str) -> list[str]:
-    """Where a column's value may be, in the order in which these count: the last is a member that has dots in its
-    name, as flattened documents have."""
-    return list(dict.fromkeys([_json_path(header), _json_place(header), f'$."{header}"']))
+    return [_json_path(path) for path in paths_of(header)]
 
 
-def _json_path(header: str) -> str:
-    return "$" + "".join(f'."{name}"' for name in header.split("."))
+def _json_path(path: Iterable[str | int]) -> str:
+    return "$" + "".join(f"[{name}]" if isinstance(name, int) else f'."{name}"' for name in path)
 
 
-def _json_place(header: str) -> str:
-    """The same with numbers as places in arrays."""
-    return "$" + "".join(f"[{name}]" if name.isdecimal() else f'."{name}"' for name in header.split("."))
+def is_inexact(text: str) -> bool:
+    """Whether a document has numbers that DuckDB would not write as they stand."""
+    return _IS_INEXACT.search(text) is not None
 
 
 def _rejects(

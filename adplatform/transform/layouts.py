@@ -125,7 +125,7 @@ def accept(
             the contract freezes the schema, or lets it evolve and the table cannot have that column.
     """
     taken = _taken(contract, reserved)
-    names = _Names.of(contract)
+    names = Names.of(contract)
     extra: dict[str, Column] = {}
     called: dict[str, str] = {}
     lacking: Counter[str] = Counter()
@@ -163,7 +163,18 @@ def accept_delimited(contract: Contract, files: Sequence[InputFile], reserved: I
         PermanentFailure: see :func:`first_record` and :func:`accept`.
     """
     found = [(file, first_record(file, contract.format)) for file in files]
-    headers = [(file, *_header(contract, file, record)) for file, record in found if record is not None]
+    headers = [(file, *header_of(contract, file, record)) for file, record in found if record is not None]
+    return accept_headers(contract, headers, reserved)
+
+
+def accept_headers(
+    contract: Contract, headers: Sequence[tuple[InputFile, tuple[str, ...], Lines]], reserved: Iterable[str] = ()
+) -> Accepted:
+    """:func:`accept` for CSV files, with a column for what rows have behind the others.
+
+    Raises:
+        PermanentFailure: see :func:`accept`.
+    """
     accepted = accept(contract, headers, reserved)
     if not any(layout.lines.unnamed for layout in accepted.layouts):
         return accepted
@@ -174,7 +185,7 @@ def accept_delimited(contract: Contract, files: Sequence[InputFile], reserved: I
     return replace(accepted, contract=accepted.contract.model_copy(update={"columns": columns}))
 
 
-def _header(contract: Contract, file: InputFile, record: FirstRecord) -> tuple[tuple[str, ...], Lines]:
+def header_of(contract: Contract, file: InputFile, record: FirstRecord) -> tuple[tuple[str, ...], Lines]:
     """The names of the columns, without empty ones at the end: DuckDB leaves out empty fields behind the last column,
     but not where they are in quotes, so these are read as columns."""
     fmt = contract.format
@@ -205,21 +216,21 @@ def _fields_in_quotes(file: InputFile, fmt: FileFormat, at: int, columns: int) -
 
 
 @dataclass(frozen=True)
-class _Names:
+class Names:
     """What files may call the declared columns: names as they are compared, each with the column's own."""
 
     contract: Contract
     known: Mapping[str, str]
 
     @classmethod
-    def of(cls, contract: Contract) -> "_Names":
+    def of(cls, contract: Contract) -> "Names":
         return cls(contract, {contract.compared(n): c.name for c in contract.read_columns for n in c.field_names})
 
     def column(self, header: str) -> str | None:
         return self.known.get(self.contract.compared(header))
 
 
-def _missing(contract: Contract, names: _Names, file: InputFile, header: tuple[str, ...]) -> list[Column]:
+def _missing(contract: Contract, names: Names, file: InputFile, header: tuple[str, ...]) -> list[Column]:
     """The declared columns that a file lacks and may lack by the schema policy; those that are optional do not count.
 
     Raises:

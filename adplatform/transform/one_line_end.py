@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from adplatform.contracts.file_format import FileFormat
+from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile, surveyed
 from adplatform.files.record_lines import Dialect, delimiters
 from adplatform.transform.copies import Copies
@@ -35,7 +36,18 @@ def with_one_line_end(fmt: FileFormat, files: Iterable[InputFile], directory: Pa
     return Copies(copied)
 
 
-def stray_return(file: InputFile, fmt: FileFormat) -> int | None:
+def stray_return(file: InputFile, fmt: FileFormat) -> BadFile:
+    """The refusal of a file in which a carriage return stands outside of quotes."""
+    line = _stray_return(file, fmt)
+    return BadFile(
+        file.origin,
+        Reason.LAYOUT,
+        f"a carriage return stands outside quotes{f' in line {line}' if line else ''} and no line feed behind it, so "
+        "nobody knows whether a record ends there; ask for the value in quotes, or without it",
+    )
+
+
+def _stray_return(file: InputFile, fmt: FileFormat) -> int | None:
     """The first line, as the delivered file counts them, with a carriage return that neither ends it nor is within
     quotes; None where there is none."""
     dialect, inside = Dialect.of(fmt), False

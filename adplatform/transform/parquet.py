@@ -146,7 +146,15 @@ def _unreadable(file: InputFile) -> BadFile:
     return BadFile(file.origin, Reason.LAYOUT, "is not a readable Parquet file")
 
 
-def where_no_text(paths: Iterable[Path]) -> str:
+def no_utf8(paths: Iterable[Path]) -> str:
+    """What to say of files with a text that is none."""
+    return (
+        f"{_where_no_text(paths)} has bytes that are not UTF-8 and says that it is text; have it written in UTF-8, or "
+        "as binary, where each row is judged (bytes)"
+    )
+
+
+def _where_no_text(paths: Iterable[Path]) -> str:
     """What of files holds bytes that are no UTF-8 where text is declared: the first column and, unless it is nested,
     the row, from 1, in the file."""
     for path in paths:

@@ -3,7 +3,7 @@
 Runs on any Spark session, Connect or classic (Glue, EMR Serverless, Sail); nothing here needs pyspark to be installed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -13,9 +13,11 @@ from adplatform.failures import PermanentFailure
 from adplatform.privacy import spark as privacy
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.spark import KeyLoader
+from adplatform.transform import spark_files
 from adplatform.transform.compile import Statements, compile_contract, no_text, partition_column
 from adplatform.transform.dialect import to_spark
-from adplatform.transform.rejects import SWALLOWED, too_many_lines
+from adplatform.transform.job_plan import WrittenFile
+from adplatform.transform.rules import identifier
 from adplatform.transform.undeclared import judged
 from adplatform.transform.values import FileCount, Withheld
 
@@ -30,18 +32,18 @@ _SETTINGS = {
 }
 
 
-_SWALLOWED_LINES = (
-    "select _file, explode(slice(lines, 2, size(lines))) as text from (select _file,"
-    r" split(regexp_replace(_corrupt_record, '[\\r\\n]+$', ''), '\\r?\\n') as lines"
-    " from received where _corrupt_record is not null)"
-)
-"""Lines of records that could not be split, but for their first: see ``adplatform.transform.rejects.Reject``."""
+LINE = "line:"
+"""The column with the line in which a row begins, which no column of a contract can be called."""
+REJECT_COLUMNS = "_file bigint, line bigint, byte_position bigint, reasons string, raw string"
+"""``reasons`` are divided by ``;``."""
 
 
 @dataclass(frozen=True)
 class SparkResult:
-    """``clean`` has the output columns and the partition column; ``quarantine`` has ``QUARANTINE_COLUMNS``."""
+    """``clean`` has the output columns and the partition column, ``quarantine`` has ``QUARANTINE_COLUMNS``, and
+    ``contract`` stores what may be stored."""
 
+    contract: Contract
     clean: "DataFrame"
     quarantine: "DataFrame"
     withheld: tuple[Withheld, ...] = ()
@@ -58,15 +60,17 @@ def transform(
     previous: HashKey | None = None,
     load_previous: KeyLoader | None = None,
     undeclared: Mapping[str, str] = MappingProxyType({}),
+    rejects: "DataFrame | None" = None,
+    keep: Callable[["DataFrame"], "DataFrame"] | None = None,
 ) -> SparkResult:
     """The clean and the quarantined rows, to be computed when they are written.
 
     ``raw`` has each read column as text under its contract name, ``_file`` (a key of ``origins``), ``_row`` (grows
-    along each file) and ``_corrupt_record`` (the text of a record that could not be split, its columns then NULL); of
-    columns that may be bytes also whether a value is no text.
-    ``load_key`` lets Python workers in other processes have the key. With ``previous`` the digests under that key stand
-    beside those under ``key``. ``undeclared`` are the columns that ``schema_policy: evolve`` took in, with what each
-    may be called.
+    along each file) and ``LINE``, and of columns that may be bytes whether a value is no text. ``rejects`` are the
+    records that could not be split, with the columns of ``REJECT_COLUMNS``; none without. ``load_key`` lets Python
+    workers in other processes have the key. With ``previous`` the digests under that key stand beside those under
+    ``key``. ``undeclared`` are the columns that ``schema_policy: evolve`` took in, with what each may be called.
+    ``keep`` puts rows where they are not computed anew for each use; without it they are.
 
     Raises:
         PermanentFailure: the contract cannot be computed, or needs a key that is not there.
@@ -78,123 +82,120 @@ def transform(
     if any(True for _ in contract.pii_columns()):
         privacy.register(spark, key, load_key, previous, load_previous)
     key_id, previous_id = key.id if key else None, previous.id if previous else None
-    raw.createOrReplaceTempView("received")
-    readable = "(select * from received where _corrupt_record is null)"
-    out = judged(contract, undeclared, readable, lambda sql: spark.sql(to_spark(sql)).collect(), typed=False)
+    raw.createOrReplaceTempView("raw")
+    (spark.createDataFrame([], REJECT_COLUMNS) if rejects is None else rejects).createOrReplaceTempView("rejects")
+    out = judged(contract, undeclared, "raw", lambda sql: spark.sql(to_spark(sql)).collect(), typed=False)
     of_bytes = [c.name for c in out.contract.read_columns if no_text(c.name) in raw.columns]
-    statements = compile_contract(out.contract, key_id, ("_file", "_row"), previous_id, out.files, of_bytes)
-    spark.sql(_SWALLOWED_LINES).createOrReplaceTempView("swallowed")
-    spark.createDataFrame(list(origins.items()), "_file int, _origin string").createOrReplaceTempView("files")
-    views = {
-        "raw": "select * from received where _corrupt_record is null",
-        "validated": statements.validate,
-        "latest": _latest(statements),
-    }
-    for name, sql in views.items():
-        spark.sql(to_spark(sql)).createOrReplaceTempView(name)
+    carried = ("_file", "_row", identifier(LINE))
+    statements = compile_contract(out.contract, key_id, carried, previous_id, out.files, of_bytes)
+    spark.createDataFrame(list(origins.items()), "_file bigint, _origin string").createOrReplaceTempView("files")
+    _view(spark, "validated", statements.validate)
+    if keep:
+        keep(spark.table("validated")).createOrReplaceTempView("validated")
+    _view(spark, "superseded", _superseded(statements))
+    _view(spark, "latest", _latest(statements))
     clean, quarantine = (spark.sql(to_spark(sql)) for sql in (statements.clean, _quarantine(statements)))
-    return SparkResult(clean, quarantine, out.withheld)
+    return SparkResult(out.contract, clean, quarantine, out.withheld)
+
+
+def _view(spark: "SparkSession", name: str, sql: str) -> None:
+    spark.sql(to_spark(sql)).createOrReplaceTempView(name)
+
+
+def _superseded(statements: Statements) -> str:
+    """The rows that a later one of their key replaces.
+
+    Few are, so the window runs only over keys whose hash occurs twice, and these are counted in parts: what has a key
+    that half of all rows have does not come together in one task.
+    """
+    if not statements.key:
+        return "select _file, _row from validated where false"
+    key = ", ".join(statements.key)
+    repeated = (
+        f"select _hash from (select xxhash64({key}) as _hash from validated where _reasons = '') group by _hash"
+        " having count(*) > 1"
+    )
+    place = f"row_number() over (partition by {key} order by {statements.latest_first}) as _place"
+    return (
+        f"select _file, _row from (select _file, _row, {place} from validated"
+        f" where _reasons = '' and xxhash64({key}) in ({repeated})) where _place > 1"
+    )
 
 
 def _latest(statements: Statements) -> str:
     good = "select * from validated where _reasons = ''"
     if not statements.key:
         return good
-    place = f"row_number() over (partition by {', '.join(statements.key)} order by {statements.latest_first})"
-    return f"select * from (select *, {place} as _place from ({good})) where _place = 1"
+    return f"select * from ({good}) anti join superseded using (_file, _row)"
 
 
 def _quarantine(statements: Statements) -> str:
     structural = (
-        "select _file, cast(null as bigint) as line, cast(null as bigint) as byte_position,"
-        " string_split('column_count', ';') as reasons, _corrupt_record as raw, cast(null as varchar) as fields"
-        " from received where _corrupt_record is not null"
-    )
-    swallowed = (
-        "select _file, cast(null as bigint) as line, cast(null as bigint) as byte_position,"
-        f" string_split('{SWALLOWED}', ';') as reasons, text as raw, cast(null as varchar) as fields from swallowed"
+        "select _file, line, byte_position, string_split(reasons, ';') as reasons, raw, cast(null as varchar) as fields"
+        " from rejects"
     )
     values = (
-        "select _file, cast(null as bigint) as line, cast(null as bigint) as byte_position, reasons,"
+        f"select _file, {identifier(LINE)} as line, cast(null as bigint) as byte_position, reasons,"
         f" cast(null as varchar) as raw, fields from ({statements.quarantine})"
     )
     return (
         "select _origin as source_file, line, byte_position, reasons, raw, fields"
-        f" from ({structural} union all {swallowed} union all {values}) join files using (_file)"
+        f" from ({structural} union all {values}) join files using (_file)"
     )
 
 
-def stage(spark: "SparkSession", contract: Contract, result: SparkResult, output: str) -> tuple[FileCount, ...]:
-    """Write ``clean/`` and ``quarantine/`` as Parquet below ``output``, where nothing may be yet, and count.
+@dataclass(frozen=True)
+class Stages:
+    """What was written; ``reasons`` counts the quarantined rows by them."""
 
-    ``superseded`` is what is good and not in the files written; it is checked against the key.
+    clean: tuple[WrittenFile, ...]
+    quarantine: tuple[WrittenFile, ...]
+    counts: tuple[FileCount, ...]
+    reasons: Mapping[str, int]
+
+
+def stage(
+    spark: "SparkSession",
+    result: SparkResult,
+    output: str,
+    region: str,
+    origins: Mapping[int, str],
+    left_out: Mapping[int, int] = MappingProxyType({}),
+) -> Stages:
+    """Write ``clean/`` and ``quarantine/`` as Parquet below ``output``, which ends with ``/``, and count.
+
+    ``left_out`` are lines of a file that are in none of its rows on purpose.
 
     Raises:
-        BadFile: a record has more lines than the format allows.
         PermanentFailure: a row is not accounted for.
     """
-    _require_short_records(spark, contract)
-    partition = partition_column(contract)
-    writer = result.clean.write.option("compression", "snappy").mode("error")
-    (writer.partitionBy(partition.name) if partition else writer).parquet(f"{output}/clean")
-    result.quarantine.write.option("compression", "snappy").mode("error").parquet(f"{output}/quarantine")
-    received = _by_origin(
-        spark,
-        "select _origin, count(*) from (select _file from received union all select _file from swallowed)"
-        " join files using (_file) group by _origin",
-    )
-    good = _by_origin(
-        spark, "select _origin, count(*) from validated join files using (_file) where _reasons = '' group by _origin"
-    )
-    left_out = (
-        _by_origin(
-            spark,
-            "select _origin, count(*) from validated join files using (_file) where _reasons is null group by _origin",
-        )
-        if contract.skip_rows_where
-        else {}
-    )
-    clean = _written(spark, f"{output}/clean", "_source_file")
-    quarantined = _written(spark, f"{output}/quarantine", "source_file")
-    counts = tuple(
-        FileCount(
-            origin,
-            rows,
-            clean.get(origin, 0),
-            good.get(origin, 0) - clean.get(origin, 0),
-            quarantined.get(origin, 0),
-            left_out.get(origin, 0),
-        )
-        for origin, rows in received.items()
-    )
-    for count in counts:
-        if not count.is_whole or count.superseded < 0 or (count.superseded and not contract.key):
-            raise PermanentFailure(f"{count.origin}: rows are not accounted for: {count}")
-    return counts
+    partition = partition_column(result.contract)
+    clean = spark_files.write(result.clean, f"{output}clean/", region, partition.name if partition else "")
+    quarantine = spark_files.write(result.quarantine, f"{output}quarantine/", region)
+    rows = {
+        int(file): (int(every), int(bad), int(out))
+        for file, every, bad, out in spark.sql(
+            "select _file, count(*), count(case when _reasons <> '' then 1 end),"
+            " count(case when _reasons is null then 1 end) from validated group by _file"
+        ).collect()
+    }
+    structural = _counted(spark, "select _file, count(*) from rejects group by _file")
+    superseded = _counted(spark, "select _file, count(*) from superseded group by _file")
+    stored = spark_files.read(spark, clean, "_source_file string", region, ["_source_file"])
+    found = {row[0]: int(row[1]) for row in stored.groupBy("_source_file").count().collect()}
+    counts = []
+    for file, origin in origins.items():
+        every, bad, skipped = rows.get(file, (0, 0, 0))
+        lines, out = structural.get(file, 0), left_out.get(file, 0)
+        good = (found.get(origin, 0), superseded.get(file, 0))
+        count = FileCount(origin, every + lines + out, *good, bad + lines, skipped + out)
+        if not count.is_whole:
+            raise PermanentFailure(f"{origin}: rows are not accounted for: {count}")
+        counts.append(count)
+    aside = spark_files.read(spark, quarantine, "reasons array<string>", region, ["reasons"])
+    by_reason = aside.selectExpr("explode(reasons) as reason").groupBy("reason").count().collect()
+    return Stages(clean, quarantine, tuple(counts), {row[0]: int(row[1]) for row in by_reason})
 
 
-def _require_short_records(spark: "SparkSession", contract: Contract) -> None:
-    fmt = contract.format
-    if fmt.kind != "csv" or not fmt.quote:
-        return
-    texts = ("_corrupt_record", *(column.name for column in contract.read_columns))
-    breaks = " + ".join(f"coalesce(length(`{t}`) - length(replace(`{t}`, '\n', '')), 0)" for t in texts)
-    longest = _by_origin(
-        spark, f"select _origin, max({breaks}) from received join files using (_file) group by _origin"
-    )
-    for origin in (origin for origin, most in longest.items() if most >= fmt.max_record_lines):
-        raise too_many_lines(origin, None, fmt)
-
-
-def _by_origin(spark: "SparkSession", sql: str) -> dict[str, int]:
-    return {row[0]: row[1] for row in spark.sql(sql).collect()}
-
-
-def _written(spark: "SparkSession", path: str, column: str) -> dict[str, int]:
-    return {row[0]: row[1] for row in spark.read.parquet(path).groupBy(column).count().collect()}
-
-
-def reasons(spark: "SparkSession", quarantine: str) -> dict[str, int]:
-    """How many rows of a staged quarantine have each reason."""
-    spark.read.parquet(quarantine).selectExpr("explode(reasons) as reason").createOrReplaceTempView("given_reasons")
-    return _by_origin(spark, "select reason, count(*) from given_reasons group by reason")
+def _counted(spark: "SparkSession", sql: str) -> dict[int, int]:
+    return {int(row[0]): int(row[1]) for row in spark.sql(sql).collect()}

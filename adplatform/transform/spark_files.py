@@ -48,11 +48,14 @@ def write(frame: "DataFrame", prefix: str, region: str, partition: str = "") -> 
     return tuple(sorted(files, key=lambda file: (file.partition, file.uri)))
 
 
-def read(spark: "SparkSession", files: Sequence[WrittenFile], columns: str, region: str) -> "DataFrame":
-    """The rows of files, a task for each; ``columns`` says their names and types, as Spark writes them."""
+def read(
+    spark: "SparkSession", files: Sequence[WrittenFile], columns: str, region: str, only: Sequence[str] = ()
+) -> "DataFrame":
+    """The rows of files, a task for each; ``columns`` says their names and types, as Spark writes them. With ``only``
+    no others are read."""
     uris = tuple(file.uri for file in files)
     numbers = spark.range(0, len(uris), 1, max(1, len(uris)))
-    return numbers.mapInArrow(partial(_read, uris, region), columns)
+    return numbers.mapInArrow(partial(_read, uris, region, only or None), columns)
 
 
 @dataclass
@@ -90,7 +93,7 @@ def _written(
 ) -> Iterator["pa.RecordBatch"]:
     """Runs in an executor, for one partition of the frame."""
     with tempfile.TemporaryDirectory(prefix="spark-") as folder:
-        task = _Task(Path(folder), prefix, Objects(region))
+        task = Task(Path(folder), prefix, Objects(region))
         for batch in batches:
             for value, rows in _by_value(_plain(batch), partition):
                 yield from map(_told, task.add(value, rows))
@@ -98,8 +101,9 @@ def _written(
 
 
 @dataclass
-class _Task:
-    """``files`` are those that were begun, by the value of the partition, the one last written to at the end."""
+class Task:
+    """Writes the rows of one task of Spark, from within it. ``files`` are those that were begun, by the value of the
+    partition, the one last written to at the end."""
 
     folder: Path
     prefix: str
@@ -171,7 +175,9 @@ def _told(file: WrittenFile) -> "pa.RecordBatch":
     )
 
 
-def _read(uris: Sequence[str], region: str, numbers: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+def _read(
+    uris: Sequence[str], region: str, only: Sequence[str] | None, numbers: Iterable["pa.RecordBatch"]
+) -> Iterator["pa.RecordBatch"]:
     """Runs in an executor."""
     objects = Objects(region)
     for batch in numbers:
@@ -180,4 +186,4 @@ def _read(uris: Sequence[str], region: str, numbers: Iterable["pa.RecordBatch"])
                 tempfile.TemporaryDirectory(prefix="spark-") as folder,
                 pq.ParquetFile(objects.fetch(uris[number], "", Path(folder) / "file")) as file,
             ):
-                yield from file.iter_batches()
+                yield from file.iter_batches(columns=only and list(only))

@@ -6,44 +6,40 @@ the script runs.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, NamedTuple
 
 from adplatform.contracts.column import DELIVERY_DATE, Column
-from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
-from adplatform.files.bad_file import BadFile
-from adplatform.files.budget import DEFAULT, Budget
+from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
-from adplatform.files.lines import separator
-from adplatform.files.parquet_size import VALUE, check_parquet
-from adplatform.platform.aws import Aws
 from adplatform.platform.calls import GLUE_JOB, acting
 from adplatform.platform.extras import SPARK, extra
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.privacy.spark import KeyLoader
-from adplatform.transform import spark_engine
+from adplatform.transform import spark_engine, spark_files
 from adplatform.transform.compile import no_text
-from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT, JobPlan, JobResult, ReportedFile, WrittenFile
-from adplatform.transform.layouts import Accepted, Lines, accept, empty_texts
-from adplatform.transform.spark_objects import Objects
-from adplatform.transform.values import FileCount
+from adplatform.transform.job_plan import (
+    OUTPUT,
+    PLAN,
+    RESULT,
+    JobPlan,
+    JobResult,
+    PlannedFile,
+    ReportedFile,
+    WrittenFile,
+)
+from adplatform.transform.layouts import UNNAMED, Accepted, Lines, accept_headers
+from adplatform.transform.spark_objects import Objects, aws_of
+from adplatform.transform.spark_received import COLUMNS, Reader, ReadFile, Report, columns, loaded, row_columns
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column as SparkColumn
     from pyspark.sql import DataFrame, SparkSession
-
-_NOT_IN_TEXT = "\x01"
-"""Spark takes its nullValue for NULL even in quotes; with one that no file holds, quoted emptiness stays text."""
-
-_COMPRESSED = (".gz", ".bz2", ".deflate", ".snappy", ".lz4", ".zst")
-"""Endings of names by which Spark decompresses text that it reads (Hadoop's codecs)."""
 
 
 @acting(GLUE_JOB)
@@ -73,66 +69,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     objects.write(f"{output}{RESULT}", result.model_dump_json().encode())
 
 
-def carry_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Objects) -> JobResult:
-    """Stage the files of a plan below ``output``.
+class Keys(NamedTuple):
+    """The hashing key and the one before, each with what fetches it in a worker."""
 
-    Raises:
-        TransientFailure: a service does not answer.
-    """
-    try:
-        return _carried_out(spark, plan, output, objects)
-    except BadFile as e:
-        bad = ReportedFile(origin=e.origin, reason=e.reason, message=e.message)
-        return JobResult(contract=plan.contract, bad=(bad,))
-    except PermanentFailure as e:
-        return JobResult(contract=plan.contract, failure=str(e))
+    key: HashKey | None = None
+    load: KeyLoader | None = None
+    previous: HashKey | None = None
+    load_previous: KeyLoader | None = None
 
 
-def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Objects) -> JobResult:
-    planned = {file.ordinal: file for file in plan.files}
-    files = [InputFile(Path(file.uri), file.origin, file.ordinal) for file in plan.files]
-    paths = {ordinal: file.uri for ordinal, file in planned.items()}
-    accepted, result, counts = run(
-        spark, plan.contract, files, paths, output.removesuffix("/"), *_keys(plan), limits=plan.limits
-    )
-    day = plan.day.isoformat() if plan.contract.partition_by == DELIVERY_DATE else ""
-    return JobResult(
-        contract=accepted.contract,
-        clean=_written(objects, f"{output}clean/", day),
-        quarantine=tuple(each for each in _written(objects, f"{output}quarantine/", "") if each.rows),
-        counts=counts,
-        reasons=spark_engine.reasons(spark, f"{output}quarantine"),
-        refused=accepted.refused,
-        withheld=result.withheld,
-        evolved=tuple(accepted.undeclared),
-        lacking=accepted.lacking,
-    )
-
-
-def _written(objects: Objects, prefix: str, partition: str) -> tuple[WrittenFile, ...]:
-    """The Parquet files below a prefix; those in folders of partitions with the value of theirs."""
-    found = [each for each in objects.below(prefix) if each.uri.endswith(".parquet")]
-    return tuple(
-        WrittenFile(uri=each.uri, size=each.size, rows=rows, partition=_partition(each.uri[len(prefix) :]) or partition)
-        for each, rows in zip(found, objects.rows(found), strict=True)
-    )
-
-
-def _partition(path: str) -> str:
-    """The value of the partition in whose folder a file is, as Hive writes it."""
-    folder, separator, _ = path.rpartition("/")
-    return unquote(folder.partition("=")[2]) if separator else ""
-
-
-def _keys(plan: JobPlan) -> tuple[HashKey | None, KeyLoader | None, HashKey | None, KeyLoader | None]:
-    """The current key and the one before, each with what fetches it in a worker.
+def fetched(plan: JobPlan) -> Keys:
+    """The keys of a plan.
 
     Raises:
         PermanentFailure: the secret has another key than the plan was made for.
         EnvironmentFailure, TransientFailure: it cannot be had.
     """
     if plan.key_secret is None:
-        return None, None, None, None
+        return Keys()
     load = partial(_load_key, plan.region, plan.key_secret)
     key = load()
     if key.id != plan.key_id:
@@ -140,198 +94,169 @@ def _keys(plan: JobPlan) -> tuple[HashKey | None, KeyLoader | None, HashKey | No
             f"hashing key {plan.key_id!r} of the plan was replaced by {key.id!r}; have the delivery transformed again"
         )
     if plan.previous_key_id is None:
-        return key, load, None, None
+        return Keys(key, load)
     load_previous = partial(_load_previous, plan.region, plan.key_secret, plan.previous_key_id)
-    return key, load, load_previous(), load_previous
+    return Keys(key, load, load_previous(), load_previous)
 
 
-def run(
+def carry_out(
     spark: "SparkSession",
-    contract: Contract,
-    files: Sequence[InputFile],
-    paths: Mapping[int, str],
+    plan: JobPlan,
     output: str,
-    key: HashKey | None,
-    load_key: KeyLoader | None = None,
-    previous: HashKey | None = None,
-    load_previous: KeyLoader | None = None,
-    limits: Limits = DEFAULT,
-) -> tuple[Accepted, spark_engine.SparkResult, tuple[FileCount, ...]]:
-    """Stage one delivery of CSV or Parquet files. ``paths`` are where Spark finds the files, by ordinal.
-
-    The text is split once, into ``received/``, because Spark would read the files again for each result.
+    objects: Objects,
+    keys: Callable[[JobPlan], Keys] = fetched,
+) -> JobResult:
+    """Stage the files of a plan below ``output``, which ends with ``/``.
 
     Raises:
-        BadFile: a file is above the limits.
-        PermanentFailure: see :func:`main`.
+        TransientFailure: a service does not answer.
     """
-    # Otherwise Spark refuses files with columns whose names differ in case alone.
+    try:
+        return _carried_out(spark, plan, output, objects, keys(plan))
+    except BadFile as e:
+        return JobResult(contract=plan.contract, bad=(_reported(e.origin, e.reason, e.message),))
+    except PermanentFailure as e:
+        return JobResult(contract=plan.contract, failure=str(e))
+
+
+def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Objects, keys: Keys) -> JobResult:
+    # Otherwise columns whose names differ in case alone are the same.
     spark.conf.set("spark.sql.caseSensitive", "true")
-    require_readable(contract)
-    for file in files:
-        _require_within(spark, contract, paths[file.ordinal], Budget(file.origin, 0, limits))
-    accepted = _accept(spark, contract, files, paths)
-    received = [
-        _received(spark, accepted.contract, layout.columns, file, paths)
-        for layout in accepted.layouts
-        for file in layout.files
-    ]
-    if not received:
-        raise PermanentFailure("the delivery has no file that may be read")
-    reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), received).write.parquet(
-        f"{output}/received"
+    reader = Reader.of(plan, output)
+    numbers = spark.range(0, len(reader.bins), 1, max(len(reader.bins), 1))
+    received = [loaded(row[0]) for row in numbers.mapInArrow(reader, COLUMNS).collect()]
+    reports = sorted((report for each in received for report in each.reports), key=lambda report: report.place)
+    bad = {report.place: _reported(*report.bad) for report in reports if report.bad}
+    good, accepted = _accepted(plan, reports, bad)
+    if bad and plan.bad_file == "refuse":
+        return JobResult(contract=plan.contract, bad=tuple(bad.values()))
+    refused = {file.origin for file in accepted.refused}
+    read = {file.file: file for file in good if file.origin not in refused}
+    origins = {file: each.origin for file, each in read.items()}
+    all_read = len(read) == sum(len(report.files) for report in reports) and not bad
+
+    def stored(parts: Iterable[Sequence[WrittenFile]], names: str) -> "DataFrame":
+        frame = spark_files.read(spark, [file for part in parts for file in part], names, plan.region)
+        return frame if all_read else frame.where(f"_file in ({', '.join(map(str, origins)) or 'null'})")
+
+    def keep(frame: "DataFrame") -> "DataFrame":
+        files = spark_files.write(frame, f"{output}validated/", plan.region)
+        return spark_files.read(spark, files, frame.schema.toDDL(), plan.region)
+
+    rows = stored((each.rows for each in received), row_columns(plan.contract))
+    rejects = stored((each.rejects for each in received), spark_engine.REJECT_COLUMNS)
+    raw = _raw(plan.contract, accepted, read, rows)
+    result = spark_engine.transform(
+        spark, accepted.contract, raw, origins, *keys, undeclared=accepted.undeclared, rejects=rejects, keep=keep
     )
-    origins = {file.ordinal: file.origin for file in files}
-    raw = spark.read.parquet(f"{output}/received")
-    keys = (key, load_key, previous, load_previous)
-    result = spark_engine.transform(spark, accepted.contract, raw, origins, *keys, undeclared=accepted.undeclared)
-    counts = spark_engine.stage(spark, accepted.contract, result, output)
-    return accepted, result, counts
+    left_out = {file: each.left_out for file, each in read.items()}
+    stages = spark_engine.stage(spark, result, output, plan.region, origins, left_out)
+    names = [file.origin for file in _planned(plan)]
+    day = plan.day.isoformat() if plan.contract.partition_by == DELIVERY_DATE else ""
+    return JobResult(
+        contract=accepted.contract,
+        clean=tuple(file.model_copy(update={"partition": file.partition or day}) for file in stages.clean),
+        quarantine=stages.quarantine,
+        counts=stages.counts,
+        reasons=stages.reasons,
+        refused=accepted.refused,
+        bad=tuple(bad.values()),
+        line_breaks=sum(file.breaks for file in read.values()),
+        withheld=result.withheld,
+        evolved=tuple(accepted.undeclared),
+        lacking={name: n for name, n in accepted.lacking.items() if not result.contract.column(name).drop},
+        footers=tuple(file.footer for file in read.values() if file.footer),
+        sha256={names[report.place]: report.sha256 for report in reports if report.sha256},
+        skipped={
+            names[report.place]: report.files[0].skipped
+            for report in reports
+            if report.files and report.files[0].skipped
+        },
+    )
 
 
-def require_readable(contract: Contract) -> None:
-    """
-    Raises:
-        PermanentFailure: the files are written in a way that the job does not read.
-    """
-    if contract.format.kind not in ("csv", "parquet"):
-        raise PermanentFailure(
-            f"the Spark job reads csv and parquet, not {contract.format.kind}; use the embedded engine"
-        )
-    if contract.format.members:
-        raise PermanentFailure("the Spark job reads no archives (members); use the embedded engine")
-    if contract.format.skip_lines:
-        raise PermanentFailure("the Spark job cannot skip lines before the header; use the embedded engine")
-    if contract.format.leaves_out_lines:
-        raise PermanentFailure(
-            "the Spark job leaves no lines out (header.starts_with, comment, skip_footer, repeated_header); use the "
-            "embedded engine"
-        )
-    if contract.format.kind == "csv" and contract.format.ragged_rows == "pad":
-        raise PermanentFailure("the Spark job cannot read ragged_rows: pad; use the embedded engine")
+def _planned(plan: JobPlan) -> list[PlannedFile]:
+    return sorted(plan.files, key=lambda file: file.ordinal)
 
 
-def _require_within(spark: "SparkSession", contract: Contract, path: str, budget: Budget) -> None:
-    """Hold a file against the limits before it is read. Parquet on a disk is judged by its pages; elsewhere by its
-    footer, which says how many rows Spark reads, each of whose values counts. Text by its size; what Spark unpacks of
-    itself is read once before, a line at a time.
-
-    Raises:
-        BadFile: it is above one.
-    """
-    local = Path(path.removeprefix("file://"))
-    if contract.format.kind == "parquet" and local.exists():
-        check_parquet(local, budget.origin, replace(budget, received=local.stat().st_size))
-        return
-    size = int(spark.read.format("binaryFile").load(path).select("length").first()[0])
-    if contract.format.kind == "parquet":
-        frame = spark.read.parquet(path)
-        budget.add_rows(frame.count())
-        replace(budget, received=size).check(budget.rows * len(frame.columns) * VALUE)
-        return
-    budget = replace(budget, received=size)
-    budget.check(size)
-    if size > budget.limits.rows or path.endswith(_COMPRESSED):
-        counted = spark.read.text(path).selectExpr("count(*)", "coalesce(sum(octet_length(value) + 1), 0)").first()
-        budget.add_rows(int(counted[0]))
-        budget.check(int(counted[1]))
+def _reported(origin: str, reason: Reason, message: str) -> ReportedFile:
+    return ReportedFile(origin=origin, reason=reason, message=message)
 
 
-def _accept(
-    spark: "SparkSession", contract: Contract, files: Sequence[InputFile], paths: Mapping[int, str]
-) -> Accepted:
-    headers = [(file, _header(spark, contract, file, paths[file.ordinal])) for file in files]
-    return accept(contract, [(file, header, Lines()) for file, header in headers if header])
+def _accepted(
+    plan: JobPlan, reports: Sequence[Report], bad: dict[int, ReportedFile]
+) -> tuple[list[ReadFile], Accepted]:
+    """The files that may be read, judged together by their headers; ``bad`` learns of those that may not."""
+    while True:
+        good = [file for report in reports if report.place not in bad for file in report.files]
+        headers = [
+            (InputFile(Path(), file.origin, file.file), file.header, Lines(unnamed=file.unnamed))
+            for file in good
+            if file.header is not None
+        ]
+        try:
+            accepted = accept_headers(plan.contract, headers, plan.reserved)
+        except BadFile as e:
+            owner = next(r.place for r in reports if e.origin in {file.origin for file in r.files})
+            bad[owner] = _reported(e.origin, e.reason, e.message)
+            continue
+        if plan.contract.format.prepared == "ndjson":
+            # Any document may be without any member, so none is missed.
+            accepted = replace(accepted, lacking={})
+        return good, accepted
 
 
-def _header(spark: "SparkSession", contract: Contract, file: InputFile, path: str) -> tuple[str, ...]:
-    if contract.format.kind == "parquet":
-        return tuple(spark.read.parquet(path).columns)
-    line = spark.read.text(path).first()
-    if line and separator(line[0].encode()) is not None:
-        raise PermanentFailure(
-            "the Spark job cannot skip the line sep= with which a file for Excel begins; use the embedded engine"
-        )
-    if not contract.format.has_header:
-        return tuple(column.field_name for column in contract.read_columns)
-    first = spark.read.options(**_csv_options(contract)).option("header", False).csv(path).first()
-    names = tuple((name or "").removeprefix("\ufeff") for name in first) if first else ()
-    if names and not names[-1]:
-        raise PermanentFailure(
-            f"{file.origin}: the header ends with a column without a name, which the Spark job does not read; use the "
-            "embedded engine, or have it left out"
-        )
-    return names
+def _raw(contract: Contract, accepted: Accepted, read: Mapping[int, ReadFile], rows: "DataFrame") -> "DataFrame":
+    """The rows with their columns under the names of the contract."""
+    declared = {each.name: place for each, place in zip(contract.read_columns, columns(contract), strict=True)}
+    layouts = {file.ordinal: layout for layout in accepted.layouts for file in layout.files}
+    found: dict[str, dict[int, list[int]]] = {}
+    of_bytes: dict[str, set[str]] = {}
+    for file, each in read.items():
+        called = dict(zip(each.header or (), layouts[file].columns if file in layouts else (), strict=False))
+        for place, name in enumerate(each.more):
+            if name in called:
+                found.setdefault(called[name], {}).setdefault(place, []).append(file)
+        for name in each.of_bytes:
+            of_bytes.setdefault(called[name], set()).add(name)
+    selected = ["_file", "_row", f"line as `{spark_engine.LINE}`"]
+    for column in accepted.contract.read_columns:
+        if column.name in declared:
+            value = declared[column.name]
+        elif column.name == UNNAMED:
+            value = "unnamed"
+        else:
+            value = _undeclared(column, found.get(column.name, {}), len(read))
+        selected.append(f"{value} as `{column.name}`")
+    for name, headers in of_bytes.items():
+        holds = " or ".join(f"array_contains(no_text, {_literal(header)})" for header in sorted(headers))
+        selected.append(f"coalesce({holds}, false) as `{no_text(name)}`")
+    return rows.selectExpr(*selected)
 
 
-def _received(
-    spark: "SparkSession", contract: Contract, columns: Sequence[str], file: InputFile, paths: Mapping[int, str]
-) -> "DataFrame":
-    from pyspark.sql import functions as F  # noqa: PLC0415
-
-    path = paths[file.ordinal]
-    if contract.format.kind == "parquet":
-        frame = spark.read.parquet(path)
-        frame = frame.toDF(*columns)
-        texts = [_text_of(contract.column(name), kind).alias(name) for name, kind in frame.dtypes]
-        bytes_ = [name for name, kind in frame.dtypes if kind == "binary" and contract.column(name).bytes == "text"]
-        flags = [(F.col(name).isNotNull() & ~_is_text(name)).alias(no_text(name)) for name in bytes_]
-        frame = frame.select(*texts, *flags)
-        frame = frame.withColumn("_corrupt_record", F.lit(None).cast("string"))
-    else:
-        schema = ", ".join(f"`{name}` string" for name in (*columns, "_corrupt_record"))
-        frame = spark.read.schema(schema).options(**_csv_options(contract)).csv(path)
-        if texts := empty_texts(contract, columns):
-            frame = frame.fillna("", subset=texts)
-    for column in contract.read_columns:
-        if column.name not in columns:
-            frame = frame.withColumn(column.name, F.lit(column.default).cast("string"))
-    return frame.withColumn("_file", F.lit(file.ordinal)).withColumn("_row", F.monotonically_increasing_id())
+def _undeclared(column: Column, places: Mapping[int, Sequence[int]], files: int) -> str:
+    """The value of a column that nobody declared, which files have in one of ``places``."""
+    absent = "cast(null as string)" if column.default is None else _literal(column.default)
+    if len(places) == 1 and sum(map(len, places.values())) == files:
+        [place] = places
+        return f"get(more, {place})"
+    cases = " ".join(
+        f"when _file in ({', '.join(map(str, having))}) then get(more, {place})" for place, having in places.items()
+    )
+    return f"case {cases} else {absent} end" if cases else absent
 
 
-def _text_of(column: Column, kind: str) -> "SparkColumn":
-    """The text of a column as the contract has it; bytes that are not UTF-8 as hexadecimal digits."""
-    from pyspark.sql import functions as F  # noqa: PLC0415
-
-    value = F.col(column.name)
-    text = value.cast("string")
-    if kind == "binary":
-        return F.when(_is_text(column.name), text).otherwise(F.lower(F.hex(value)))
-    if kind == "timestamp" and column.timezone:
-        return F.concat(text, F.lit("Z"))
-    return F.translate(text, ".", ",") if kind != "string" and column.decimal_mark == "," else text
-
-
-def _is_text(name: str) -> "SparkColumn":
-    """Whether bytes are UTF-8: what is not comes back from encode as other bytes."""
-    from pyspark.sql import functions as F  # noqa: PLC0415
-
-    return F.encode(F.col(name).cast("string"), "UTF-8") == F.col(name)
-
-
-def _csv_options(contract: Contract) -> dict[str, Any]:
-    file_format = contract.format
-    return {
-        "header": file_format.has_header,
-        "enforceSchema": True,
-        "sep": file_format.delimiter,
-        "quote": file_format.quote,
-        "escape": file_format.escape,
-        "multiLine": True,
-        "mode": "PERMISSIVE",
-        "columnNameOfCorruptRecord": "_corrupt_record",
-        "nullValue": _NOT_IN_TEXT,
-        "emptyValue": "",
-        "maxCharsPerColumn": -1,
-    }
+def _literal(text: str) -> str:
+    """A text in Spark SQL, whatever its characters mean there."""
+    return f"decode(unhex('{text.encode().hex()}'), 'UTF-8')"
 
 
 def _load_key(region: str, secret: str) -> HashKey:
-    return fetch_key(Aws(region).client("secretsmanager"), secret)
+    return fetch_key(aws_of(region).client("secretsmanager"), secret)
 
 
 def _load_previous(region: str, secret: str, key_id: str) -> HashKey:
-    return fetch_earlier_key(Aws(region).client("secretsmanager"), secret, key_id)
+    return fetch_earlier_key(aws_of(region).client("secretsmanager"), secret, key_id)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,11 @@ import fastavro
 import pyarrow.parquet as pq
 import pytest
 
-from adplatform.contracts.feed import Feed
-from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
 from adplatform.ledger.publications import Outcome
 from adplatform.platform.aws import Aws
-from adplatform.transform.spark_job import require_readable
 from adplatform_tests.flow.test_parts import DAY, ORDERS, Shop, shop
 from adplatform_tests.support import plainly
 from adplatform_tests.support.avros import avro, record
@@ -126,18 +123,3 @@ def test_the_line_of_a_quarantined_row_is_that_of_the_sheet(services: Services) 
     body = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read()
     found = pq.read_table(io.BytesIO(body)).to_pylist()
     assert {row["line"] for row in found} == {8, 9, 10}
-
-
-@pytest.mark.parametrize(
-    ("form", "said"),
-    [
-        ({"kind": "xlsx"}, "reads csv and parquet, not xlsx"),
-        ({"kind": "avro"}, "reads csv and parquet, not avro"),
-        ({"members": "*.csv"}, "reads no archives"),
-    ],
-    ids=["xlsx", "avro", "members"],
-)
-def test_the_spark_job_says_what_it_does_not_read(form: dict[str, Any], said: str) -> None:
-    contract = Feed.model_validate({**ORDERS, "format": form}).contract
-    with pytest.raises(PermanentFailure, match=f"{said}.*use the embedded engine"):
-        require_readable(Contract.model_validate_json(contract.model_dump_json()))

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pysail.spark import SparkConnectServer
 from pyspark.sql import SparkSession
 
 from adplatform.platform.aws import Aws
@@ -22,18 +21,6 @@ INSTANT = datetime(2026, 3, 14, 15, 9, 26, 535897, UTC)
 ROWS = [
     (n, f"name {n}", Decimal(n) / 4, INSTANT, ["a", "b"] if n % 2 else [], date(2026, 3, 1 + n % 3)) for n in range(300)
 ]
-
-
-@pytest.fixture(scope="module")
-def sail() -> Iterator[SparkSession]:
-    server = SparkConnectServer(port=0)
-    server.start(background=True)
-    _, port = server.listening_address
-    session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
-    session.conf.set("spark.sql.session.timeZone", "UTC")
-    yield session
-    session.stop()
-    server.stop()
 
 
 def test_rows_of_a_partition_are_in_files_of_their_own_and_come_back_as_they_were(

@@ -1,0 +1,298 @@
+"""Parquet read by Arrow, to the texts that DuckDB makes of it: see ``transform.parquet``."""
+
+import json
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adplatform.contracts.column import Column
+from adplatform.failures import clipped
+from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.input_file import InputFile
+from adplatform.platform.late import Late
+from adplatform.transform.parquet import no_utf8
+from adplatform.transform.spark_json import of_double
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+else:
+    np = Late("numpy")
+    pa = Late("pyarrow")
+    pc = Late("pyarrow.compute")
+    pq = Late("pyarrow.parquet")
+
+_ROWS = 20_000
+_WIDEST = 9_223_372_036_854_775_807
+_DIGITS = 38
+
+
+def columns_of(path: Path, origin: str) -> tuple[str, ...]:
+    """The names of the columns of a Parquet file.
+
+    Raises:
+        BadFile: it is none that can be read, or has decimals that cannot be.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+    except (pa.ArrowException, OSError) as e:
+        raise _unreadable(origin) from e
+    for field in schema:
+        if field.type.num_fields and _has_wide(field.type):
+            raise BadFile(
+                origin,
+                Reason.LAYOUT,
+                f"column {clipped(field.name, 100)!r} has decimals of more than {_DIGITS} digits within its values, "
+                "which cannot be read exactly; have them written as text",
+            )
+    return tuple(schema.names)
+
+
+def bytes_of(path: Path, names: Sequence[str], columns: "Sequence[Column | None]") -> tuple[str, ...]:
+    """Which of the columns that are read hold bytes of which the contract says that they are text."""
+    with pq.ParquetFile(path) as file:
+        kinds = file.schema_arrow.types
+    return tuple(
+        name
+        for name, kind, column in zip(names, kinds, columns, strict=True)
+        if column is not None and column.bytes == "text" and _holds_bytes(kind)
+    )
+
+
+def texts_of(
+    file: InputFile, columns: "Sequence[Column | None]", of_bytes: Collection[str]
+) -> "Iterator[tuple[list[pa.Array | None], list[list[str] | None] | None]]":
+    """The texts of all rows, in pieces, for each column of the file the one that it is in the contract; those of None
+    are not read. With them, of each row the names of the columns among ``of_bytes`` that have bytes that are no text;
+    None where none has.
+
+    Raises:
+        BadFile: it is damaged, or a text is not UTF-8.
+    """
+    try:
+        with pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us", arrow_extensions_enabled=True) as source:
+            for batch in source.iter_batches(batch_size=_ROWS):
+                texts = [
+                    None if column is None else _text(values, column)
+                    for values, column in zip(batch.columns, columns, strict=True)
+                ]
+                yield texts, _without_text(batch, of_bytes)
+    except (pa.ArrowException, UnicodeDecodeError) as e:
+        if isinstance(e, UnicodeDecodeError) or "UTF8" in str(e):
+            raise BadFile(file.origin, Reason.LAYOUT, no_utf8([file.path])) from e
+        raise _unreadable(file.origin) from e
+
+
+def _without_text(batch: "pa.RecordBatch", of_bytes: Collection[str]) -> list[list[str] | None] | None:
+    rows: dict[int, list[str]] = {}
+    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+        if name in of_bytes:
+            for row, value in enumerate(_listed(values)):
+                if _has_no_text(value):
+                    rows.setdefault(row, []).append(name)
+    return [rows.get(row) for row in range(batch.num_rows)] if rows else None
+
+
+def _has_no_text(value: Any) -> bool:
+    if isinstance(value, bytes):
+        return not _is_text(value)
+    if isinstance(value, dict):
+        return any(map(_has_no_text, value.values()))
+    return isinstance(value, list | tuple) and any(map(_has_no_text, value))
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _holds_bytes(kind: "pa.DataType") -> bool:
+    if pa.types.is_dictionary(kind):
+        return _holds_bytes(kind.value_type)
+    return _is_bytes(kind) or any(_holds_bytes(kind.field(n).type) for n in range(kind.num_fields))
+
+
+def _unreadable(origin: str) -> BadFile:
+    return BadFile(origin, Reason.LAYOUT, "is not a readable Parquet file")
+
+
+def _has_wide(kind: "pa.DataType") -> bool:
+    below = (kind.field(n).type for n in range(kind.num_fields))
+    return pa.types.is_decimal256(kind) or any(map(_has_wide, below))
+
+
+def _text(values: "pa.Array", column: Column) -> "pa.Array":
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values, kind = values.cast(kind.value_type), kind.value_type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _mapped(values, str)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        values.validate(full=True)
+        return values.cast(pa.string())
+    if pa.types.is_integer(kind):
+        return values.cast(pa.string())
+    spell = _spelling(kind, column)
+    found = _mapped(values, spell)
+    nested = kind.num_fields or pa.types.is_boolean(kind) or _is_bytes(kind)
+    return pc.replace_substring(found, ".", ",") if column.decimal_mark == "," and not nested else found
+
+
+def _mapped(values: "pa.Array", spell: Callable[[Any], str]) -> "pa.Array":
+    return pa.array([None if value is None else spell(value) for value in _listed(values)], pa.string())
+
+
+def _listed(values: "pa.Array") -> list[Any]:
+    """Python's values; times of nanoseconds as integers, which Python has no other for."""
+    if pa.types.is_timestamp(values.type) or pa.types.is_time(values.type):
+        width = pa.int32() if values.type.bit_width == 32 else pa.int64()
+        return list(values.view(width).to_pylist())
+    if values.type.num_fields:
+        return list(values.to_pylist(maps_as_pydicts=None))
+    return list(values.to_pylist())
+
+
+def _spelling(kind: "pa.DataType", column: Column) -> Callable[[Any], str]:
+    declared = column.data_type
+    if pa.types.is_boolean(kind):
+        return lambda value: column.true_values[0] if value else column.false_values[0]
+    if pa.types.is_floating(kind):
+        plain = _float if kind.bit_width == 64 else _short_float
+        if declared.name == "decimal":
+            return lambda value: _rounded(value, declared.precision, declared.scale) or plain(value)
+        if declared.name in ("int", "bigint"):
+            return lambda value: str(int(value)) if _is_whole(value) else plain(value)
+        return plain
+    if pa.types.is_decimal(kind):
+        return lambda value: f"{value:f}"
+    if pa.types.is_date(kind):
+        behind = " 00:00:00" if declared.name == "timestamp" else ""
+        return lambda value: f"{_day(value)}{behind}"
+    if pa.types.is_timestamp(kind):
+        # DuckDB has another type for those of nanoseconds, which it shows with their zone.
+        behind = "+00" if kind.tz and kind.unit == "ns" else "Z" if kind.tz and column.timezone else ""
+        per_second = _PER_SECOND[kind.unit]
+        return lambda value: f"{_instant(value, per_second)}{behind}"
+    if pa.types.is_time(kind):
+        per_second = _PER_SECOND[kind.unit]
+        return lambda value: _clock(value, per_second)
+    if _is_bytes(kind):
+        return _of_bytes
+    return lambda value: _json(value, kind)
+
+
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_EPOCH = date(1970, 1, 1)
+_DAY = 86_400
+
+
+def _is_bytes(kind: "pa.DataType") -> bool:
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
+
+
+def _of_bytes(value: bytes) -> str:
+    return value.decode() if _is_text(value) else value.hex()
+
+
+def _is_whole(value: float) -> bool:
+    return abs(value) < _WIDEST and value == int(value)
+
+
+def _rounded(value: float, precision: int, scale: int) -> str | None:
+    """A double as a decimal of so many digits; None where it is none."""
+    if not math.isfinite(value):
+        return None
+    try:
+        found = Decimal(value * 10**scale).quantize(Decimal(1), ROUND_HALF_UP).scaleb(-scale)
+    except InvalidOperation:
+        return None
+    if abs(found) >= 10 ** (precision - scale):
+        return None
+    return f"{found:.{scale}f}" if scale else f"{found:f}"
+
+
+def _float(value: float) -> str:
+    """A double in the fewest digits, as DuckDB and Python write it."""
+    return repr(value)
+
+
+def _short_float(value: float) -> str:
+    """The same of a float of 32 bits."""
+    if not math.isfinite(value):
+        return _float(value)
+    return _float(float(str(np.float32(value))))
+
+
+def _day(value: date) -> str:
+    return value.isoformat()
+
+
+def _clock(ticks: int, per_second: int) -> str:
+    seconds, fraction = divmod(ticks, per_second)
+    hours, rest = divmod(seconds, 3600)
+    shown = f"{hours:02}:{rest // 60:02}:{rest % 60:02}"
+    if not fraction:
+        return shown
+    return f"{shown}.{fraction:0{len(str(per_second)) - 1}}".rstrip("0")
+
+
+def _instant(ticks: int, per_second: int) -> str:
+    days, rest = divmod(ticks, _DAY * per_second)
+    return f"{_day(_EPOCH + timedelta(days=days))} {_clock(rest, per_second)}"
+
+
+def _json(value: Any, kind: "pa.DataType") -> str:
+    return _written(_of_json(value, kind))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(str(k), ensure_ascii=False)}:{_written(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_written, value)) + "]"
+    if isinstance(value, float):
+        return of_double(value) if math.isfinite(value) else f'"{_float(value)}"'
+    if isinstance(value, Decimal):
+        return of_double(float(value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _of_json(value: Any, kind: "pa.DataType") -> Any:
+    if value is None:
+        return None
+    if pa.types.is_map(kind):
+        return {_key(key): _of_json(each, kind.item_type) for key, each in value}
+    if pa.types.is_struct(kind):
+        return {
+            kind.field(n).name: _of_json(value[kind.field(n).name], kind.field(n).type) for n in range(kind.num_fields)
+        }
+    if isinstance(value, list):
+        return [_of_json(each, kind.value_type) for each in value]
+    if isinstance(value, bytes):
+        return _of_bytes(value)
+    if isinstance(value, datetime):
+        naive = value.replace(tzinfo=None).isoformat(sep=" ")
+        return f"{naive.rstrip('0') if value.microsecond else naive}{'+00' if value.tzinfo else ''}"
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if pa.types.is_floating(kind) and kind.bit_width == 32:
+        return float(str(np.float32(value)))
+    return value if isinstance(value, bool | int | float | str | Decimal) else str(value)
+
+
+def _key(key: Any) -> str:
+    return _of_bytes(key) if isinstance(key, bytes) else str(key)

@@ -1,0 +1,177 @@
+"""One delivery through DuckDB and through the job of Spark, with what each made of it in one shape."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from adplatform.contracts.limits import Limits
+from adplatform.contracts.model import Contract
+from adplatform.failures import PermanentFailure
+from adplatform.files.bad_file import BadFile
+from adplatform.files.input_file import InputFile
+from adplatform.files.unpack import unpack
+from adplatform.privacy.keys import HashKey
+from adplatform.transform.duckdb_engine import EngineLimits, transform
+from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
+from adplatform.transform.spark_job import Keys, carry_out
+from adplatform.transform.spark_objects import Objects
+from adplatform.transform.values import FileCount, Staged
+from adplatform_tests.transform.outcome import comparable
+
+DAY = date(2026, 3, 14)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an engine made of a delivery; ``failed`` has the file and the message of what refused it."""
+
+    clean: Counter[str] = field(default_factory=Counter)
+    quarantine: Counter[Any] = field(default_factory=Counter)
+    counts: Mapping[str, FileCount] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    refused: tuple[Any, ...] = ()
+    withheld: tuple[Any, ...] = ()
+    evolved: tuple[str, ...] = ()
+    lacking: Mapping[str, int] = field(default_factory=dict)
+    line_breaks: int = 0
+    footers: tuple[Any, ...] = ()
+    partitions: Counter[str] = field(default_factory=Counter)
+    failed: str = ""
+
+
+def plan_of(contract: Contract, paths: Sequence[Path], **settings: Any) -> JobPlan:
+    """A plan for files of this machine, called ``file-0`` and so on."""
+    files = tuple(
+        PlannedFile(uri=str(path), origin=f"file-{n}", ordinal=n, size=path.stat().st_size)
+        for n, path in enumerate(paths)
+    )
+    return JobPlan(contract=contract, day=DAY, files=files, **settings)
+
+
+def on_spark(spark: SparkSession, plan: JobPlan, work: Path, keys: Keys | None = None) -> Outcome:
+    result = carry_out(spark, plan, f"{work}/", Objects(plan.region), lambda _: keys or Keys())
+    return outcome_of(JobResult.model_validate_json(result.model_dump_json()))
+
+
+def outcome_of(result: JobResult) -> Outcome:
+    if result.failure or result.bad:
+        return Outcome(failed=result.failure or "; ".join(f"{b.origin}: {b.message} [{b.reason}]" for b in result.bad))
+    return Outcome(
+        clean=_clean([(each.uri, each.partition) for each in result.clean]),
+        quarantine=_quarantine([each.uri for each in result.quarantine]),
+        counts={each.origin: each for each in result.counts},
+        reasons=dict(result.reasons),
+        refused=result.refused,
+        withheld=result.withheld,
+        evolved=result.evolved,
+        lacking=dict(result.lacking),
+        line_breaks=result.line_breaks,
+        footers=result.footers,
+        partitions=_partitions([(each.partition, each.rows) for each in result.clean]),
+    )
+
+
+def on_duckdb(plan: JobPlan, work: Path, key: HashKey | None = None) -> Outcome:
+    work.mkdir(parents=True)
+    files: list[InputFile] = []
+    try:
+        for planned in plan.files:
+            path = Path(planned.uri)
+            files += unpack(path, planned.origin, plan.contract.format, work, len(files), plan.limits)
+        staged = transform(
+            plan.contract, files, plan.day, key, work / "out", EngineLimits("512MB"), None, plan.reserved
+        )
+    except BadFile as e:
+        return Outcome(failed=f"{e.origin}: {e.message} [{e.reason}]")
+    except PermanentFailure as e:
+        return Outcome(failed=str(e))
+    return outcome_of_staged(staged)
+
+
+def outcome_of_staged(staged: Staged) -> Outcome:
+    return Outcome(
+        clean=_clean([(str(each.path), each.partition) for each in staged.files]),
+        quarantine=_quarantine([str(staged.quarantine)] if staged.quarantine else []),
+        counts={each.origin: each for each in staged.counts},
+        reasons=dict(staged.reasons),
+        refused=staged.refused,
+        withheld=staged.withheld,
+        evolved=staged.evolved,
+        lacking=dict(staged.lacking),
+        line_breaks=staged.line_breaks,
+        footers=staged.footers,
+        partitions=_partitions([(each.partition, each.rows) for each in staged.files]),
+    )
+
+
+def _clean(files: Sequence[tuple[str, str]]) -> Counter[str]:
+    rows = [
+        {**row, "(partition)": partition} for uri, partition in files for row in pq.ParquetFile(uri).read().to_pylist()
+    ]
+    return comparable(rows)
+
+
+def _quarantine(uris: Sequence[str]) -> Counter[Any]:
+    """Rows; the fields of one as they are, but for those of no value, which Spark's JSON does not have."""
+    return Counter(
+        (
+            row["source_file"],
+            row["line"],
+            row["byte_position"],
+            tuple(row["reasons"]),
+            row["raw"],
+            None
+            if row["fields"] is None
+            else frozenset((k, v) for k, v in json.loads(row["fields"]).items() if v is not None),
+        )
+        for uri in uris
+        for row in pq.ParquetFile(uri).read().to_pylist()
+    )
+
+
+def _partitions(files: Sequence[tuple[str, int]]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for partition, rows in files:
+        found[partition] += rows
+    return found
+
+
+def _without_line(row: Any) -> Any:
+    return (row[0], None, *row[2:])
+
+
+def agree(embedded: Outcome, spark: Outcome) -> None:
+    """Both made the same of a delivery. DuckDB does not know the lines of some rows behind a broken quote, the job
+    does."""
+    for row in [row for row in embedded.quarantine if row[1] is None and row not in spark.quarantine]:
+        known = [
+            found for found in spark.quarantine if _without_line(found) == row and found not in embedded.quarantine
+        ]
+        for found in known[: embedded.quarantine[row]]:
+            spark.quarantine[row] += spark.quarantine.pop(found)
+    for each in fields(Outcome):
+        assert getattr(embedded, each.name) == getattr(spark, each.name), each.name
+
+
+def compared(
+    spark: SparkSession,
+    work: Path,
+    contract: Mapping[str, Any] | Contract,
+    contents: Mapping[str, bytes],
+    limits: Limits | None = None,
+) -> tuple[Outcome, Outcome]:
+    """What DuckDB and Spark make of files with these names and contents."""
+    folder = work / "delivered"
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    declared = contract if isinstance(contract, Contract) else Contract.model_validate(contract)
+    plan = plan_of(declared, [folder / name for name in contents], limits=limits or Limits())
+    return on_duckdb(plan, work / "duckdb"), on_spark(spark, plan, work / "spark")
