@@ -27,10 +27,8 @@ GLUE_VERSION = "5.1"
 """Spark 3.5, Python 3.11."""
 MOST_RUNS = 20
 """Runs of the job of Glue that go on at once."""
-ARCHIVE_KEY = f"{FOLDER}packages.zip"
-"""What EMR Serverless unpacks beside each of its processes: all that a run imports."""
-_PYTHON = "/usr/bin/python3.11"
-"""Of the images of EMR 7, beside their own 3.9."""
+ENVIRONMENT_KEY = f"{FOLDER}environment.tar.gz"
+"""What EMR Serverless unpacks beside each of its processes: a Python with all that a run imports."""
 _MODULES, _SCALING = "--additional-python-modules", "--enable-auto-scaling"
 
 
@@ -69,12 +67,19 @@ def provide(services: Services, package: str) -> None:
     Raises:
         PermanentFailure: AWS refuses it.
     """
-    settings, zones = services.settings, services.zones
-    if settings.spark == "glue":
-        made_jobs.provide(services, glue_job(settings, zones, package))
-    elif settings.spark:
-        with aws_failures(zones.raw_uri(SCRIPT_KEY)):
-            services.s3.put_object(Bucket=zones.raw_bucket, Key=SCRIPT_KEY, Body=SCRIPT, **zones.put_arguments)
+    put_script(services)
+    if services.settings.spark == "glue":
+        made_jobs.provide(services, glue_job(services.settings, services.zones, package))
+
+
+def put_script(services: Services) -> None:
+    """
+    Raises:
+        PermanentFailure: AWS refuses it.
+    """
+    zones = services.zones
+    with aws_failures(zones.raw_uri(SCRIPT_KEY)):
+        services.s3.put_object(Bucket=zones.raw_bucket, Key=SCRIPT_KEY, Body=SCRIPT, **zones.put_arguments)
 
 
 def script_findings(services: Services, of: str) -> Sequence[Finding]:
@@ -84,13 +89,12 @@ def script_findings(services: Services, of: str) -> Sequence[Finding]:
 
 def submit_parameters(settings: Settings, zones: Zones) -> str:
     """What EMR Serverless gives to spark-submit with each run."""
-    unpacked = "packages"
-    driver, executor = "spark.emr-serverless.driverEnv", "spark.executorEnv"
+    python = "./environment/bin/python"
     conf = {
-        "spark.archives": f"{zones.raw_uri(ARCHIVE_KEY)}#{unpacked}",
-        f"{driver}.PYSPARK_DRIVER_PYTHON": _PYTHON,
-        **{f"{of}.PYSPARK_PYTHON": _PYTHON for of in (driver, executor)},
-        **{f"{of}.PYTHONPATH": unpacked for of in (driver, executor)},
+        "spark.archives": f"{zones.raw_uri(ENVIRONMENT_KEY)}#environment",
+        "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": python,
+        "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": python,
+        "spark.executorEnv.PYSPARK_PYTHON": python,
         "spark.dynamicAllocation.maxExecutors": str(settings.spark_workers),
     }
     return " ".join(f"--conf {name}={value}" for name, value in conf.items())

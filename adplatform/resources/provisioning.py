@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from adplatform.engines import declared_spark
 from adplatform.engines.changes import ChangedFiles
 from adplatform.engines.crawls import provide_crawlers
 from adplatform.engines.declared_replications import provide as provide_replication
 from adplatform.engines.declared_replications import target_request
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.sftp.server import UploadedFiles, require_agreement
+from adplatform.engines.spark_package import put_package
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.provision import events_to_queue, is_deployed, provision
@@ -21,7 +23,7 @@ from adplatform.platform.extras import LOCAL, extra
 def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[str]:
     """Buckets, ledger, topics, hashing key, queues, and the flows, tasks and crawlers that are declared. Sentences on
     lifecycle rules that were others than declared. Where a deployment has made all that, only what it cannot: scripts
-    of jobs, and keys that belong to servers of SFTP.
+    and packages of jobs, and keys that belong to servers of SFTP.
 
     Raises:
         PermanentFailure: a source is simulated outside local mode, or AWS refuses something.
@@ -31,6 +33,9 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[
             brought.fill(services)
         for pushed in of_kind(list(patterns), UploadedFiles):
             pushed.fill(services)
+        if services.settings.spark:
+            declared_spark.put_script(services)
+            _package(services)
         return []
     differences = provision(services, [pattern.source for pattern in patterns])
     for pattern in of_kind(list(patterns), EngineFiles):
@@ -63,4 +68,12 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[
             simulated_world.connect_functions(services, taken)
     for each in patterns:
         provide_crawlers(services, each.source)
+    if services.settings.spark:
+        declared_spark.provide(services, _package(services))
     return differences
+
+
+def _package(services: Services) -> str:
+    """Where the package of the job is that is made; empty where somebody else makes the job, or what its runs need."""
+    settings = services.settings
+    return put_package(services) if settings.spark == "glue" and settings.spark_role else ""
