@@ -130,7 +130,7 @@ def test_readers_may_ask_for_one_scope_only(lake: Lake, aws: Aws, temp: Path) ->
     )
     assert places(list(frame.to_dict(orient="records"))) == expected
     assert queried(aws, lake, spec, "profile_id = '2'") == expected
-    assert queried(aws, lake, spec, "profile_id = '2' and dt = date '2026-03-02'") == []
+    assert queried(aws, lake, spec, "profile_id = '2' and dt = '2026-03-02'") == []
     glue = lake.catalog.glue
     found = glue.get_partitions(DatabaseName=spec.database, TableName=spec.name, Expression="profile_id = '2'")
     assert [p["Values"] for p in found["Partitions"]] == [["2026-03-01", "2"]]

@@ -74,7 +74,8 @@ class Seller:
     def table(self, name: str, columns: str = "*") -> list[tuple[Any, ...]]:
         """Rows of a table of the seller in order of all of their values."""
         prefix = self.services.settings.database_prefix
-        return self.query(f"select {columns} from {prefix}seller.{name} order by all")
+        dated = f"select * replace (cast(dt as date) as dt) from {prefix}seller.{name}"
+        return self.query(f"select {columns} from ({dated}) order by all")
 
     def columns(self, name: str) -> list[str]:
         prefix = self.services.settings.database_prefix
