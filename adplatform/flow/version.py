@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -22,7 +22,11 @@ from adplatform.ledger.objects import RawObject, id_of
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
 from adplatform.ledger.table import MOST_READ
+from adplatform.platform.ahead import ahead
 
+_CHUNK = 1 << 20
+_WORTH_A_THREAD = 16 << 20
+"""Bytes of an object."""
 _MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
 
 
@@ -145,14 +149,20 @@ def save(body: Any, target: Path, size: int, called: str) -> str:
     """
     require_room(target.parent, size, called)
     digest, written = sha256(), 0
-    with naming(target), target.open("wb") as out:
-        for chunk in body.iter_chunks(1 << 20):
+    with naming(target), target.open("wb") as out, _coming(body, size) as chunks:
+        for chunk in chunks:
             out.write(chunk)
             digest.update(chunk)
             written += len(chunk)
     if written != size:
         raise TransientFailure(f"{called}: {written} of {size} bytes came")
     return digest.hexdigest()
+
+
+def _coming(body: Any, size: int) -> AbstractContextManager[Iterator[bytes]]:
+    """The chunks of a body; of a large one the next come while those before are hashed and written."""
+    chunks = iter(body.iter_chunks(_CHUNK))
+    return ahead(chunks) if size >= _WORTH_A_THREAD else nullcontext(chunks)
 
 
 def read_object(s3: Any, obj: RawObject) -> bytes:
