@@ -28,19 +28,21 @@ def certain(
     is_so: "Callable[[pa.Array], bool]",
     *,
     sample: bool = False,
+    rows: int = _ROWS,
 ) -> set[str]:
     """Those of the columns of which ``is_so`` says yes for each batch of values, in each file that has them; for a
-    ``sample`` by the first rows of files that are not on this disk. Of others nothing is said."""
+    ``sample`` by the first rows of files that are not on this disk. Of others nothing is said. A batch has so many
+    ``rows``: few where a value may be long."""
     left = set(columns)
     for path in parquet:
         with _opened(path) as file:
             there = sorted(left.intersection(file.schema_arrow.names))
             groups = list(range(file.num_row_groups))
             if not isinstance(path, Path):
-                left -= _others(file, there, groups[:1] if sample else groups, is_so)
+                left -= _others(file, there, groups[:1] if sample else groups, rows, is_so)
                 continue
         shares = [share for first in range(_AT_ONCE) if (share := groups[first::_AT_ONCE])]
-        for others in at_once(partial(_others_of_share, path, there, is_so=is_so), shares):
+        for others in at_once(partial(_others_of_share, path, there, rows=rows, is_so=is_so), shares):
             left -= others
     return left
 
@@ -51,19 +53,23 @@ def _opened(path: Path | RawIOBase) -> "pq.ParquetFile":
 
 
 def _others_of_share(
-    path: Path, columns: Sequence[str], groups: Sequence[int], *, is_so: "Callable[[pa.Array], bool]"
+    path: Path, columns: Sequence[str], groups: Sequence[int], *, rows: int, is_so: "Callable[[pa.Array], bool]"
 ) -> set[str]:
     with _opened(path) as file:
-        return _others(file, columns, groups, is_so)
+        return _others(file, columns, groups, rows, is_so)
 
 
 def _others(
-    file: "pq.ParquetFile", columns: Sequence[str], groups: Sequence[int], is_so: "Callable[[pa.Array], bool]"
+    file: "pq.ParquetFile",
+    columns: Sequence[str],
+    groups: Sequence[int],
+    rows: int,
+    is_so: "Callable[[pa.Array], bool]",
 ) -> set[str]:
     """Those of the columns that are not so somewhere in these row groups."""
     left = set(columns)
     if left and groups:
-        for batch in file.iter_batches(_ROWS, row_groups=list(groups), columns=list(columns), use_threads=False):
+        for batch in file.iter_batches(rows, row_groups=list(groups), columns=list(columns), use_threads=False):
             left -= {name for name in left if not is_so(batch.column(name))}
     return set(columns) - left
 

@@ -17,12 +17,13 @@ else:
 
 _HEXADECIMAL = b"0123456789abcdef"
 _CHARACTERS = 64
+_ROWS = 16_384
 
 
 def certain_digests(parquet: Sequence[Path | RawIOBase], columns: Collection[str]) -> set[str]:
     """Those of the columns that have NULL and 64 lower-case hexadecimal digits alone, in each file that has them. Of
     others nothing is said."""
-    return certain(parquet, columns, _are_digests)
+    return certain(parquet, columns, _are_digests, rows=_ROWS)
 
 
 def _are_digests(values: "pa.Array") -> bool:

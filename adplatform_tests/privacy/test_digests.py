@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adplatform.privacy import column_bytes
+from adplatform.privacy import digests
 from adplatform.privacy.digests import certain_digests
 
 GOOD = "0a" * 32
@@ -35,7 +35,7 @@ def test_a_column_is_certain_when_each_value_is_a_digest_or_none(path: Path, val
 def test_one_other_value_at_the_end_of_the_last_file_is_enough(
     tmp_path: Path, bad: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(column_bytes, "_ROWS", 3)
+    monkeypatch.setattr(digests, "_ROWS", 3)
     rows = [GOOD, None] * 10
     pq.write_table(pa.table({"good": rows, "bad": rows}), tmp_path / "0", row_group_size=7)
     pq.write_table(pa.table({"good": [*rows, None], "bad": [*rows, bad]}), tmp_path / "1", row_group_size=7)
