@@ -94,10 +94,13 @@ class Fetched:
     attributes: dict[str, Any] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
     newest: dict[str, datetime] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    """The connector that its tags have led to, as a code location keeps it: to find it takes a call for every connector
+    that tests have left."""
 
     @cached_property
     def services(self) -> Services:
-        """Nothing is in memory but clients: all else is made anew at each look, as after a restart."""
+        """Nothing else is in memory but clients: all is made anew at each look, as after a restart."""
         real = self.bare.aws
         aws = FusedAws(real.region, real.endpoint_url, self.fuse, self.clock)
         return Services(self.bare.settings, aws, self.clock)
@@ -109,7 +112,7 @@ class Fetched:
     @property
     def watch(self) -> Watch:
         pattern = self.pattern
-        targets = connector_targets(self.services, self.declared, pattern.source, most=self.most)
+        targets = connector_targets(self.services, self.declared, pattern.source, self.ids, most=self.most)
         return pattern.watch_of(self.services, targets)
 
     @property

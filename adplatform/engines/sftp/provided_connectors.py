@@ -47,9 +47,7 @@ class Connector:
         if self.declared.source not in self.ids:
             found = self.found()
             if found is None:
-                raise PermanentFailure(
-                    f"there is no connector for {self.declared.source}: `adplatform provision` makes it"
-                )
+                raise self._missing()
             self.ids[self.declared.source] = found
         return self.ids[self.declared.source]
 
@@ -247,9 +245,14 @@ class Connector:
             yield Finding(f"connector {self.id} cannot connect to {self.url}: {why}")
 
     def _gone(self) -> PermanentFailure:
-        id = self.ids.pop(self.declared.source, self.at.connector)
-        how = "make it, or correct `connector`" if self.at.connector else "`adplatform provision` makes another"
-        return PermanentFailure(f"there is no connector {id}: {how}")
+        if self.at.connector:
+            return PermanentFailure(f"there is no connector {self.at.connector}: make it, or correct `connector`")
+        self.ids.pop(self.declared.source, None)
+        return self._missing()
+
+    def _missing(self) -> PermanentFailure:
+        """The same whether it was there before, so that people are told once."""
+        return PermanentFailure(f"there is no connector for {self.declared.source}: `adplatform provision` makes it")
 
 
 def connector_request(at: SftpConnector, account: str, secret: str) -> dict[str, Any]:

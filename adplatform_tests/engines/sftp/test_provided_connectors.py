@@ -135,7 +135,9 @@ def test_a_connector_that_is_missing_or_there_twice_is_told(fetched: Fetched) ->
     transfer.delete_connector(ConnectorId=twin)
     assert connector.id == there["ConnectorId"]
     transfer.delete_connector(ConnectorId=there["ConnectorId"])
-    with pytest.raises(PermanentFailure, match=r"there is no connector c-.*: `adplatform provision` makes another"):
+    with pytest.raises(
+        PermanentFailure, match=rf"there is no connector for {fetched.declared.source}: `adplatform provision` makes it"
+    ):
         connector.findings(test=False)
     with pytest.raises(
         PermanentFailure, match=r"there is no connector for partner_.*: `adplatform provision` makes it"
