@@ -13,9 +13,8 @@ from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 
-SHAPES = ((900, 20), (20, 400_000))
-"""Columns and rows."""
-VALUES: tuple[Callable[[int], str], ...] = (
+Values = tuple[Callable[[int], str], ...]
+VALUES: Values = (
     lambda n: str(10_000_000_000 + n * 7_919),
     lambda n: f"2026-{n % 12 + 1:02}-14",
     lambda n: f"Campaign {n} summer",
@@ -27,13 +26,22 @@ VALUES: tuple[Callable[[int], str], ...] = (
     lambda n: f"2026-03-14 10:{n % 60:02}:00",
     lambda n: f"group-{n % 7}",
 )
+SUSPECTS: Values = (
+    lambda n: f"ann{n}@example.com",
+    lambda n: f"+49 30 {n:07}",
+    lambda n: f"(030) {n:07}",
+    lambda n: f"Mail to bob{n}@example.com",
+    lambda n: f"Campaign {n} summer",
+)
+SHAPES = ((900, 20, VALUES), (20, 400_000, VALUES), (20, 400_000, SUSPECTS))
+"""Columns, rows, and what is in them."""
 
 
-def write(path: Path, columns: int, rows: int) -> None:
+def write(path: Path, columns: int, rows: int, values: Values) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write(",".join(["id", *(f"extra_{n}" for n in range(columns))]) + "\n")
         for row in range(rows):
-            file.write(",".join([str(row), *(VALUES[n % len(VALUES)](row) for n in range(columns))]) + "\n")
+            file.write(",".join([str(row), *(values[n % len(values)](row) for n in range(columns))]) + "\n")
 
 
 def seconds(path: Path, undeclared_personal: str) -> float:
@@ -50,11 +58,13 @@ def seconds(path: Path, undeclared_personal: str) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for columns, rows in SHAPES:
+        for columns, rows, values in SHAPES:
             path = Path(folder) / f"{columns}.csv"
-            write(path, columns, rows)
+            write(path, columns, rows, values)
             clear, looked = seconds(path, "clear"), seconds(path, "quarantine")
-            print(f"{columns} columns, {rows:,} rows: {looked:.2f}, clear {clear:.2f}, ratio {looked / clear:.2f}")
+            print(
+                f"{columns} columns{' of suspects' * (values is SUSPECTS)}, {rows:,} rows: {looked:.2f}, clear {clear:.2f}, ratio {looked / clear:.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 It is judged for each file by itself, so that the same comes of files however they are put together in deliveries.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adplatform.contracts.column import Column
@@ -37,9 +37,13 @@ class KeptOut:
     withheld: tuple[Withheld, ...]
 
 
-def judged(contract: Contract, undeclared: Mapping[str, str], relation: str, ask: Ask, *, typed: bool) -> KeptOut:
+def judged(
+    contract: Contract, undeclared: Mapping[str, str], relation: str, ask: Ask, *, typed: bool, some: str = ""
+) -> KeptOut:
     """What of the rows of ``relation`` may be stored. ``undeclared`` are the columns that nobody declared, with what
-    each may be called; ``typed`` is whether spellings of no value are NULL already.
+    each may be called; ``typed`` is whether spellings of no value are NULL already. ``some`` are a few of very many
+    rows: a column of which these have an address or number in every file needs no look at the others, which only count
+    what is kept out.
 
     The values of all columns are one column to the queries: a query of conditions for each column takes longer to plan
     than to run. Most values are nothing that is worth a closer look, and most columns have no others.
@@ -47,6 +51,24 @@ def judged(contract: Contract, undeclared: Mapping[str, str], relation: str, ask
     if not undeclared or contract.undeclared_personal == "clear":
         return KeptOut(contract, {}, ())
     texts = {name: _text(contract.column(name), contract.format, typed) for name in undeclared}
+    certain = _certain(ask, texts, some, relation) if some else {}
+    rest = {name: text for name, text in texts.items() if name not in certain}
+    return _kept_out(contract, undeclared, {**certain, **_found(ask, rest, relation)}, certain.keys())
+
+
+def _certain(ask: Ask, texts: Mapping[str, str], some: str, relation: str) -> dict[str, dict[int, "_Counted"]]:
+    """The columns that some rows show to hold personal data in each file, with what these rows have for certain."""
+    files = {int(file) for (file,) in ask(f"select distinct _file from {relation}")}
+    found = _found(ask, texts, some)
+    shown = {
+        name: {file: replace(each, like_phones=0) for file, each in counted.items() if each.emails or each.phones}
+        for name, counted in found.items()
+    }
+    return {name: counted for name, counted in shown.items() if counted.keys() == files}
+
+
+def _found(ask: Ask, texts: Mapping[str, str], relation: str) -> dict[str, dict[int, "_Counted"]]:
+    """Of the columns that have anything suspicious what their values are, by file."""
     kinds = dict[Called, dict[str, str]]()
     for name, text in texts.items():
         kinds.setdefault(called(name), {})[name] = text
@@ -57,12 +79,12 @@ def judged(contract: Contract, undeclared: Mapping[str, str], relation: str, ask
     }
     suspects = {name for name, _ in seen}
     if not suspects:
-        return KeptOut(contract, {}, ())
+        return {}
     census = _counted(ask, {name: texts[name] for name in texts if name in suspects}, relation, _CENSUS)
     found = dict[str, dict[int, _Counted]]()
     for (name, file), counts in census:
         found.setdefault(name, {})[file] = _Counted(*counts, *seen.get((name, file), (0, 0, 0)))
-    return _kept_out(contract, undeclared, found)
+    return found
 
 
 def _text(column: Column, fmt: FileFormat, typed: bool) -> str:
@@ -102,9 +124,12 @@ def _counted(
 
 
 def _kept_out(
-    contract: Contract, undeclared: Mapping[str, str], counted: Mapping[str, Mapping[int, "_Counted"]]
+    contract: Contract,
+    undeclared: Mapping[str, str],
+    counted: Mapping[str, Mapping[int, "_Counted"]],
+    in_part: Collection[str],
 ) -> KeptOut:
-    """What counts by column and by file forbid to store."""
+    """What counts by column and by file forbid to store; those of columns ``in_part`` are of some rows."""
     dropped, files, withheld = set[str](), dict[str, tuple[int, ...]](), []
     for name, shown in undeclared.items():
         found = counted.get(name, {})
@@ -117,7 +142,7 @@ def _kept_out(
             dropped.add(name)
         emails = sum(each.emails for each in personal.values())
         phones = sum(each.phone_numbers for each in personal.values())
-        withheld.append(Withheld(shown, emails, phones))
+        withheld.append(Withheld(shown, emails, phones, name in in_part))
     columns = tuple(_dropped(column) if column.name in dropped else column for column in contract.columns)
     return KeptOut(contract.model_copy(update={"columns": columns}), files, tuple(withheld))
 

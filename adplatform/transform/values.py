@@ -39,15 +39,20 @@ class FileCount:
 @dataclass(frozen=True)
 class Withheld:
     """A column that nobody declared and of which values are not stored, because so many of them hold e-mail addresses
-    and phone numbers. ``column`` is what it may be called before anybody."""
+    and phone numbers: counts of rows, or where not all were looked at ``at_least`` so many. ``column`` is what it may
+    be called before anybody."""
 
     column: str
     emails: int
     phones: int
+    at_least: bool = False
 
     def __str__(self) -> str:
         held = ((self.emails, "an e-mail address"), (self.phones, "a phone number"))
-        counts = " and ".join(f"{what} in {count:,} {'row' if count == 1 else 'rows'}" for count, what in held if count)
+        few = "at least " if self.at_least else ""
+        counts = " and ".join(
+            f"{what} in {few}{count:,} {'row' if count == 1 else 'rows'}" for count, what in held if count
+        )
         kind = "email" if self.emails else "phone"
         return (
             f"undeclared column {self.column} has {counts} and is not stored; declare it with pii: {kind} or with "

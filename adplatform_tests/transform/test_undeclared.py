@@ -134,6 +134,45 @@ def test_only_what_is_worth_a_look_is_counted() -> None:
     assert "seen" not in queries[1]
 
 
+def test_a_column_that_some_rows_tell_in_every_file_is_not_looked_at_in_all() -> None:
+    names = ["mail", "rare", "half", "like", "plain"]
+    contract = Contract.model_validate({"columns": dict.fromkeys(names, "string"), "schema_policy": "evolve"})
+    queries: list[str] = []
+    with duckdb.connect() as con:
+        con.execute(
+            f"create table t as select range % 2 as _file, range as n, '{MAIL}' as mail, 'x' || range as plain,"
+            f" case when range = 7 then '{MAIL}' else 'x' end as rare,"
+            f" case when range % 2 = 0 then '{MAIL}' end as half, '(030) 123456' || range % 10 as like from range(1000)"
+        )
+
+        def ask(sql: str) -> Sequence[Sequence[Any]]:
+            queries.append(sql)
+            return con.execute(sql).fetchall()
+
+        shown = {name: name for name in names}
+        out = judged(contract, shown, "t", ask, typed=True, some="(select * from t where n % 100 < 2)")
+        assert not any("mail" in sql for sql in queries if "from t)" in sql)
+        whole = judged(contract, shown, "t", ask, typed=True)
+    assert out.withheld == (
+        Withheld("mail", 20, 0, at_least=True),
+        Withheld("rare", 1, 0),
+        Withheld("half", 500, 0),
+        Withheld("like", 0, 1000),
+    )
+    assert (out.contract, out.files) == (whole.contract, whole.files)
+    assert "mail has an e-mail address in at least 20 rows" in str(out.withheld[0])
+
+
+def test_of_many_rows_some_tell_what_a_column_holds(tmp_path: Path) -> None:
+    rows = [{"id": n, "mail": MAIL, "once": MAIL if n == 77_777 else "x"} for n in range(90_000)]
+    staged = run(tmp_path, "csv", rows)
+    [mail, once] = staged.withheld
+    assert (mail.column, once) == ("'mail'", Withheld("'once'", 1, 0))
+    assert mail.at_least
+    assert 20_000 <= mail.emails < 90_000
+    assert {column.name for column in staged.columns} == {"id", "_source_file"}
+
+
 def operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     """The operators of an analysed plan, with how many rows they gave."""
     yield plan["type"], plan["intermediate_rows"]
