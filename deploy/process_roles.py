@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from adplatform.ledger.table import ACTIVE_INDEX
+from deploy.engines.spark import STAGED
 from deploy.estate import DeployedSource, Estate
 from deploy.roles import NO_RESOURCE, Statement, allow, compute_logs
 from deploy.stacks.keys import KeysStack
@@ -129,6 +130,7 @@ def _raw_of_looks(estate: Estate, keys: KeysStack) -> list[Statement]:
         allow(["s3:GetObjectVersion"], *zones("landing", "transfers"), why=_ALL_SOURCES),
         allow(["s3:PutObject"], *zones(*noted, "extract-plans", "landing"), why=_ALL_SOURCES),
         allow(["s3:DeleteObjectVersion"], *zones("transfers"), why=_ALL_SOURCES),
+        allow(["s3:GetObject", "s3:DeleteObject"], estate.raw(f"{STAGED}*"), why=_ALL_SOURCES),
         allow(["s3:ListBucket", "s3:ListBucketVersions"], estate.raw()),
         allow(["s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"], estate.raw()),
         allow(_USES, keys.data.key_arn),
@@ -147,10 +149,12 @@ def _raw_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> list[
     kept = own("prepared", "quarantine", *(["folds"] if merges else []))
     read = [*kept, *archive, *own("manifests", *(["claims"] if fetches else [])), *own(*_READ_BY.get(pattern, ()))]
     written = [*kept, *archive, *own("publications", *_WRITTEN_BY.get(pattern, ()))]
+    staged = estate.raw(f"{STAGED}{name}/*")
     taken = ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"]
     return [
         allow(taken, arrived, why=_OWN),
         allow(["s3:GetObject"], *read, why=_OWN),
+        allow(["s3:GetObject", *_WRITES, "s3:DeleteObject"], staged, why=_OWN),
         allow(_WRITES, *written, *([arrived] if fetches or pattern == "reports" else []), why=_OWN),
         *([allow(["s3:PutObjectTagging"], *archive, why=_OWN)] if archive else []),
         *([allow(["s3:DeleteObject"], *own("extracts"), why=_OWN)] if pattern == "sftp" else []),

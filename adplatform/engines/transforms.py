@@ -110,14 +110,15 @@ def _judge(services: Services, run: EngineRun) -> str | None:
 
 
 def _stop_unwanted(services: Services, source: Source, watch: Watch) -> None:
-    """Have runs stopped whose delivery was taken from them, and end what wanted them."""
+    """Have runs stopped whose delivery was taken from them, and end what wanted them once they have ended."""
     targets, runs = {target.name: target for target in watch.targets}, services.ledger.engine_runs
-    going = {(run.target, run.run_id): run for run in runs.active(source.name) if is_transform(run.target)}
     for intention in runs.pursued(source.name):
         if not is_transform(intention.target) or _is_wanted(services, intention):
             continue
-        run, target = going.get((intention.target, intention.run_id)), targets.get(intention.target)
-        if run is None:
+        run, target = None, targets.get(intention.target)
+        if intention.run_id:
+            run = runs.run(intention.source, intention.target, intention.run_id)
+        if run is None or run.ended:
             if runs.end(intention, IntentState.GIVEN_UP, _UNWANTED) is not None:
                 clear(services, intention)
         elif target is not None and not run.unwanted:

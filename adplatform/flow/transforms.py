@@ -22,6 +22,7 @@ from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure,
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.accounting import accounted
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys
+from adplatform.flow.lifecycle import no_longer_hindered
 from adplatform.flow.raw import land
 from adplatform.flow.repeats import judged, repeats
 from adplatform.flow.services import Services
@@ -346,6 +347,8 @@ def _given(begun: "Begun", intention: Intention, plan: JobPlan) -> Given:
         )
     if services.ledger.deliveries.hand_over(flow.name, delivery.day, delivery.run_id, intention) is None:
         raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run")
+    if delivery.hindered:
+        no_longer_hindered(services.ledger, flow, delivery.day)
     size = sum(file.size for file in plan.files)
     return Given(intention, services.zones.raw_uri(key), len(plan.files), size)
 

@@ -89,10 +89,15 @@ class Zones:
         return f"fetched/{source}/"
 
     @staticmethod
+    def engine_work_of(source: str) -> str:
+        """Below it lie the plans for engines that transform deliveries of a source, and what their runs make."""
+        return f"prepared/spark/{source}/"
+
+    @staticmethod
     def engine_work(owner: str, key: str) -> str:
         """Where the plan for an intention of an engine's target is, and below which its runs write what they make of
         files."""
-        return f"prepared/spark/{digest(owner, key)}/"
+        return f"{Zones.engine_work_of(owner.partition('/')[0])}{digest(owner, key)}/"
 
     def prepared(self, feed: str, day: date) -> str:
         return _day("prepared", feed, day)

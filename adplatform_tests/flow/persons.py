@@ -74,7 +74,11 @@ def make_persons(aws: Aws, home: Path, table_format: str = "parquet", *, version
 
 def fill(club: Club) -> None:
     """Jane in clear and quarantined rows, in two feeds, of two dates, before and after another hashing key, in a file
-    that was sent again, in gzip, as a digest and in free text."""
+    that was sent again, in gzip, as a digest and in free text, and in what an engine was about to make of a file."""
+    zones = club.services.zones
+    work = zones.engine_work(f"{club.source.name}/transform-members", f"{club.source.name}/members/{day(3)}/v1/a1")
+    staged = {"Bucket": zones.raw_bucket, "Key": f"{work}1/received/part-0.csv"}
+    club.services.s3.put_object(**staged, Body=members(f"de,{JANE},,1,"), **zones.put_arguments)
     club.put(
         "members", day(3), members(f"de,{JANE},+49 170 1234567,1,", "de,bob@example.com,,1,ok", "fr,eve@x.org,,1,")
     )

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.engine_run import Intention, IntentState, RunState
 from adplatform.ledger.publications import FileOutcome, Outcome, Publication
 from adplatform.platform.aws import Aws
-from adplatform_tests.support.plainly import NoRunIsAlive
+from adplatform.platform.clock import utc_now
+from adplatform_tests.support.plainly import NoRunIsAlive, killed_at
 from adplatform_tests.support.platforms import TODAY, make_services
 from adplatform_tests.support.transform_jobs import Job, JobEngine, by_nothing, carry_out, look, with_spark
 
@@ -444,3 +446,72 @@ def test_a_feed_for_spark_waits_until_the_platform_has_one(services: Services) -
     with pytest.raises(EnvironmentFailure, match="ADPLATFORM_SPARK names no Spark"):
         made.run()
     assert (made.delivery.state, made.delivery.hindered, made.delivery.attempt) == (DeliveryState.FAILED, 1, 1)
+
+
+def _runs(services: Services, source: Source, hours: int) -> None:
+    """What a look finds to be dead is run by a later one."""
+    made = Shop(services, source)
+    made.later(hours)
+    made.run()
+    made.later(12)
+    made.run()
+
+
+def _looks(services: Services, source: Source) -> None:
+    Shop(services, source).look()
+
+
+def _killed_in_looks(made: Shop) -> int:
+    """Looks, of which each is killed before a write later than the one before, until one comes to its end; how many
+    were killed."""
+    for writes in range(1, 40):
+        code, _ = killed_at(made.services, partial(_looks, source=made.source), writes)
+        if code == 0:
+            return writes - 1
+    raise AssertionError("no look came to its end")
+
+
+def test_looks_that_are_killed_anywhere_start_one_run_and_lose_nothing(services: Services) -> None:
+    made = shop(services)
+    made.put("a.csv", "1,ann@example.com,1.00")
+    made.run()
+    assert _killed_in_looks(made) >= 3
+    engine = JobEngine(services, made.source.name, TARGET)
+    assert len(engine.rows()) == 1
+    assert made.carry_out() == 1
+    assert _killed_in_looks(made) >= 3
+    assert made.delivery.state is DeliveryState.SETTLED
+    made.run()
+    assert len(made.rows) == 1
+    assert [each.state for each in made.intentions] == [IntentState.FULFILLED]
+    assert len(services.ledger.engine_runs.runs(made.source.name, TARGET)) == 1
+
+
+def _killed_in_runs(made: Shop, *moments: int) -> int:
+    """Runs of what is due, each killed before that write of its own, until one comes to its end; how many were
+    killed."""
+    for killed, writes in enumerate(moments):
+        hours = round((made.services.now() - utc_now()) / timedelta(hours=1))
+        if killed_at(made.services, partial(_runs, source=made.source, hours=hours), writes)[0] == 0:
+            return killed
+        made.later(24)
+    made.run()
+    made.later(12)
+    made.run()
+    return len(moments)
+
+
+def test_runs_that_are_killed_anywhere_give_and_publish_once(services: Services) -> None:
+    made = shop(services)
+    made.put("a.csv", "1,ann@example.com,1.00")
+    made.services.settler(made.source).arrivals.reconcile(made.source.prefix)
+    assert _killed_in_runs(made, 5, 6, 7) >= 2
+    assert made.delivery.state is DeliveryState.TRANSFORMING
+    assert len(made.intentions) == 1
+    made.look()
+    assert made.carry_out() == 1
+    made.look()
+    assert _killed_in_runs(made, 4, 9) >= 2
+    assert (len(made.rows), made.delivery.state) == (1, DeliveryState.PUBLISHED)
+    assert [each.state for each in made.intentions] == [IntentState.FULFILLED]
+    assert [row.state for row in services.ledger.publications.of_feed(made.flow.name)] == [DeliveryState.PUBLISHED]

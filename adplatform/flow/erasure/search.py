@@ -86,7 +86,8 @@ class Search:
     def raw(self) -> Iterator[Held]:
         """What holds the person in the raw bucket, each while it is there."""
         archives = {self.services.zones.archive_of(flow.name, flow.archive) for flow in self.flows if flow.archive}
-        yield from self._held(self.services.zones.raw_bucket, {self.source.prefix, *archives})
+        more = {self.source.prefix, self.services.zones.engine_work_of(self.source.name), *archives}
+        yield from self._held(self.services.zones.raw_bucket, more)
 
     def clean(self) -> Iterator[Held]:
         """The same of the clean bucket."""
