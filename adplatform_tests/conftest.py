@@ -13,7 +13,7 @@ from adplatform.local.endpoint import ensure
 from adplatform.local.world.postgres import PostgresServer, postgres_server
 from adplatform.local.world.shop.world import forget
 from adplatform.platform.aws import Aws, local_aws
-from adplatform_tests.support.clients import copied_clients, quick_requests
+from adplatform_tests.support.clients import copied_clients
 from adplatform_tests.support.databases import Database, database_of
 from adplatform_tests.support.instances import as_if_new, in_memory
 from adplatform_tests.support.mariadb import MariaDb, is_installed, mariadb_server
@@ -48,11 +48,7 @@ def quick_servers() -> Iterator[None]:
 def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an embedded AWS that all tests of one xdist worker share: give buckets, queues and tables unique names."""
     data = tmp_path_factory.mktemp("aws")
-    with (
-        ensure(data, child=SHARED_AWS) as endpoint,
-        quick_requests(endpoint.url),
-        pytest.MonkeyPatch.context() as environment,
-    ):
+    with ensure(data, child=SHARED_AWS) as endpoint, pytest.MonkeyPatch.context() as environment:
         # For proxies before it, other processes, and clients that tests make themselves.
         environment.setenv("AWS_ACCESS_KEY_ID", endpoint.key.id)
         environment.setenv("AWS_SECRET_ACCESS_KEY", endpoint.key.secret)

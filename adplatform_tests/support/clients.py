@@ -1,4 +1,4 @@
-"""Clients of the embedded AWS that cost a tenth of what boto3 takes to make one, and a third less for each call."""
+"""Clients of the embedded AWS that cost a tenth of what boto3 takes to make one."""
 
 import copy
 import os
@@ -11,13 +11,11 @@ import pytest
 
 from adplatform.platform.access_keys import AccessKey
 from adplatform.platform.aws import Aws
-from adplatform_tests.support.quick_http import QuickSession
 
 if TYPE_CHECKING:
     from botocore.config import Config
 
 _made = Aws._made
-_quick: set[str] = set()
 
 
 @contextmanager
@@ -27,14 +25,6 @@ def copied_clients() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Aws, "_made", _copied)
         yield
-
-
-@contextmanager
-def quick_requests(endpoint_url: str) -> Iterator[None]:
-    """Within, clients that are copied send their requests to this endpoint by :class:`QuickSession`."""
-    _quick.add(endpoint_url)
-    yield
-    _quick.remove(endpoint_url)
 
 
 def _copied(self: Aws, service: str, config: "Config") -> Any:
@@ -60,10 +50,7 @@ class _Options:
 
 @cache
 def _first(process: int, key: AccessKey | None, aws: Aws, service: str, options: _Options) -> Any:
-    client = _made(aws, service, options.config)
-    if aws.endpoint_url in _quick:
-        client._endpoint.http_session = QuickSession(client._endpoint.http_session)
-    return client
+    return _made(aws, service, options.config)
 
 
 def _heard_alone(events: Any) -> Any:
