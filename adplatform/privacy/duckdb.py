@@ -76,11 +76,14 @@ def register(
     # duckdb_functions() takes 40 ms to say the same.
     con.execute("CREATE TEMP TABLE IF NOT EXISTS adp_registered (name VARCHAR)")
     known = {name for (name,) in con.execute("FROM adp_registered").fetchall()}
-    for treatment, kind in (rule for rule in RULES if rule[1] in kinds):
-        name, before = function_name(treatment, kind), function_name(treatment, kind, previous=True)
-        if f"{name}_any" not in known:
-            _create_python_function(con, f"{name}_any", treatment, kind)
-            con.execute("INSERT INTO adp_registered VALUES (?)", [f"{name}_any"])
+    rules = {function_name(*rule): rule for rule in RULES if rule[1] in kinds}
+    added = {f"{name}_any": rule for name, rule in rules.items() if f"{name}_any" not in known}
+    for name, (treatment, kind) in added.items():
+        _create_python_function(con, name, treatment, kind)
+    if added:
+        con.execute("INSERT INTO adp_registered SELECT unnest(?)", [list(added)])
+    for name, (treatment, kind) in rules.items():
+        before = function_name(treatment, kind, previous=True)
         if treatment is not Treatment.LAKE:
             con.execute(_macro(name, treatment, kind, _HMAC))
             continue
