@@ -16,7 +16,7 @@ VARIABLE = "ADPLATFORM_DEPLOY_CONFIG"
 """The environment variable that names another file."""
 Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:[^:]+:[^:]*:[^:]*:.+$")]
-_DEPLOYED = ("ENV", "HOME", "KMS_KEY_ID", "QUARANTINE_KMS_KEY_ID", "SUBSCRIBERS", "CODE_HOST")
+_DEPLOYED = ("ENV", "HOME", "KMS_KEY_ID", "QUARANTINE_KMS_KEY_ID", "SUBSCRIBERS", "CODE_HOST", "SPARK_ROLE")
 """Settings that the deployment gives itself."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from adplatform.ledger.table import ACTIVE_INDEX
+from adplatform.platform import names as platform_names
 from deploy.engines.spark import STAGED
 from deploy.estate import DeployedSource, Estate
 from deploy.roles import NO_RESOURCE, Statement, allow, compute_logs
@@ -45,6 +46,7 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_crawls(estate, keys),
         _launcher(),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
+        *_transforms(estate),
     ]
 
 
@@ -89,6 +91,7 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         allow(_USES, keys.secrets.key_arn),
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
+        *_transforms(estate),
     ]
 
 
@@ -303,6 +306,28 @@ def _jobs(estate: Estate) -> list[Statement]:
     actions = ["GetJob", "GetJobRun", "GetJobRuns", "StartJobRun", "BatchStopJobRun"]
     job = estate.arn("glue", "job/*")
     return [allow([f"glue:{each}" for each in actions], job, why="A source may name a job that somebody else made.")]
+
+
+def _transforms(estate: Estate) -> list[Statement]:
+    """What is asked of the Spark that transforms deliveries."""
+    settings = estate.settings
+    if settings.spark == "glue":
+        actions = ["GetJob", "GetJobRun", "GetJobRuns", "StartJobRun", "BatchStopJobRun"]
+        return [allow([f"glue:{each}" for each in actions], estate.arn("glue", f"job/{settings.spark_job}"))]
+    if settings.spark == "emr-serverless":
+        application = estate.arn("emr-serverless", "/applications/*")
+        run = estate.arn("emr-serverless", "/applications/*/jobruns/*")
+        asked = [f"emr-serverless:{each}" for each in ("GetApplication", "ListJobRuns", "StartJobRun")]
+        return [
+            allow(asked, application, why=_IDS),
+            allow(["emr-serverless:GetJobRun", "emr-serverless:CancelJobRun"], run, why=_IDS),
+            allow(
+                ["iam:PassRole"],
+                estate.role(platform_names.SPARK_ROLE),
+                StringEquals={"iam:PassedToService": "emr-serverless.amazonaws.com"},
+            ),
+        ]
+    return []
 
 
 _ENGINES = {

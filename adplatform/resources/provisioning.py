@@ -29,13 +29,7 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[
         PermanentFailure: a source is simulated outside local mode, or AWS refuses something.
     """
     if services.settings.env == "aws" and is_deployed(services):
-        for brought in of_kind(list(patterns), EngineFiles):
-            brought.fill(services)
-        for pushed in of_kind(list(patterns), UploadedFiles):
-            pushed.fill(services)
-        if services.settings.spark:
-            declared_spark.put_script(services)
-            _package(services)
+        _fill(services, patterns)
         return []
     differences = provision(services, [pattern.source for pattern in patterns])
     for pattern in of_kind(list(patterns), EngineFiles):
@@ -71,6 +65,17 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[
     if services.settings.spark:
         declared_spark.provide(services, _package(services))
     return differences
+
+
+def _fill(services: Services, patterns: Sequence[Pattern]) -> None:
+    """What a deployment cannot make."""
+    for brought in of_kind(list(patterns), EngineFiles):
+        brought.fill(services)
+    for pushed in of_kind(list(patterns), UploadedFiles):
+        pushed.fill(services)
+    if services.settings.spark:
+        declared_spark.put_script(services)
+        _package(services)
 
 
 def _package(services: Services) -> str:

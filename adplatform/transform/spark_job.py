@@ -17,7 +17,7 @@ from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
-from adplatform.platform.calls import GLUE_JOB, acting
+from adplatform.platform.calls import SPARK_JOB, acting
 from adplatform.platform.extras import SPARK, extra
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-@acting(GLUE_JOB)
+@acting(SPARK_JOB)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one delivery.
 

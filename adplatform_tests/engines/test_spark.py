@@ -4,6 +4,7 @@ Serverless."""
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,12 +22,15 @@ from adplatform_tests.support.glue_jobs import job_runs, make_job, order_job_fau
 from adplatform_tests.support.replication import administer
 from adplatform_tests.support.spark_runs import (
     LEAVES_A_RESULT,
+    clean_rows,
     emr_runs,
     make_application,
     on_emr,
     on_glue,
     order_emr_fault,
+    put_delivery,
     put_entry_point,
+    result_of,
     wait_for_emr_run,
 )
 
@@ -159,6 +163,24 @@ def test_a_start_that_finds_no_room_starts_nothing(spark: Spark) -> None:
     assert spark.engine.start(wanted()) == Busy()
     assert spark.runs() == []
     assert isinstance(spark.engine.start(wanted(begun=2)), Started)
+
+
+def test_a_delivery_of_objects_is_transformed_by_the_job_itself(spark: Spark, tmp_path: Path) -> None:
+    texts = {"a.csv": "id,email\n1,a@b.de\nx,c@d.de\n", "b.csv": "id,email\n2,A@B.de\n3,\n"}
+    put_delivery(spark.services, wanted(), texts)
+    spark.put_script(SCRIPT)
+    seen = spark.ended(wanted())
+    assert (seen.state, seen.message) == (RunState.SUCCEEDED, "")
+    result = result_of(spark.services, wanted())
+    assert {count.origin: (count.rows_in, count.clean, count.quarantined) for count in result.counts} == {
+        "a.csv": (2, 1, 1),
+        "b.csv": (2, 2, 0),
+    }
+    first, second, third = clean_rows(spark.services, result, tmp_path)
+    assert first["email_lake"] == second["email_lake"] != third["email_lake"] is None
+    below = spark.services.zones.raw_uri(spark_output_prefix(wanted()))
+    written = {file.uri.removeprefix(below) for file in result.clean}
+    assert written <= spark.objects(wanted())
 
 
 def test_runs_of_other_targets_are_not_shown(spark: Spark) -> None:

@@ -1,11 +1,22 @@
 """Runs of Spark on the embedded AWS: applications of EMR Serverless, jobs of Glue, and what is done to their runs."""
 
+import gzip
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from adplatform.contracts.model import Contract
 from adplatform.engines.declared_spark import SCRIPT_KEY
+from adplatform.engines.spark import spark_output_prefix, spark_plan_key
 from adplatform.flow.services import Services
+from adplatform.ledger.engine_run import Intention
 from adplatform.platform.aws import Aws
+from adplatform.privacy.keys import fetch_key
+from adplatform.transform.job_plan import RESULT, JobPlan, JobResult, PlannedFile
 from adplatform_tests.local.aws.appflow_world import unique
 from adplatform_tests.support.replication import administer
 from adplatform_tests.support.waiting import turns
@@ -64,3 +75,43 @@ def wait_for_emr_run(aws: Aws, application: str, run: str, *states: str, seconds
 
 def order_emr_fault(aws: Aws, name: str, application: str, **more: Any) -> None:
     administer(aws, fault={"service": "emr-serverless", "name": name, "target": application, **more})
+
+
+def put_delivery(services: Services, intention: Intention, texts: Mapping[str, str]) -> Contract:
+    """Files of CSV, compressed, and the plan of an intention to transform them: a number, and an address that is hashed
+    with the platform's key."""
+    columns = {"id": {"type": "int", "required": True}, "email": {"pii": {"kind": "email", "treatment": "lake"}}}
+    contract, bucket, planned = Contract.model_validate({"columns": columns}), services.zones.raw_bucket, []
+    for ordinal, (name, text) in enumerate(texts.items()):
+        key, body = f"landing/crm/{name}.gz", gzip.compress(text.encode())
+        version = services.s3.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "")
+        uri = services.zones.raw_uri(key)
+        planned.append(PlannedFile(uri=uri, version=version, origin=name, ordinal=ordinal, size=len(body)))
+    secret = services.settings.hash_key_secret
+    plan = JobPlan(
+        contract=contract,
+        day=date(2026, 3, 14),
+        files=tuple(planned),
+        key_secret=secret,
+        key_id=fetch_key(services.secrets, secret).id,
+    )
+    services.s3.put_object(Bucket=bucket, Key=spark_plan_key(intention), Body=plan.model_dump_json().encode())
+    return contract
+
+
+def result_of(services: Services, intention: Intention) -> JobResult:
+    key = f"{spark_output_prefix(intention)}{RESULT}"
+    return JobResult.model_validate_json(
+        services.s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read()
+    )
+
+
+def clean_rows(services: Services, result: JobResult, work: Path) -> list[dict[str, Any]]:
+    """Of all files that a result names, by their ``id``."""
+    found: list[dict[str, Any]] = []
+    for file in result.clean:
+        services.s3.download_file(
+            services.zones.raw_bucket, file.uri.removeprefix(services.zones.raw_uri("")), str(work / "file")
+        )
+        found += pq.read_table(work / "file").to_pylist()
+    return sorted(found, key=lambda row: row["id"])

@@ -141,7 +141,7 @@ def crawler_statements(estate: Estate, keys: KeysStack, crawler: DeclaredCrawler
         allow(["kms:Decrypt"], keys.data.key_arn),
         allow(tables_actions, *catalog, why=tables),
         allow(_METADATA, keys.catalog.key_arn),
-        *_logged(estate, "/aws-glue/crawlers*"),
+        *logged(estate, "/aws-glue/crawlers*"),
     ]
 
 
@@ -161,13 +161,8 @@ def job_statements(estate: Estate, keys: KeysStack, declared: DatabaseSource) ->
         allow(["kms:Decrypt", "kms:GenerateDataKey"], keys.data.key_arn),
         allow(["secretsmanager:GetSecretValue"], *secrets),
         allow(["kms:Decrypt"], keys.secrets.key_arn),
-        *_logged(estate, "/aws-glue/jobs*"),
-        allow(
-            ["cloudwatch:PutMetricData"],
-            "*",
-            why="Metrics have no resources; the namespace is Glue's own.",
-            StringEquals={"cloudwatch:namespace": "Glue"},
-        ),
+        *logged(estate, "/aws-glue/jobs*"),
+        measured(),
     ]
     if glue.connection:
         no_resource = "Descriptions of EC2 take no resource."
@@ -196,7 +191,16 @@ def job_statements(estate: Estate, keys: KeysStack, declared: DatabaseSource) ->
     return found
 
 
-def _logged(estate: Estate, groups: str) -> list[Statement]:
+def measured() -> Statement:
+    return allow(
+        ["cloudwatch:PutMetricData"],
+        "*",
+        why="Metrics have no resources; the namespace is Glue's own.",
+        StringEquals={"cloudwatch:namespace": "Glue"},
+    )
+
+
+def logged(estate: Estate, groups: str) -> list[Statement]:
     """Logs under the key of the security configuration (Glue developer guide, "Setting up encryption")."""
     why = "Glue names log groups by security configuration and role."
     actions = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:AssociateKmsKey"]

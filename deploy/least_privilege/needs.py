@@ -63,7 +63,14 @@ def _unknown(call: Call) -> LookupError:
     return LookupError(f"{call}: the operation is in no table of deploy/least_privilege/needs.py")
 
 
-_PASSED_TO = {"glue": "glue", "dms": "dms", "transfer": "transfer", "datasync": "datasync", "appflow": "appflow"}
+_PASSED_TO = {
+    "emr-serverless": "emr-serverless",
+    "glue": "glue",
+    "dms": "dms",
+    "transfer": "transfer",
+    "datasync": "datasync",
+    "appflow": "appflow",
+}
 
 
 def _passed(parameter: str, call: Call, names: Names) -> Need:
@@ -325,6 +332,13 @@ _ENGINES: Mapping[str, Mapping[str, str]] = {
         "StartReplicationTask": "task:*",
         "StopReplication": "replication-config:*",
         "StopReplicationTask": "task:*",
+    },
+    "emr-serverless": {
+        "CancelJobRun": "/applications/00f0123456789abc/jobruns/00f0123456789abc",
+        "GetApplication": "/applications/00f0123456789abc",
+        "GetJobRun": "/applications/00f0123456789abc/jobruns/00f0123456789abc",
+        "ListJobRuns": "/applications/00f0123456789abc",
+        "StartJobRun": "/applications/00f0123456789abc",
     },
     "transfer": {
         "DescribeConnector": "connector/c-0123456789abcdef0",

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from adplatform.contracts.strict import Strict
 from adplatform.platform import names as platform
-from adplatform.platform.calls import CODE_SERVER, DAEMON, GLUE_JOB, HANDLER, OPERATOR, run_of
+from adplatform.platform.calls import CODE_SERVER, DAEMON, GLUE_JOB, HANDLER, OPERATOR, SPARK_JOB, run_of
 from deploy.estate import DeployedSource, Estate
 from deploy.least_privilege.needs import Names, Need, needs
 from deploy.least_privilege.shapes import Call
@@ -187,6 +187,8 @@ class Proof:
                 yield platform.run_role(source.name), source
             elif call.role == HANDLER and pattern == "sftp":
                 yield from ((role, source) for role in self._of_functions())
+            elif call.role == SPARK_JOB:
+                yield platform.SPARK_ROLE, source
             elif call.role == GLUE_JOB and pattern == "tables":
                 yield from ((role, source) for role in self._of_jobs(source))
 
@@ -206,7 +208,8 @@ class Proof:
         secret = next(iter(secrets_of(source.model)), "")
         prefix = source.source.prefix if role.startswith(run_of("")) else estate.zones.landing(source.name)
         names = (estate.account, estate.region, estate.settings, source.name, prefix, secret)
-        return Names(*names, self.keys, {})
+        roles = {"emr-serverless executionRoleArn": estate.role(platform.SPARK_ROLE)}
+        return Names(*names, self.keys, roles)
 
     @cached_property
     def grants(self) -> list[Grant]:

@@ -27,7 +27,7 @@ class CatalogStack(ResourceStack):
             self._database(each.name)
         glue.add(self, estate, keys, security)
         if estate.config.catalog.spark is not None:
-            spark.add(self, estate, keys, estate.config.catalog.spark)
+            spark.add(self, estate, keys, estate.config.catalog.spark, security)
         if estate.settings.personal_tag:
             self._personal_tag(estate.settings.personal_tag)
 

@@ -10,6 +10,7 @@ from adplatform.lake.personal_tags import tag_request
 from adplatform.platform import names
 from deploy import process_roles, roles
 from deploy.engines import inside
+from deploy.engines.spark import APPLICATION
 from deploy.estate import Estate
 from deploy.processes import CODE, DAEMON, PROCESSES, RUN, WEB, Process
 from deploy.properties import closed_bucket
@@ -199,6 +200,7 @@ class OrchestrationStack(ResourceStack):
             "ADPLATFORM_KMS_KEY_ID": keys.data.key_arn,
             "ADPLATFORM_QUARANTINE_KMS_KEY_ID": keys.quarantine.key_arn,
             "ADPLATFORM_CODE_HOST": names.CODE_HOST,
+            **self._spark(),
             "ADPLATFORM_RUN_ROLES": estate.role(""),
             "ADPLATFORM_BACKFILL_CAPACITY": "FARGATE_SPOT" if estate.config.spot_backfills else "FARGATE",
             "DAGSTER_CURRENT_IMAGE": estate.image,
@@ -207,6 +209,15 @@ class OrchestrationStack(ResourceStack):
             "DAGSTER_POSTGRES_USER": _USER,
             "DAGSTER_POSTGRES_HOSTNAME": {"Fn::GetAtt": [self._database, "Endpoint.Address"]},
         }
+
+    def _spark(self) -> dict[str, Any]:
+        """Of the Spark that transforms deliveries: the role of its runs, and the application that the catalog has."""
+        estate = self.estate
+        if not estate.settings.spark:
+            return {}
+        application = {"ADPLATFORM_SPARK_APPLICATION": imported(APPLICATION)}
+        own = estate.settings.spark == "emr-serverless" and not estate.settings.spark_application
+        return {"ADPLATFORM_SPARK_ROLE": estate.role(names.SPARK_ROLE), **(application if own else {})}
 
     def _task(self, process: Process, **more: Any) -> str:
         """A task definition; its logical id, whose reference is the ARN of the revision."""
