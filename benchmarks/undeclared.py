@@ -62,9 +62,8 @@ def main() -> None:
             path = Path(folder) / f"{columns}.csv"
             write(path, columns, rows, values)
             clear, looked = seconds(path, "clear"), seconds(path, "quarantine")
-            print(
-                f"{columns} columns{' of suspects' * (values is SUSPECTS)}, {rows:,} rows: {looked:.2f}, clear {clear:.2f}, ratio {looked / clear:.2f}"
-            )
+            shape = f"{columns} columns{' of suspects' if values is SUSPECTS else ''}, {rows:,} rows"
+            print(f"{shape}: {looked:.2f}, clear {clear:.2f}, ratio {looked / clear:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Numbers and instants of flat files as each marketplace spells them, to the one spelling that contracts read.
 
-This is not what ``contracts.spelling`` declares and ``transform`` reads. There a column is written in one way, and else a
-value is bad; here a value is read by itself, by its marks and its country, as files mix both, and names of zones and
-groups of India are known that no setting has. And it is asked before there is a delivery: a report is parted by dates.
+This is not what ``contracts.spelling`` declares and ``transform`` reads. There a column is written in one way, and any
+other value is bad; here a value is read by itself, by its marks and its country, as files mix both, and names of zones
+and groups of India are known that no setting has. And it is asked before there is a delivery, as a report is parted by
+dates.
 """
 
 import re
