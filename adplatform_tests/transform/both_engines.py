@@ -166,6 +166,7 @@ def compared(
     contract: Mapping[str, Any] | Contract,
     contents: Mapping[str, bytes],
     limits: Limits | None = None,
+    key: HashKey | None = None,
 ) -> tuple[Outcome, Outcome]:
     """What DuckDB and Spark make of files with these names and contents."""
     folder = work / "delivered"
@@ -174,4 +175,4 @@ def compared(
         (folder / name).write_bytes(content)
     declared = contract if isinstance(contract, Contract) else Contract.model_validate(contract)
     plan = plan_of(declared, [folder / name for name in contents], limits=limits or Limits())
-    return on_duckdb(plan, work / "duckdb"), on_spark(spark, plan, work / "spark")
+    return on_duckdb(plan, work / "duckdb", key), on_spark(spark, plan, work / "spark", Keys(key))

@@ -1,0 +1,106 @@
+"""The job of Spark on Spark itself, in one session: what Sail, which stands for it elsewhere, may do otherwise."""
+
+import base64
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from adplatform.contracts.model import Contract
+from adplatform.transform import spark_engine
+from adplatform.transform.spark_job import Keys, carry_out
+from adplatform.transform.spark_objects import Objects
+from adplatform_tests.transform import oracle
+from adplatform_tests.transform.both_engines import agree, compared, on_duckdb, on_spark, plan_of
+from adplatform_tests.transform.spellings import BAD, TABLES
+from adplatform_tests.transform.test_spark_job import CASES, COLUMNS, load_key
+
+pytestmark = pytest.mark.slow
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("events")
+
+
+@pytest.fixture(scope="module")
+def spark(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYSPARK_PYTHON", sys.executable)
+        patched.setenv("PYTHONPATH", str(REPOSITORY))
+        session = (
+            SparkSession.builder.master("local[2]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.sql.shuffle.partitions", "2")
+            .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
+            .config("spark.eventLog.enabled", "true")
+            .config("spark.eventLog.dir", logs.as_uri())
+            .getOrCreate()
+        )
+        yield session
+        session.stop()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_delivery_becomes_the_same_on_spark(tmp_path: Path, spark: SparkSession, name: str) -> None:
+    settings, contents = CASES[name]
+    agree(*compared(spark, tmp_path, {"columns": COLUMNS} | settings, contents))
+
+
+def test_parquet_becomes_the_same_on_spark(tmp_path: Path, spark: SparkSession) -> None:
+    table = {"i": [1, 2], "f": [1e20, 0.1], "b": [b"\xff", b"ok"], "t": pa.array([0, 1_500_000], pa.timestamp("us"))}
+    packed = io.BytesIO()
+    pq.write_table(pa.table(table), packed)
+    contract: dict[str, Any] = {"columns": dict.fromkeys(table, "string"), "format": {"kind": "parquet"}}
+    agree(*compared(spark, tmp_path, contract, {"a": packed.getvalue()}))
+
+
+def test_texts_that_exporters_write_have_the_same_values_on_spark(spark: SparkSession) -> None:
+    columns = {f"x{n}": settings for n, (settings, _) in enumerate(TABLES.values())}
+    meant = [(f"x{n}", text, value) for n, (_, rows) in enumerate(TABLES.values()) for text, value in rows]
+    texts = {name: pa.array([t if at == name else None for at, t, _ in meant], pa.string()) for name in columns}
+    own = {"_file": pa.array([0] * len(meant), pa.int32()), "_row": pa.array(range(len(meant)), pa.int64())}
+    numbers = {"n": [str(n) for n in range(len(meant))], "line:": pa.nulls(len(meant), pa.int64())}
+    feed = Contract.model_validate({"columns": {"n": "int", **columns}})
+    raw = spark.createDataFrame(pa.table(numbers | texts | own))
+    result = spark_engine.transform(spark, feed, raw, {0: "a"}, None)
+    found = {row["n"]: row for row in result.clean.toArrow().to_pylist()}
+    assert {n for n, (*_, value) in enumerate(meant) if value is BAD} == found.keys() ^ set(range(len(meant)))
+    for n, (name, text, value) in enumerate(meant):
+        assert value is BAD or (text, found[n][name]) == (text, value)
+
+
+def test_the_key_of_digests_is_in_no_log_of_spark(
+    tmp_path: Path, spark: SparkSession, logs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spark.sparkContext.setLogLevel("INFO")
+    truth = oracle.make(tmp_path / "in", 21, "day")
+    plan = plan_of(truth.contract, [file.path for file in truth.files])
+    agree(
+        on_duckdb(plan, tmp_path / "embedded", oracle.KEY),
+        on_spark(spark, plan, tmp_path / "spark", Keys(oracle.KEY, load_key)),
+    )
+    spark.sparkContext.setLogLevel("WARN")
+    written = [path.read_bytes() for path in logs.rglob("*") if path.is_file()]
+    said = "".join(capfd.readouterr())
+    assert any(b"SparkListenerTaskEnd" in each for each in written)
+    assert "Finished task" in said
+    inner, outer = oracle.KEY.pads()
+    key = bytes(byte ^ 0x36 for byte in inner).rstrip(b"\0")
+    for secret in (key, inner, outer):
+        for form in (secret, secret.hex().encode(), base64.b64encode(secret)[:40]):
+            assert not any(form in each for each in (*written, said.encode()))
+
+
+def test_a_task_that_fails_ends_the_job_without_a_result(tmp_path: Path, spark: SparkSession) -> None:
+    plan = plan_of(Contract.model_validate({"columns": COLUMNS}), [Path(__file__)])
+    gone = plan.model_copy(update={"files": (plan.files[0].model_copy(update={"uri": str(tmp_path / "gone")}),)})
+    with pytest.raises(Exception, match="No such file"):
+        carry_out(spark, gone, f"{tmp_path}/out/", Objects(plan.region))
