@@ -84,10 +84,11 @@ class Splitting:
 
 @dataclass
 class Count:
-    """What was found in a file when all of it is read: its rows, and the line ends within their values."""
+    """What was found in a file when all of it is read: its rows, the line ends within their values, and rejects."""
 
     rows: int = 0
     breaks: int = 0
+    rejects: int = 0
 
 
 def split(

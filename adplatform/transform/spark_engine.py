@@ -161,10 +161,11 @@ def stage(
     region: str,
     origins: Mapping[int, str],
     left_out: Mapping[int, int] = MappingProxyType({}),
+    rejects: Mapping[int, int] = MappingProxyType({}),
 ) -> Stages:
     """Write ``clean/`` and ``quarantine/`` as Parquet below ``output``, which ends with ``/``, and count.
 
-    ``left_out`` are lines of a file that are in none of its rows on purpose.
+    ``left_out`` are lines of a file that are in none of its rows on purpose, ``rejects`` those that could not be split.
 
     Raises:
         PermanentFailure: a row is not accounted for.
@@ -179,22 +180,29 @@ def stage(
             " count(case when _reasons is null then 1 end) from validated group by _file"
         ).collect()
     }
-    structural = _counted(spark, "select _file, count(*) from rejects group by _file")
-    superseded = _counted(spark, "select _file, count(*) from superseded group by _file")
-    stored = spark_files.read(spark, clean, "_source_file string", region, ["_source_file"])
-    found = {row[0]: int(row[1]) for row in stored.groupBy("_source_file").count().collect()}
+    superseded = _counted(spark, "select _file, count(*) from superseded group by _file") if result.contract.key else {}
+    found = _by_value(spark_files.read(spark, clean, "_source_file string", region, ["_source_file"])) if clean else {}
+    bad = sum(bad for _, bad, _ in rows.values()) + sum(rejects.get(file, 0) for file in origins)
+    if (stored := sum(file.rows for file in quarantine)) != bad:
+        raise PermanentFailure(f"{bad} rows are to be quarantined and {stored} were written")
     counts = []
     for file, origin in origins.items():
         every, bad, skipped = rows.get(file, (0, 0, 0))
-        lines, out = structural.get(file, 0), left_out.get(file, 0)
+        lines, out = rejects.get(file, 0), left_out.get(file, 0)
         good = (found.get(origin, 0), superseded.get(file, 0))
         count = FileCount(origin, every + lines + out, *good, bad + lines, skipped + out)
         if not count.is_whole:
             raise PermanentFailure(f"{origin}: rows are not accounted for: {count}")
         counts.append(count)
+    if not quarantine:
+        return Stages(clean, (), tuple(counts), {})
     aside = spark_files.read(spark, quarantine, "reasons array<string>", region, ["reasons"])
-    by_reason = aside.selectExpr("explode(reasons) as reason").groupBy("reason").count().collect()
-    return Stages(clean, quarantine, tuple(counts), {row[0]: int(row[1]) for row in by_reason})
+    return Stages(clean, quarantine, tuple(counts), _by_value(aside.selectExpr("explode(reasons)")))
+
+
+def _by_value(frame: "DataFrame") -> dict[str, int]:
+    """How many rows have each value of the only column."""
+    return {row[0]: int(row[1]) for row in frame.groupBy(frame.columns[0]).count().collect()}
 
 
 def _counted(spark: "SparkSession", sql: str) -> dict[int, int]:

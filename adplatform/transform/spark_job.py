@@ -150,7 +150,8 @@ def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Obj
         spark, accepted.contract, raw, origins, *keys, undeclared=accepted.undeclared, rejects=rejects, keep=keep
     )
     left_out = {file: each.left_out for file, each in read.items()}
-    stages = spark_engine.stage(spark, result, output, plan.region, origins, left_out)
+    aside = {file: each.rejects for file, each in read.items()}
+    stages = spark_engine.stage(spark, result, output, plan.region, origins, left_out, aside)
     names = [file.origin for file in _planned(plan)]
     day = plan.day.isoformat() if plan.contract.partition_by == DELIVERY_DATE else ""
     return JobResult(

@@ -70,6 +70,7 @@ class ReadFile:
     left_out: int
     rows: int
     breaks: int
+    rejects: int
     of_bytes: tuple[str, ...] = ()
     """The columns that may be bytes, as the file calls them."""
     footer: FooterLikeRows | None = None
@@ -266,7 +267,8 @@ def _read_delimited(contract: Contract, delivered: InputFile, reserved: Sequence
         return _read_file(file, None, (), Count())
     names, lines = header_of(contract, file, record)
     accept(contract, [(file, names, lines)], reserved)
-    header, count, batches = _Header.of(contract, names), Count(), _Batches(contract, file.ordinal, alike)
+    header, count = _Header.of(contract, names), Count()
+    batches = _Batches(contract, file.ordinal, alike, count)
     fmt = contract.format
     shape = _shape(file, contract, len(names) + lines.unnamed, record.size, lines)
     for each in split(file, fmt, Splitting.of(fmt), shape, count):
@@ -328,12 +330,8 @@ def _lists(columns: "Sequence[pa.Array]", count: int) -> "pa.Array":
 
 def _read_json(contract: Contract, delivered: InputFile, reserved: Sequence[str], alike: Copies) -> _Reading:
     [file] = alike.instead([delivered])
-    fmt, count, batches, documents = (
-        contract.format,
-        Count(),
-        _Batches(contract, file.ordinal, alike),
-        Documents(contract),
-    )
+    fmt, count, documents = contract.format, Count(), Documents(contract)
+    batches = _Batches(contract, file.ordinal, alike, count)
     with file.path.open("rb") as stream:
         first = stream.readline()
     shape = Shape(1, crlf=first.endswith(b"\r\n") if first.endswith(b"\n") else None)
@@ -374,7 +372,8 @@ def _read_json(contract: Contract, delivered: InputFile, reserved: Sequence[str]
 def _read_parquet(contract: Contract, file: InputFile, reserved: Sequence[str]) -> _Reading:
     names = columns_of(file.path, file.origin)
     accept(contract, [(file, names, Lines())], reserved)
-    header, batches, count = _Header.of(contract, names), _Batches(contract, file.ordinal, Copies({})), Count()
+    header, count = _Header.of(contract, names), Count()
+    batches = _Batches(contract, file.ordinal, Copies({}), count)
     evolved = Column(name="evolved")
     wanted = [
         contract.read_columns[place] if place is not None else evolved if contract.schema_policy == "evolve" else None
@@ -404,7 +403,8 @@ def _read_parquet(contract: Contract, file: InputFile, reserved: Sequence[str]) 
 
 def _read_file(file: InputFile, header: tuple[str, ...] | None, more: tuple[str, ...], count: Count) -> ReadFile:
     left_out = file.left_out
-    found = ReadFile(file.ordinal, file.origin, header, more, 0, file.skipped, left_out.rows, count.rows, count.breaks)
+    counts = (left_out.rows, count.rows, count.breaks, count.rejects)
+    found = ReadFile(file.ordinal, file.origin, header, more, 0, file.skipped, *counts)
     if left_out.footer is None or not left_out.footer.like_rows:
         return found
     line = file.sheet.of(left_out.footer.line)
@@ -421,6 +421,7 @@ class _Batches:
     contract: Contract
     file: int
     alike: Copies
+    count: Count
     _rejects: list[Reject] = field(default_factory=list)
 
     def rows(
@@ -444,6 +445,7 @@ class _Batches:
 
     def add(self, file: InputFile, reject: Reject) -> "Iterator[tuple[str, pa.RecordBatch]]":
         self._rejects.append(reject)
+        self.count.rejects += 1
         if len(self._rejects) >= _AT_ONCE:
             yield from self.rest(file)
 

@@ -5,6 +5,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,17 @@ from adplatform.transform.spark_job import Keys, carry_out, main
 from adplatform.transform.spark_objects import Objects
 from adplatform.transform.values import FileCount
 from adplatform_tests.transform import oracle
+from adplatform_tests.transform import test_as_tools_write as tools
 from adplatform_tests.transform.both_engines import agree, compared, on_duckdb, on_spark, outcome_of, plan_of
+
+
+def _written_by_tools() -> Iterator[Any]:
+    """The deliveries of the tests of files as tools write them, by their names."""
+    for test in (tools.test_values_are_read, tools.test_refusals_name_what_reads_the_file):
+        [of] = [mark for mark in test.pytestmark if mark.name == "parametrize"]
+        for each in of.args[1]:
+            yield pytest.param(each.values[:3], id=each.id)
+
 
 COLUMNS: Any = {"id": {"type": "int", "required": True}, "note": "string"}
 BODY = b'id,note\n1,a\nx,b\n2,c,d\n3,"e\nf"\n4,"g" h\n'
@@ -245,3 +256,10 @@ def _split(path: Path) -> list[Any]:
         else:
             found.append((each.line, each.byte_position, each.reasons, each.raw))
     return sorted(found, key=repr)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", list(_written_by_tools()))
+def test_what_tools_write_becomes_the_same_on_both_engines(tmp_path: Path, sail: SparkSession, case: Any) -> None:
+    columns, settings, data = case
+    agree(*compared(sail, tmp_path, {"columns": columns, **settings}, {"a": data}, key=oracle.KEY))
