@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from adplatform.contracts.feed import Feed
+from adplatform.engines.transforms import transform_watch
 from adplatform.failures import EnvironmentFailure, PermanentFailure, SenderFailure, TransientFailure
+from adplatform.flow.again import Work, settled_again
 from adplatform.flow.delivery import transform_or_give
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -515,3 +517,30 @@ def test_runs_that_are_killed_anywhere_give_and_publish_once(services: Services)
     assert (len(made.rows), made.delivery.state) == (1, DeliveryState.PUBLISHED)
     assert [each.state for each in made.intentions] == [IntentState.FULFILLED]
     assert [row.state for row in services.ledger.publications.of_feed(made.flow.name)] == [DeliveryState.PUBLISHED]
+
+
+def test_what_makes_deliveries_again_waits_for_the_engine(services: Services) -> None:
+    made = shop(services)
+    made.put("a.csv", "1,ann@example.com,1.00")
+    made.run()
+    work = Work(
+        lambda _: services.settler(made.source), lambda *_: "", NoRunIsAlive(), Path(), "keys-1", lambda _: None
+    )
+    seen, why = settled_again(services.ledger, made.flow, DAY, 1, "another key", work, "rotate")
+    assert seen is None
+    assert why == f"{made.flow.name} {DAY}: an engine transforms it; rotate again when that has ended"
+    assert made.delivery.state is DeliveryState.TRANSFORMING
+
+
+def test_a_run_that_somebody_stops_is_no_more_wanted(services: Services) -> None:
+    made = shop(services)
+    made.put("a.csv", "1,ann@example.com,1.00")
+    made.run()
+    made.look()
+    [run] = services.ledger.engine_runs.runs(made.source.name, TARGET)
+    watch = transform_watch(services, made.source, JobEngine)
+    watch.cancel(watch.targets[0], run)
+    assert made.look() == 0
+    with pytest.raises(PermanentFailure, match="was cancelled"):
+        made.run()
+    assert made.carry_out() == 0
