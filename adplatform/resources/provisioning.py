@@ -32,25 +32,8 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[
         _fill(services, patterns)
         return []
     differences = provision(services, [pattern.source for pattern in patterns])
-    for pattern in of_kind(list(patterns), EngineFiles):
-        task = pattern.task(services)
-        simulated = task is not None and task.simulated
-        declared = pattern.replication(services) if isinstance(pattern, ChangedFiles) else None
-        replication = declared if declared and declared.database is None else None
-        connections = (pattern.simulated, pattern.simulated_database, pattern.simulated_host, replication)
-        if (simulated or any(connections)) and services.settings.env == "aws":
-            raise PermanentFailure(f"{pattern.source.name} is simulated, which only the local mode can be")
-        if simulated or any(connections):
-            with extra(LOCAL):
-                from adplatform.resources import simulated_world  # noqa: PLC0415 - not everywhere
-
-            simulated_world.connect(services, pattern, task if simulated else None)
-            if replication is not None:
-                shop, target = simulated_world.SHOP, target_request(replication)
-                provide_replication(services.aws.client("dms"), replication, shop, target)
-        pattern.provision(services)
-        if pattern.events:
-            events_to_queue(services, pattern.reported_to, pattern.events)
+    for brought in of_kind(list(patterns), EngineFiles):
+        _provision_engine(services, brought)
     uploaded = of_kind(list(patterns), UploadedFiles)
     require_agreement((each.source.name, each.server) for each in uploaded)
     for taken in uploaded:
@@ -76,6 +59,32 @@ def _fill(services: Services, patterns: Sequence[Pattern]) -> None:
     if services.settings.spark:
         declared_spark.put_script(services)
         _package(services)
+
+
+def _provision_engine(services: Services, pattern: EngineFiles) -> None:
+    """What an engine that brings a source's files needs.
+
+    Raises:
+        PermanentFailure: as :func:`provision_patterns`.
+    """
+    task = pattern.task(services)
+    simulated = task is not None and task.simulated
+    declared = pattern.replication(services) if isinstance(pattern, ChangedFiles) else None
+    replication = declared if declared and declared.database is None else None
+    connections = (pattern.simulated, pattern.simulated_database, pattern.simulated_host, replication)
+    if (simulated or any(connections)) and services.settings.env == "aws":
+        raise PermanentFailure(f"{pattern.source.name} is simulated, which only the local mode can be")
+    if simulated or any(connections):
+        with extra(LOCAL):
+            from adplatform.resources import simulated_world  # noqa: PLC0415 - not everywhere
+
+        simulated_world.connect(services, pattern, task if simulated else None)
+        if replication is not None:
+            shop, target = simulated_world.SHOP, target_request(replication)
+            provide_replication(services.aws.client("dms"), replication, shop, target)
+    pattern.provision(services)
+    if pattern.events:
+        events_to_queue(services, pattern.reported_to, pattern.events)
 
 
 def _package(services: Services) -> str:
