@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
@@ -16,15 +17,17 @@ from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
-from adplatform.privacy.keys import HashKey
+from adplatform.platform.aws import Aws
+from adplatform.privacy.keys import HashKey, create_key
 from adplatform.transform import spark_delimited
-from adplatform.transform.job_plan import JobResult
+from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
 from adplatform.transform.spark_job import Keys, carry_out, main
 from adplatform.transform.spark_objects import Objects
 from adplatform.transform.values import FileCount
+from adplatform_tests.local.aws.appflow_world import new_bucket
 from adplatform_tests.transform import oracle
 from adplatform_tests.transform import test_as_tools_write as tools
-from adplatform_tests.transform.both_engines import agree, compared, on_duckdb, on_spark, outcome_of, plan_of
+from adplatform_tests.transform.both_engines import DAY, agree, compared, on_duckdb, on_spark, outcome_of, plan_of
 
 
 def _written_by_tools() -> Iterator[Any]:
@@ -263,3 +266,37 @@ def _split(path: Path) -> list[Any]:
 def test_what_tools_write_becomes_the_same_on_both_engines(tmp_path: Path, sail: SparkSession, case: Any) -> None:
     columns, settings, data = case
     agree(*compared(sail, tmp_path, {"columns": columns, **settings}, {"a": data}, key=oracle.KEY))
+
+
+def test_objects_and_the_key_come_from_aws_in_the_version_that_the_plan_names(
+    aws: Aws, aws_endpoint: str, sail: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint)
+    s3, secrets, bucket = aws.client("s3"), aws.client("secretsmanager"), new_bucket(aws)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    body = gzip.compress(b"id,mail\n1,ann@example.com\nx,b@example.com\n")
+    version = s3.put_object(Bucket=bucket, Key="a.csv", Body=body)["VersionId"]
+    s3.put_object(Bucket=bucket, Key="a.csv", Body=b"something else")
+    key = create_key(secrets, bucket, lambda size: bytes(range(size)))
+    columns = {"id": {"type": "int", "required": True}, "mail": {"pii": {"kind": "email"}}}
+    file = PlannedFile(uri=f"s3://{bucket}/a.csv", version=version, origin="a", ordinal=0, size=1)
+    plan = JobPlan(
+        contract=Contract.model_validate({"columns": columns}),
+        day=DAY,
+        files=(file,),
+        key_secret=bucket,
+        key_id=key.id,
+        region=aws.region,
+    )
+
+    result = carry_out(sail, plan, f"s3://{bucket}/out/", Objects(aws.region))
+    assert "ann@example.com" not in result.model_dump_json()
+    assert result.counts == (FileCount("a", 2, 1, 0, 1),)
+    assert result.sha256 == {"a": hashlib.sha256(body).hexdigest()}
+    [clean] = result.clean
+    stored = s3.get_object(Bucket=bucket, Key=clean.uri.removeprefix(f"s3://{bucket}/"))["Body"].read()
+    [row] = pq.read_table(io.BytesIO(stored)).to_pylist()
+    assert (row["mail_lake"], row["_pii_key_id"]) == (key.hmac("ann@example.com"), key.id)
+    other = plan.model_copy(update={"key_id": "another"})
+    replaced = carry_out(sail, other, f"s3://{bucket}/other/", Objects(aws.region))
+    assert replaced.failure.startswith("hashing key 'another' of the plan was replaced") and not replaced.clean
