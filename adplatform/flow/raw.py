@@ -21,7 +21,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.small_files import named, worth_keeping
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import refused, verdict
-from adplatform.flow.version import VersionObject, download, located, original, read_whole
+from adplatform.flow.version import VersionObject, digested, download, located, original, read_whole
 from adplatform.lake.zones import file_key
 from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.ledger.rows import digest
@@ -53,7 +53,7 @@ def land(
     begun = [(item, _begun(day, version, item, screen.get(item.object.identity))) for item in objects]
     if flow.feed.pgp is None:
         whole = worth_keeping(item.object for item, o in begun if o.outcome is Outcome.LOADED)
-        outcomes = at_once(partial(_check_plain, services.s3, work, whole, contents), begun)
+        outcomes = at_once(partial(_check_plain, services.s3, whole, contents), begun)
     else:
         keyring = fetch_keyring(services.secrets, flow.feed.pgp)
         with gpg_home(keyring.private_keys, keyring.signer_keys) as home:
@@ -62,7 +62,7 @@ def land(
             outcomes = [
                 _decrypt(services, item, o, prefix, work, home, policy, flow.feed.limits)
                 if o.outcome is Outcome.LOADED and not item.object.edited
-                else _check_plain(services.s3, work, set(), contents, (item, o))
+                else _check_plain(services.s3, set(), contents, (item, o))
                 for item, o in begun
             ]
     judged = tuple(
@@ -89,7 +89,7 @@ def _begun(day: date, version: int, item: VersionObject, screened: tuple[str, st
 
 
 def _check_plain(
-    s3: Any, work: Path, whole: Set[str], contents: dict[str, bytes], begun: tuple[VersionObject, FileOutcome]
+    s3: Any, whole: Set[str], contents: dict[str, bytes], begun: tuple[VersionObject, FileOutcome]
 ) -> FileOutcome:
     item, outcome = begun
     if outcome.outcome is not Outcome.LOADED:
@@ -102,11 +102,7 @@ def _check_plain(
                 return _not_promised(outcome)
             contents[named(obj)] = head
         elif item.sha256 is not None:
-            local = work / f"checked-{obj.identity}"
-            checksum = download(s3, obj, local)
-            with local.open("rb") as file:
-                head = file.read(_HEAD)
-            local.unlink()
+            checksum, head = digested(s3, obj, _HEAD)
             if not _is_promised(item, checksum):
                 return _not_promised(outcome)
         else:

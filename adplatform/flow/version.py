@@ -140,6 +140,24 @@ def download(s3: Any, obj: RawObject, target: Path) -> str:
     return save(body, target, obj.stored_size, obj.file_id)
 
 
+def digested(s3: Any, obj: RawObject, head: int) -> tuple[str, bytes]:
+    """The SHA-256 of exactly this object version, and its first bytes, of which nothing is kept.
+
+    Raises:
+        TransientFailure: fewer bytes came than it has.
+    """
+    digest, begin, read = sha256(), b"", 0
+    with original(obj):
+        body = s3.get_object(**located(obj))["Body"]
+    for chunk in body.iter_chunks(1 << 20):
+        digest.update(chunk)
+        begin += chunk[: max(0, head - len(begin))]
+        read += len(chunk)
+    if read != obj.stored_size:
+        raise TransientFailure(f"{obj.file_id}: {read} of {obj.stored_size} bytes came")
+    return digest.hexdigest(), begin
+
+
 def save(body: Any, target: Path, size: int, called: str) -> str:
     """Stream a response body to ``target``; its SHA-256.
 

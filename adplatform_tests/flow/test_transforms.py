@@ -1,11 +1,13 @@
 """Deliveries whose transform an engine runs: from the run that gives one away to the run that publishes it."""
 
+import json
 import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,12 @@ from adplatform.failures import EnvironmentFailure, PermanentFailure, SenderFail
 from adplatform.flow.again import Work, settled_again
 from adplatform.flow.delivery import transform_or_give
 from adplatform.flow.provision import provision
+from adplatform.flow.raw import land
 from adplatform.flow.services import Services
+from adplatform.flow.small_files import SMALL
 from adplatform.flow.source import FeedFlow, Source, make_source
 from adplatform.flow.transforms import Given, output_prefix
+from adplatform.flow.version import version_objects
 from adplatform.lake.quarantine import read_rows
 from adplatform.lake.query import run_query
 from adplatform.ledger.delivery import Delivery, DeliveryState
@@ -544,3 +549,22 @@ def test_a_run_that_somebody_stops_is_no_more_wanted(services: Services) -> None
     with pytest.raises(PermanentFailure, match="was cancelled"):
         made.run()
     assert made.carry_out() == 0
+
+
+@pytest.mark.parametrize("promised", ["the digest", "another"])
+def test_a_large_file_is_held_against_its_promised_digest_without_room_for_it(
+    services: Services, promised: str
+) -> None:
+    made = shop(services, arrival={"complete_when": "manifest"})
+    body = b"order_id,email,amount\n" + b"1,ann@example.com,1.00\n" * (SMALL // 20)
+    digest = sha256(body if promised == "the digest" else b"").hexdigest()
+    listed = {"files": [{"name": "a.csv", "sha256": digest}]}
+    for name, content in {"a.csv": body, "manifest.json": json.dumps(listed).encode()}.items():
+        key = f"{made.source.prefix}orders/dt={DAY}/{name}"
+        services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=content)
+    settler = services.settler(made.source)
+    settler.arrivals.reconcile(made.source.prefix)
+    settler.due(NoRunIsAlive())
+    objects = version_objects(services.s3, services.zones, services.ledger, made.flow, DAY, 1)
+    [outcome] = land(services, made.flow, DAY, 1, objects, Path("/nowhere"))
+    assert outcome.outcome is (Outcome.LOADED if promised == "the digest" else Outcome.REFUSED)
