@@ -17,8 +17,6 @@ from deploy.resources import ResourceStack
 from deploy.roles import Statement, add_role, allow, merged, service
 from deploy.stacks.keys import KeysStack
 
-APPLICATION = "adplatform-spark-application"
-"""The export with the id of the application."""
 STAGED = "prepared/spark/"
 """Below this prefix of the raw bucket a job may write: what it stages holds rows in clear, and goes after a week."""
 
@@ -55,7 +53,7 @@ def _application(stack: ResourceStack, estate: Estate, keys: KeysStack, spark: S
     group = f"{names.LOG_PREFIX}spark"
     logs = stack.log_group(group, keys.logs.key_arn)
     to_logs = {"Enabled": True, "LogGroupName": group, "EncryptionKeyArn": keys.logs.key_arn}
-    made = stack.add(
+    stack.add(
         *("spark", "application"),
         type="AWS::EMRServerless::Application",
         properties={
@@ -74,7 +72,6 @@ def _application(stack: ResourceStack, estate: Estate, keys: KeysStack, spark: S
         },
         after=[logs],
     )
-    stack.export(APPLICATION, {"Ref": made})
     add_role(
         stack,
         *("spark", "role"),
@@ -105,12 +102,12 @@ def _deliveries(estate: Estate, keys: KeysStack) -> list[Statement]:
     read = [estate.raw(f"{prefix}*") for prefix in ("landing/", "archive/", "prepared/", "jobs/")]
     staged = estate.raw(f"{STAGED}*")
     files = "A job reads the files of the delivery that it is given, of whatever source."
-    own = "Spark names the files that it stages."
+    own = "Executors name the files that they stage."
     listed = ["landing/*", "archive/*", "prepared/*", "jobs/*"]
     return [
         allow(["s3:GetObject", "s3:GetObjectVersion"], *read, why=files),
         allow(["s3:ListBucket"], estate.raw(), StringLike={"s3:prefix": listed}),
-        allow(["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], staged, why=own),
+        allow(["s3:PutObject", "s3:AbortMultipartUpload"], staged, why=own),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], keys.data.key_arn),
         allow(
             ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],

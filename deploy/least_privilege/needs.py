@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from adplatform.lake.zones import QUARANTINE
 from adplatform.platform import names as platform
-from adplatform.platform.calls import GLUE_JOB
+from adplatform.platform.calls import GLUE_JOB, SPARK_JOB
 from adplatform.platform.settings import Settings
 from deploy.least_privilege.shapes import Call
 
@@ -123,7 +123,8 @@ def _s3(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator
         yield Need(f"s3:{_OF_BUCKETS[call.operation]}", bucket)
     elif call.operation in ("GetObject", "HeadObject"):
         # Jobs read what is there: only then they are started.
-        yield from (need for need in _reads(target, version, names) if (call.role, need.resource) != (GLUE_JOB, bucket))
+        reads = _reads(target, version, names)
+        yield from (need for need in reads if call.role not in (GLUE_JOB, SPARK_JOB) or need.resource != bucket)
     elif call.operation in _WRITES:
         yield from _writes(target, _WRITES[call.operation], flags, names)
     elif call.operation in _COPIES:

@@ -10,7 +10,6 @@ from adplatform.lake.personal_tags import tag_request
 from adplatform.platform import names
 from deploy import process_roles, roles
 from deploy.engines import inside
-from deploy.engines.spark import APPLICATION
 from deploy.estate import Estate
 from deploy.processes import CODE, DAEMON, PROCESSES, RUN, WEB, Process
 from deploy.properties import closed_bucket
@@ -211,13 +210,9 @@ class OrchestrationStack(ResourceStack):
         }
 
     def _spark(self) -> dict[str, Any]:
-        """Of the Spark that transforms deliveries: the role of its runs, and the application that the catalog has."""
-        estate = self.estate
-        if not estate.settings.spark:
-            return {}
-        application = {"ADPLATFORM_SPARK_APPLICATION": imported(APPLICATION)}
-        own = estate.settings.spark == "emr-serverless" and not estate.settings.spark_application
-        return {"ADPLATFORM_SPARK_ROLE": estate.role(names.SPARK_ROLE), **(application if own else {})}
+        """Of the Spark that transforms deliveries: the role of its runs."""
+        spark = self.estate.settings.spark
+        return {"ADPLATFORM_SPARK_ROLE": self.estate.role(names.SPARK_ROLE)} if spark else {}
 
     def _task(self, process: Process, **more: Any) -> str:
         """A task definition; its logical id, whose reference is the ARN of the revision."""

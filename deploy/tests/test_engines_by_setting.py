@@ -9,8 +9,8 @@ import pytest
 
 from adplatform.contracts.replication import ReplicatedSource
 from adplatform.contracts.saas import SaasSource
-from deploy.config import Dms
-from deploy.engines import appflow, datasync, dms, key_users
+from deploy.config import Dms, Spark
+from deploy.engines import appflow, datasync, dms, key_users, spark
 from deploy.estate import DeployedSource, Estate
 from deploy.resources import ResourceStack
 from deploy.stacks.keys import KeysStack
@@ -107,3 +107,20 @@ def test_a_store_that_anybody_may_read_needs_no_key(estate: Estate) -> None:
     [location] = added(datasync, open_).of("AWS::DataSync::LocationAzureBlob")
     assert location["AzureBlobAuthenticationType"] == "NONE"
     assert not {"CmkSecretConfig", "AzureBlobSasConfiguration"} & location.keys()
+
+
+def test_spark_is_a_job_of_glue_where_settings_say_so(estate: Estate) -> None:
+    chosen = replace(estate, settings=replace(estate.settings, spark="glue"))
+    collected = Collected()
+    spark.add(cast(ResourceStack, collected), chosen, KEYS, Spark(), "security")
+    [job] = collected.of("AWS::Glue::Job")
+    assert (job["Name"], job["GlueVersion"], job["SecurityConfiguration"]) == (
+        "adplatform-transform",
+        "5.1",
+        "adplatform",
+    )
+    assert job["Role"] == "arn:aws:iam::111111111111:role/adplatform-spark"
+    assert job["Command"]["ScriptLocation"] == "s3://acme-ads-raw/jobs/transform/transform.py"
+    package = job["DefaultArguments"]["--additional-python-modules"]
+    assert package.startswith("s3://acme-ads-raw/jobs/transform/adplatform_transform-")
+    assert collected.of("AWS::EMRServerless::Application") == []
