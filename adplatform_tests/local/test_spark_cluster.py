@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from adplatform.engines.declared_spark import SCRIPT
 from adplatform.engines.engine import Started
 from adplatform.engines.spark import spark_engine, spark_output_prefix
 from adplatform.flow.provision import provision
@@ -26,7 +27,15 @@ from adplatform.local.spark_cluster import Cluster, spark_cluster
 from adplatform.platform.aws import local_aws
 from adplatform_tests.support.platforms import make_services
 from adplatform_tests.support.replication import administer
-from adplatform_tests.support.spark_runs import make_application, on_emr, put_entry_point, wait_for_emr_run
+from adplatform_tests.support.spark_runs import (
+    clean_rows,
+    make_application,
+    on_emr,
+    put_delivery,
+    put_entry_point,
+    result_of,
+    wait_for_emr_run,
+)
 from adplatform_tests.support.waiting import turns
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -68,6 +77,7 @@ class Ground:
     application: str
 
     def start(self, attempt: int) -> tuple[Intention, str]:
+        put_entry_point(self.services, WRITES_ROWS)
         now = datetime.now(UTC)
         intention = Intention("crm", "orders", f"orders/{now:%H%M%S.%f}", attempt=attempt, begun=1, intended_at=now)
         answer = self.engine.start(intention)
@@ -115,8 +125,25 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     ):
         services = make_services(local_aws(endpoint.url), home)
         provision(services, [])
-        put_entry_point(services, WRITES_ROWS)
         yield Ground(cluster, services, make_application(services.aws))
+
+
+def test_the_job_itself_transforms_a_delivery_on_the_cluster(ground: Ground, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    intention = Intention("crm", "orders", "orders/2026-03-14/v1/a1", begun=1, intended_at=now)
+    texts = {f"{name}.csv": f"id,email\n{n},a@b.de\nx,c@d.de\n" for n, name in enumerate("abcdef")}
+    put_delivery(ground.services, intention, texts)
+    put_entry_point(ground.services, SCRIPT)
+    answer = ground.engine.start(intention)
+    assert isinstance(answer, Started)
+    ground.wait(answer.run_id)
+    seen = ground.engine.observe([answer.run_id])[answer.run_id]
+    assert (seen.state, seen.message) == (RunState.SUCCEEDED, "")
+    result = result_of(ground.services, intention)
+    assert (result.failure, sum(count.quarantined for count in result.counts)) == ("", 6)
+    rows = clean_rows(ground.services, result, tmp_path)
+    assert [row["id"] for row in rows] == list(range(6))
+    assert len({row["email_lake"] for row in rows}) == 1
 
 
 def test_a_run_whose_driver_is_killed_has_failed_and_the_next_try_has_every_row_once(
