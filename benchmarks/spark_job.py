@@ -30,7 +30,7 @@ CONTRACT: dict[str, Any] = {
         "day": "date",
         "note": "string",
     },
-    "key": ["id"],
+    "key": ["id", "part"],
     "latest_by": ["spend"],
     "partition_by": "part",
 }
@@ -44,9 +44,9 @@ def delivery(folder: Path, files: int, rows: int) -> JobPlan:
         with path.open("w", encoding="utf-8") as out:
             out.write("id,part,spend,day,note\n")
             for n in range(number * rows, (number + 1) * rows):
-                key = 0 if n % 10 == 0 else n
+                key, part = (0, 0) if n % 10 == 0 else (n, n % PARTITIONS)
                 spend = "none" if n % 200 == 1 else f"{n % 1000}.5"
-                out.write(f'{key},{n % PARTITIONS},{spend},2026-03-{1 + n % 28:02},"note, {n}"\n')
+                out.write(f'{key},{part},{spend},2026-03-{1 + n % 28:02},"note, {n}"\n')
         planned.append(PlannedFile(uri=str(path), origin=str(number), ordinal=number, size=path.stat().st_size))
     return JobPlan(contract=Contract.model_validate(CONTRACT), day=DAY, files=tuple(planned))
 

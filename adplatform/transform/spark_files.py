@@ -32,7 +32,7 @@ _GROUP_ROWS, _GROUP_BYTES = 122_880, 64 << 20
 """A row group has at most so many rows, or as many as take so many bytes in memory."""
 _BUFFERED = 128 << 20
 """Bytes in memory of all row groups that one task has begun."""
-_OPEN = 64
+_OPEN = 512
 """Files that one task has begun; the one that was not written to for the longest time is ended first."""
 _LARGEST = 256 << 20
 """Bytes after which a file is ended and another is begun."""
