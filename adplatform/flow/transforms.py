@@ -185,6 +185,7 @@ def staged(services: Services, made: Made, work: Path) -> Staged:
         withheld=result.withheld,
         evolved=result.evolved,
         lacking=dict(result.lacking),
+        footers=result.footers,
     )
 
 
