@@ -7,10 +7,14 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo dev test slow spark35 check synth cost deploy-check record-calls format lock setup clean
+.PHONY: demo spark-demo dev test slow spark35 check synth cost deploy-check record-calls format lock setup clean
 
 demo: setup
 	$(BIN)/adplatform demo
+
+# Needs Java 17.
+spark-demo: setup
+	$(BIN)/adplatform spark-demo
 
 dev: setup
 	$(BIN)/adplatform dev

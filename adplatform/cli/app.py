@@ -18,6 +18,7 @@ from adplatform.platform.calls import CODE_SERVER, NOBODY, OPERATOR, acting
 PROJECT, DELIVERIES, HISTORY, REPORTS = "project", "deliveries", "history", "report_history"
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": (PROJECT, "Partners deliver, accounts are pulled, flows run; see what becomes of it."),
+    "spark-demo": ("spark_demo", "Have a delivery transformed by a Spark cluster of this machine."),
     "dev": (PROJECT, "Start the UI with sensors and schedules on."),
     "provision": (PROJECT, "Make what the declared sources need and does not exist yet."),
     "validate": (PROJECT, "Check every declared source."),
@@ -76,6 +77,7 @@ ROLES: Mapping[str, str] = {
     "demo": NOBODY,
     "dev": NOBODY,
     "push": NOBODY,
+    "spark-demo": NOBODY,
     "string-keys": NOBODY,
 }
 """As whom a command calls AWS, if not as an operator. The runs that ``process`` makes have roles of their own."""
