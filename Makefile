@@ -91,7 +91,8 @@ spark35: .venv-spark35/.made
 .venv-spark35/.made: Makefile
 	$(PYTHON) -m venv .venv-spark35
 	.venv-spark35/bin/python -m pip install --quiet --disable-pip-version-check \
-	  pyspark==3.5.9 sagemaker-feature-store-pyspark==2.2.2 'pyarrow==17.*' 'numpy<2' setuptools
+	  pyspark==3.5.9 sagemaker-feature-store-pyspark==2.2.2 'pyarrow==17.*' 'numpy==1.26.*' 'pandas==2.2.*' \
+	  boto3==1.34.131 tenacity setuptools
 	touch $@
 
 # The lists of the image have the versions of the first: what production needs, and what its wheel is built with.

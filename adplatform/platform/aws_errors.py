@@ -49,17 +49,24 @@ _HINDERED = frozenset(
     }
 )
 _DENIED = ("AccessDenied", "Unauthorized", "NotAuthorized", "Forbidden")
-_NO_ANSWER = (
-    *(boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.ChecksumError),
-    *(boto.FlexibleChecksumError, boto.AwsChunkedWrapperError, boto.CapacityNotAvailableError),
+
+
+def _errors(*names: str) -> tuple[type[Exception], ...]:
+    """Those that this release of botocore has; that of Glue 5 is of 2024."""
+    return tuple(getattr(boto, name) for name in names if hasattr(boto, name))
+
+
+_NO_ANSWER = _errors(
+    *("ConnectionError", "HTTPClientError", "IncompleteReadError", "ChecksumError"),
+    *("FlexibleChecksumError", "AwsChunkedWrapperError", "CapacityNotAvailableError"),
 )
-_UNPREPARED = (
-    *(boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.NoAuthTokenError),
-    *(boto.TokenRetrievalError, boto.UnknownTokenProviderError, boto.UnknownCredentialError, boto.SSOError),
-    *(boto.LoginError, boto.RefreshWithMFAUnsupportedError, boto.MetadataRetrievalError, boto.ProfileNotFound),
-    *(boto.ConfigNotFound, boto.ConfigParseError, boto.InvalidConfigError, boto.BaseEndpointResolverError),
-    *(boto.InvalidProxiesConfigError, boto.InvalidIMDSEndpointError, boto.InvalidIMDSEndpointModeError),
-    boto.MissingDependencyException,
+_UNPREPARED = _errors(
+    *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "NoAuthTokenError"),
+    *("TokenRetrievalError", "UnknownTokenProviderError", "UnknownCredentialError", "SSOError"),
+    *("LoginError", "RefreshWithMFAUnsupportedError", "MetadataRetrievalError", "ProfileNotFound"),
+    *("ConfigNotFound", "ConfigParseError", "InvalidConfigError", "BaseEndpointResolverError"),
+    *("InvalidProxiesConfigError", "InvalidIMDSEndpointError", "InvalidIMDSEndpointModeError"),
+    "MissingDependencyException",
 )
 """This machine has no credentials, or no usable configuration."""
 _CONFLICT, _TIMEOUT, _TOO_MANY = 409, 408, 429

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 else:
     pa = Late("pyarrow")
     pc = Late("pyarrow.compute")
@@ -49,9 +50,13 @@ def write(frame: "DataFrame", prefix: str, region: str, partition: str = "") -> 
 
 
 def read(
-    spark: "SparkSession", files: Sequence[WrittenFile], columns: str, region: str, only: Sequence[str] = ()
+    spark: "SparkSession",
+    files: Sequence[WrittenFile],
+    columns: "StructType | str",
+    region: str,
+    only: Sequence[str] = (),
 ) -> "DataFrame":
-    """The rows of files, a task for each; ``columns`` says their names and types, as Spark writes them. With ``only``
+    """The rows of files, a task for each; ``columns`` says their names and types. With ``only``
     no others are read."""
     uris = tuple(file.uri for file in files)
     numbers = spark.range(0, len(uris), 1, max(1, len(uris)))

@@ -141,7 +141,7 @@ def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Obj
 
     def keep(frame: "DataFrame") -> "DataFrame":
         files = spark_files.write(frame, f"{output}validated/", plan.region)
-        return spark_files.read(spark, files, frame.schema.toDDL(), plan.region)
+        return spark_files.read(spark, files, frame.schema, plan.region)
 
     rows = stored((each.rows for each in received), row_columns(plan.contract))
     rejects = stored((each.rejects for each in received), spark_engine.REJECT_COLUMNS)

@@ -1,0 +1,128 @@
+"""The job of Spark as AWS Glue 5 runs it: Spark 3.5, pyarrow 17, and of the platform the job's own wheel alone."""
+
+import json
+import os
+import subprocess
+import zipfile
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from adplatform.contracts.model import Contract
+from adplatform.engines.spark import spark_output_prefix, spark_plan_key
+from adplatform.engines.spark_package import wheel
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
+from adplatform.ledger.engine_run import Intention
+from adplatform.privacy.keys import fetch_key
+from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT, JobPlan, JobResult
+from adplatform_tests.support.spark_runs import clean_rows, put_delivery, result_of
+from adplatform_tests.transform.both_engines import agree, on_duckdb, outcome_of, plan_of
+from adplatform_tests.transform.test_spark_job import CASES, COLUMNS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+RUNS_ALL = f"""
+import json, sys
+from adplatform.transform.spark_job import main
+for plan, output in json.load(sys.stdin):
+    main(["{PLAN}", plan, "{OUTPUT}", output, "--JOB_NAME", "adplatform-transform"])
+"""
+"""One session for all plans."""
+NOTHING: Mapping[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    found = os.environ.get("SPARK35_PYTHON", ".venv-spark35/bin/python")
+    if not Path(found).exists():
+        pytest.skip("needs what `make spark35` installs, or SPARK35_PYTHON")
+    return found
+
+
+def run_all(python: str, package: Path, pairs: Sequence[tuple[str, str]], environ: Mapping[str, str] = NOTHING) -> None:
+    """Run the job for each pair of a plan and a prefix for what is made of it."""
+    settings = "--master local[2] --conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+    own = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(package),
+        "PYSPARK_PYTHON": python,
+        "PYSPARK_SUBMIT_ARGS": settings,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    done = subprocess.run(
+        [python, "-c", RUNS_ALL],
+        input=json.dumps(pairs),
+        cwd=package,
+        env={**own, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple[JobPlan, Path]]:
+    """Of each case the plan, and the folder for what is made of it."""
+    made = {}
+    for name, (settings, contents) in CASES.items():
+        folder = tmp_path_factory.mktemp("case")
+        for file, content in contents.items():
+            (folder / file).write_bytes(content)
+        contract = Contract.model_validate({"columns": COLUMNS} | settings)
+        made[name] = plan_of(contract, [folder / file for file in contents]), folder
+    return made
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("package")
+    with zipfile.ZipFile(BytesIO(wheel()[1])) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(python: str, package: Path, plans: Mapping[str, tuple[JobPlan, Path]]) -> Mapping[str, JobResult]:
+    pairs = []
+    for plan, folder in plans.values():
+        (folder / "plan.json").write_text(plan.model_dump_json(), encoding="utf-8")
+        pairs.append((str(folder / "plan.json"), f"{folder}/spark/"))
+    run_all(python, package, pairs)
+    return {
+        name: JobResult.model_validate_json((folder / "spark" / RESULT).read_bytes())
+        for name, (_, folder) in plans.items()
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_delivery_becomes_what_this_machine_makes_of_it(
+    name: str, plans: Mapping[str, tuple[JobPlan, Path]], results: Mapping[str, JobResult], tmp_path: Path
+) -> None:
+    plan, _ = plans[name]
+    agree(on_duckdb(plan, tmp_path / "duckdb"), outcome_of(results[name]))
+
+
+def test_objects_are_read_and_written_and_the_key_is_fetched_by_the_clients_that_glue_has(
+    python: str, package: Path, services: Services, tmp_path: Path
+) -> None:
+    provision(services, [])
+    intention = Intention("crm", "transform-people", "crm/people/2026-03-14/v1/a1")
+    put_delivery(services, intention, {"a": "id,email\n1,Ann@b.de\nx,c@d.de\n", "b": "id,email\n2,\n"})
+    key, place = services.aws.key, services.zones.raw_uri
+    assert key is not None
+    environ = {
+        "AWS_ENDPOINT_URL": str(services.aws.endpoint_url),
+        "AWS_ACCESS_KEY_ID": key.id,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
+        "AWS_DEFAULT_REGION": services.aws.region,
+    }
+    pair = place(spark_plan_key(intention)), place(spark_output_prefix(intention))
+    run_all(python, package, [pair], environ)
+    made = result_of(services, intention)
+    rows = clean_rows(services, made, tmp_path)
+    hashed = fetch_key(services.secrets, services.settings.hash_key_secret).hmac("ann@b.de")
+    assert [(row["id"], row["email_lake"]) for row in rows] == [(1, hashed), (2, None)]
+    assert (made.failure, dict(made.reasons)) == ("", {"bad_int:id": 1})
