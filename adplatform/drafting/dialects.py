@@ -139,9 +139,9 @@ def _long(lines: Sequence[str]) -> Iterator[str]:
     """Delimiters of several characters whose characters hardly ever stand alone."""
     text = "".join(lines)
     for delimiter in LONG_DELIMITERS:
-        count = text.count(delimiter)
+        count, marked = text.count(delimiter), sum(not set(delimiter).isdisjoint(line) for line in lines)
         alone = max(text.count(each) - count * delimiter.count(each) for each in set(delimiter))
-        if count >= len(lines) * 0.8 and alone <= count / 4:
+        if count > 1 and count >= marked * 0.8 and alone <= count / 4:
             yield delimiter
 
 

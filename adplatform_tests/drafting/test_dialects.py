@@ -12,6 +12,7 @@ from adplatform.drafting.dialects import table_of
         ("a;b;c\n1,5;2;3\n4,5;5;6\n", ";", '"', '"'),
         ("a\tb\n1\t2\n", "\t", '"', '"'),
         ("a|b\n1|2\n", "|", '"', '"'),
+        ('Report\nPeriod: all\nid||text\n1||"a\nb"\n2||c\n', "||", '"', '"'),
         ("a||b||c\n1||x|y||3\n4||5||6\n7||8||9\n1||2||3\n1||2||3\n", "||", '"', '"'),
         ("a|~|b\n1|~|2\n3|~|4\n", "|~|", '"', '"'),
         ("a,b\n'x, y',1\n'z',2\n", ",", "'", "'"),

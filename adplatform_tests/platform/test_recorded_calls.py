@@ -29,7 +29,7 @@ NAMES = Names(
     "landing/acme/",
     "acme/sftp",
     Keys(),
-    {"glue Role": "a role"},
+    {"glue Role": "a role", "emr-serverless executionRoleArn": "a role"},
 )
 
 
