@@ -1,27 +1,10 @@
-"""Runs of Spark that transform deliveries, as an engine: those of AWS Glue or of EMR Serverless, as settings say.
+"""What transforms deliveries, as an engine: Spark on AWS Glue or on EMR Serverless, as settings say."""
 
-An intention is one try of one delivery. Its plan is in the raw zone before it is started, and what a run brings is
-below a prefix of that try, where its result is written last. So two runs of one try, where an answer was lost, do each
-other no harm. Runs go on beside each other, of one feed as of several.
-"""
-
-from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 
-from adplatform.engines.declared_spark import REGION, TARGET, require_spark
-from adplatform.engines.engine import Engine, Run
+from adplatform.engines.declared_spark import require_spark
+from adplatform.engines.engine import Engine
 from adplatform.flow.services import Services
-from adplatform.flow.transforms import output_prefix as spark_output_prefix
-from adplatform.flow.transforms import plan_key as spark_plan_key
-from adplatform.ledger.engine_run import Intention, RunState
-from adplatform.platform.aws_errors import aws_failures
-from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT
-
-STAGED = "prepared/spark/"
-"""Below it the raw zone has plans, and what runs stage."""
-LONGEST_RUN = timedelta(hours=8)
-"""After it a run is ended by its service."""
 
 
 def spark_engine(services: Services, source: str, target: str) -> Engine:
@@ -44,27 +27,3 @@ def spark_engine(services: Services, source: str, target: str) -> Engine:
 
     emr = services.aws.client("emr-serverless")
     return SparkOnEmr(services, f"{source}/{target}", emr, partial(services.aws.client_once, "emr-serverless"))
-
-
-def arguments(services: Services, intention: Intention, mark: str) -> dict[str, str]:
-    """What a run is given; ``mark`` says whose it is."""
-    zones = services.zones
-    return {
-        PLAN: zones.raw_uri(spark_plan_key(intention)),
-        OUTPUT: zones.raw_uri(spark_output_prefix(intention)),
-        REGION: services.aws.region,
-        TARGET: mark,
-    }
-
-
-def with_result(services: Services, run: Run, output: str) -> Run:
-    """A run as its result has it: one that succeeded without writing any below ``output`` has failed."""
-    if run.state is not RunState.SUCCEEDED:
-        return run
-    bucket, below = services.zones.raw_bucket, services.zones.raw_uri("")
-    key = f"{output.removeprefix(below)}{RESULT}" if output.startswith(below) else ""
-    with aws_failures(key or "the result of a run"):
-        if services.store.is_there(bucket, key):
-            return run
-    text = "it ended without a result: is its script adplatform.transform.spark_job?"
-    return replace(run, state=RunState.FAILED, message=text)

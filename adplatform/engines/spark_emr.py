@@ -17,7 +17,7 @@ from typing import Any
 
 from adplatform.engines.declared_spark import SCRIPT_KEY, script_findings, submit_parameters
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
-from adplatform.engines.spark import LONGEST_RUN, arguments, with_result
+from adplatform.engines.spark_runs import LONGEST_RUN, arguments, with_result
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState

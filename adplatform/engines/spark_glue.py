@@ -14,7 +14,7 @@ from adplatform.engines import made_jobs
 from adplatform.engines.declared_spark import TARGET, glue_job
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.engines.glue_runs import GOING, HISTORY, LONGEST, GlueRuns, argument, earliest, state_of
-from adplatform.engines.spark import LONGEST_RUN, arguments, with_result
+from adplatform.engines.spark_runs import LONGEST_RUN, arguments, with_result
 from adplatform.failures import clipped
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState

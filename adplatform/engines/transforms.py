@@ -12,10 +12,11 @@ from adplatform.engines.notices import Notices, troubles_of
 from adplatform.engines.runs import Look, Target, Watch
 from adplatform.engines.spark import spark_engine
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.begun import goes_to_engine
 from adplatform.flow.budget import UNLIMITED, Budget
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
-from adplatform.flow.transforms import TARGET, clear, goes_to_engine, is_transform, result_of, target_name, wanted_of
+from adplatform.flow.transforms import TARGET, clear, is_transform, result_of, target_name, wanted_of
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.engine_run import PURSUED, EngineRun, Intention, IntentState
 from adplatform.platform.aws_errors import aws_failures

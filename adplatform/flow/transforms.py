@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, SenderFailure, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.accounting import accounted
+from adplatform.flow.begun import Begun, goes_to_engine
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys
 from adplatform.flow.lifecycle import no_longer_hindered
 from adplatform.flow.raw import land
@@ -40,9 +40,6 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 from adplatform.transform.job_plan import RESULT, JobPlan, JobResult, PlannedFile
 from adplatform.transform.values import FileCount, Staged
-
-if TYPE_CHECKING:
-    from adplatform.flow.delivery import Begun
 
 MOST_QUARANTINED = 2 * 2**30
 """Bytes of quarantined rows that are kept: they are fetched, and one file in the end."""
@@ -102,12 +99,7 @@ def output_prefix(intention: Intention) -> str:
     return f"{Zones.engine_work(intention.owner, intention.key)}{intention.attempt}/"
 
 
-def goes_to_engine(services: Services, flow: FeedFlow) -> bool:
-    """Whether the feed's deliveries can be given to an engine, by what is declared and set."""
-    return bool(services.settings.spark) and flow.feed.engine != "duckdb"
-
-
-def by_engine(begun: "Begun", keys: HashingKeys | None = None) -> Given | Made | None:
+def by_engine(begun: Begun, keys: HashingKeys | None = None) -> Given | Made | None:
     """Give the claimed delivery to an engine if that is to transform it, or say what an engine has made of it; None
     where this machine is to transform it. ``keys`` are those of a rotation, which works here.
 
@@ -225,7 +217,7 @@ def clear(services: Services, intention: Intention) -> None:
     services.store.delete(raw, (each.key for each in services.store.listing(raw, prefix)))
 
 
-def _outgrows(begun: "Begun") -> bool:
+def _outgrows(begun: Begun) -> bool:
     """Whether the delivery is more than this machine is for; of one that comes in parts, what is new."""
     if begun.flow.feed.engine == "spark":
         return True
@@ -266,7 +258,7 @@ def _read(services: Services, key: str) -> bytes | None:
 
 
 def _plan(
-    begun: "Begun", known: Mapping[str, FileOutcome], keys: HashingKeys | None, before: JobPlan | None = None
+    begun: Begun, known: Mapping[str, FileOutcome], keys: HashingKeys | None, before: JobPlan | None = None
 ) -> tuple[dict[str, FileOutcome], JobPlan]:
     """What would be given to an engine now, and the outcomes of all files as they were when they landed. Of files of a
     plan ``before`` an earlier run may have said since what became of them, so these are to be read; but for those that
@@ -335,7 +327,7 @@ def _prepared_size(services: Services, outcome: FileOutcome) -> int:
     return int(head["ContentLength"]) if head else 0
 
 
-def _given(begun: "Begun", intention: Intention, plan: JobPlan) -> Given:
+def _given(begun: Begun, intention: Intention, plan: JobPlan) -> Given:
     """Put the plan, and then give the delivery away, together with what is wanted of it."""
     services, flow, delivery = begun.services, begun.flow, begun.delivery
     key = plan_key(intention)
@@ -371,7 +363,7 @@ def _run_of(services: Services, intention: Intention) -> EngineRun | None:
     return services.ledger.engine_runs.run(intention.source, intention.target, intention.run_id)
 
 
-def _made(begun: "Begun", intention: Intention, plan: JobPlan, outcomes: Mapping[str, FileOutcome]) -> Made | None:
+def _made(begun: Begun, intention: Intention, plan: JobPlan, outcomes: Mapping[str, FileOutcome]) -> Made | None:
     """What the engine made by the plan; None where not all of it is there any more.
 
     Raises:
@@ -416,7 +408,7 @@ def _is_there(services: Services, result: JobResult, prefix: str) -> bool:
     return all(found.get(file.uri.removeprefix(raw)) == file.size for file in (*result.clean, *result.quarantine))
 
 
-def _without_what_is_not_to_be_read(begun: "Begun", made: Made) -> dict[str, FileOutcome] | None:
+def _without_what_is_not_to_be_read(begun: Begun, made: Made) -> dict[str, FileOutcome] | None:
     """The outcomes with which to transform the rest, where the engine has read what is not to be read: a file with the
     bytes of another, or a bad one that was sent again; None where there is none.
 

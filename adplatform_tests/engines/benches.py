@@ -25,7 +25,8 @@ from adplatform.engines.sftp.memories import Memories
 from adplatform.engines.sftp.plans import Plan, Plans, Wanted
 from adplatform.engines.sftp.provided_connectors import Connector
 from adplatform.engines.sftp.transfers import Transfers
-from adplatform.engines.spark import arguments, spark_engine
+from adplatform.engines.spark import spark_engine
+from adplatform.engines.spark_runs import arguments
 from adplatform.extract.plan import plan_of
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services

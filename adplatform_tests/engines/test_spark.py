@@ -11,10 +11,11 @@ import pytest
 
 from adplatform.engines.declared_spark import MOST_RUNS, SCRIPT
 from adplatform.engines.engine import Busy, Engine, Run, Started
-from adplatform.engines.spark import spark_engine, spark_output_prefix, spark_plan_key
+from adplatform.engines.spark import spark_engine
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.platform.calls import CODE_SERVER, OPERATOR, acting
 from adplatform_tests.local.aws.appflow_world import unique
@@ -59,7 +60,7 @@ class Spark:
         return self.engine.observe([run])[run]
 
     def objects(self, intention: Intention) -> set[str]:
-        prefix = spark_output_prefix(intention)
+        prefix = output_prefix(intention)
         listed = self.services.s3.list_objects_v2(Bucket=self.services.zones.raw_bucket, Prefix=prefix)
         return {each["Key"].removeprefix(prefix) for each in listed.get("Contents", ())}
 
@@ -108,11 +109,11 @@ def wanted(attempt: int = 1, begun: int = 1) -> Intention:
 
 def test_tries_have_one_plan_and_prefixes_of_their_own() -> None:
     first, second = wanted(), wanted(attempt=2)
-    assert spark_plan_key(first) == spark_plan_key(second)
-    assert spark_output_prefix(first) != spark_output_prefix(second)
-    folder = spark_plan_key(first).removesuffix("plan.json")
-    assert {spark_output_prefix(each) for each in (first, second)} == {f"{folder}1/", f"{folder}2/"}
-    assert not spark_plan_key(replace(first, key=f"{FEED}/2026-03-14/v1/a2")).startswith(folder)
+    assert plan_key(first) == plan_key(second)
+    assert output_prefix(first) != output_prefix(second)
+    folder = plan_key(first).removesuffix("plan.json")
+    assert {output_prefix(each) for each in (first, second)} == {f"{folder}1/", f"{folder}2/"}
+    assert not plan_key(replace(first, key=f"{FEED}/2026-03-14/v1/a2")).startswith(folder)
 
 
 def test_a_success_that_wrote_nothing_has_failed_and_the_next_try_brings_its_result(spark: Spark) -> None:
@@ -178,7 +179,7 @@ def test_a_delivery_of_objects_is_transformed_by_the_job_itself(spark: Spark, tm
     }
     first, second, third = clean_rows(spark.services, result, tmp_path)
     assert first["email_lake"] == second["email_lake"] != third["email_lake"] is None
-    below = spark.services.zones.raw_uri(spark_output_prefix(wanted()))
+    below = spark.services.zones.raw_uri(output_prefix(wanted()))
     written = {file.uri.removeprefix(below) for file in result.clean}
     assert written <= spark.objects(wanted())
 

@@ -17,9 +17,10 @@ import pytest
 
 from adplatform.engines.declared_spark import SCRIPT
 from adplatform.engines.engine import Started
-from adplatform.engines.spark import spark_engine, spark_output_prefix
+from adplatform.engines.spark import spark_engine
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.transforms import output_prefix
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.local.aws.scripts import CLUSTER
 from adplatform.local.endpoint import ensure
@@ -97,7 +98,7 @@ class Ground:
 
     def keys(self, intention: Intention) -> list[str]:
         listed = self.services.s3.list_objects_v2(
-            Bucket=self.services.zones.raw_bucket, Prefix=spark_output_prefix(intention)
+            Bucket=self.services.zones.raw_bucket, Prefix=output_prefix(intention)
         )
         return [each["Key"] for each in listed.get("Contents", ())]
 
@@ -106,7 +107,7 @@ class Ground:
         assert any(len(self.keys(intention)) >= 3 for _ in turns(900))
 
     def has_every_row_once(self, intention: Intention, folder: Path) -> bool:
-        bucket, prefix = self.services.zones.raw_bucket, spark_output_prefix(intention)
+        bucket, prefix = self.services.zones.raw_bucket, output_prefix(intention)
         body = self.services.s3.get_object(Bucket=bucket, Key=f"{prefix}result.json")["Body"].read()
         found: Counter[int] = Counter()
         for file in json.loads(body):

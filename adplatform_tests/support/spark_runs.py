@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from adplatform.contracts.model import Contract
 from adplatform.engines.declared_spark import SCRIPT_KEY
-from adplatform.engines.spark import spark_output_prefix, spark_plan_key
 from adplatform.flow.services import Services
+from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention
 from adplatform.platform.aws import Aws
 from adplatform.privacy.keys import fetch_key
@@ -95,12 +95,12 @@ def put_delivery(services: Services, intention: Intention, texts: Mapping[str, s
         key_secret=secret,
         key_id=fetch_key(services.secrets, secret).id,
     )
-    services.s3.put_object(Bucket=bucket, Key=spark_plan_key(intention), Body=plan.model_dump_json().encode())
+    services.s3.put_object(Bucket=bucket, Key=plan_key(intention), Body=plan.model_dump_json().encode())
     return contract
 
 
 def result_of(services: Services, intention: Intention) -> JobResult:
-    key = f"{spark_output_prefix(intention)}{RESULT}"
+    key = f"{output_prefix(intention)}{RESULT}"
     return JobResult.model_validate_json(
         services.s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read()
     )

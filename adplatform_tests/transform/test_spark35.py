@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from adplatform.contracts.model import Contract
-from adplatform.engines.spark import spark_output_prefix, spark_plan_key
 from adplatform.engines.spark_package import wheel
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention
 from adplatform.privacy.keys import fetch_key
 from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT, JobPlan, JobResult
@@ -119,7 +119,7 @@ def test_objects_are_read_and_written_and_the_key_is_fetched_by_the_clients_that
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_DEFAULT_REGION": services.aws.region,
     }
-    pair = place(spark_plan_key(intention)), place(spark_output_prefix(intention))
+    pair = place(plan_key(intention)), place(output_prefix(intention))
     run_all(python, package, [pair], environ)
     made = result_of(services, intention)
     rows = clean_rows(services, made, tmp_path)

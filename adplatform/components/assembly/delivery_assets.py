@@ -37,7 +37,8 @@ from adplatform.components.assembly.transforms import given_observation, made_me
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.automation_names import step_name
-from adplatform.flow.delivery import Begun, NotWritten, judge, land, publish, working
+from adplatform.flow.begun import Begun
+from adplatform.flow.delivery import NotWritten, judge, land, publish, working
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow

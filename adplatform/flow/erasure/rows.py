@@ -10,8 +10,8 @@ from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.contracts.types import DataType
 from adplatform.files.parted import Judge
 from adplatform.files.records import part
+from adplatform.flow.begun import Begun
 from adplatform.flow.clean import Transformed
-from adplatform.flow.delivery import Begun
 from adplatform.lake.audit import audit
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.publications import FileOutcome, Publication

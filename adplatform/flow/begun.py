@@ -1,0 +1,107 @@
+"""A delivery that a run works on, with what is known of its version."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from adplatform.failures import PermanentFailure
+from adplatform.flow.parts import Base, base_of
+from adplatform.flow.services import Services
+from adplatform.flow.shown import is_placed
+from adplatform.flow.source import FeedFlow
+from adplatform.flow.version import VersionObject, objects_of, origin_of, read_settlement
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.publications import FileOutcome, Publication, Versions
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A delivery that this run has claimed, and a private directory to work on it in."""
+
+    services: Services
+    flow: FeedFlow
+    delivery: Delivery
+    work: Path
+
+    @cached_property
+    def known(self) -> Versions:
+        """What the ledger knew of the delivery when that was first asked."""
+        return self.services.ledger.publications.of_delivery(self.flow.name, self.delivery)
+
+    @property
+    def publication(self) -> Publication:
+        """The row of its version.
+
+        Raises:
+            PermanentFailure: it was never settled.
+        """
+        if self.known.latest is None:
+            raise PermanentFailure(
+                f"{self.flow.name} {self.delivery.day}: version {self.delivery.version} was never settled"
+            )
+        return self.known.latest
+
+    @cached_property
+    def settlement(self) -> dict[str, Any]:
+        """The manifest of its version."""
+        return read_settlement(self.services.s3, self.services.zones, self.publication.manifest_key)
+
+    @cached_property
+    def objects(self) -> list[VersionObject]:
+        """What its version consists of."""
+        return objects_of(self.services.ledger, self.flow, self.publication, self.settlement["objects"])
+
+    @cached_property
+    def base(self) -> Base | None:
+        """What its version can take over, by what was seen when that was first asked."""
+        return base_of(self.services, self.flow, self.delivery.version, self.known, self.settlement)
+
+    @cached_property
+    def added(self) -> list[VersionObject]:
+        """What its version has beside that."""
+        if self.base is None:
+            return self.objects
+        taken = self.base.outcomes
+        entries = [e for e in self.settlement["objects"] if origin_of(e) not in taken]
+        return objects_of(self.services.ledger, self.flow, self.publication, entries)
+
+    @cached_property
+    def landed(self) -> dict[str, FileOutcome] | None:
+        """What became of its files, by origin, where a run landed all of them before an engine was given the version:
+        they are not looked at again. None where they are to land."""
+        if not self.delivery.transform or not goes_to_engine(self.services, self.flow):
+            return None
+        day, version = self.delivery.day, self.delivery.version
+        known = {
+            each.origin: each for each in self.services.ledger.publications.file_outcomes(self.flow.name, day, version)
+        }
+        return known if all(item.origin in known for item in self.objects) else None
+
+    @property
+    def promised(self) -> dict[str, int]:
+        """The rows of each object by its origin, where a manifest of the sender says how many."""
+        entries = self.settlement["objects"]
+        return {origin_of(e): e["rows"] for e in entries if e["rows"] is not None}
+
+    @property
+    def rows_before(self) -> int | None:
+        """How many rows of the delivery readers saw when it was claimed; None when there was none."""
+        if self.lessened:
+            return None
+        return self.known.published.clean if self.known.published else None
+
+    @property
+    def lessened(self) -> bool:
+        """Whether the version is made again because an erasure has left less of its files."""
+        return bool(self.settlement.get("erasure"))
+
+    @property
+    def shown(self) -> bool:
+        """Whether readers saw the version when that was first asked, so that nothing but closing it is left to do."""
+        return is_placed(self.known.placement, self.delivery)
+
+
+def goes_to_engine(services: Services, flow: FeedFlow) -> bool:
+    """Whether the feed's deliveries can be given to an engine, by what is declared and set."""
+    return bool(services.settings.spark) and flow.feed.engine != "duckdb"
