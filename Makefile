@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: setup
 	$(BIN)/adplatform demo
 
-# Needs Java 17.
+# Needs Java 17 and, for the job's package, Python 3.11.
 spark-demo: setup
 	$(BIN)/adplatform spark-demo
 

@@ -28,7 +28,7 @@ CARRIED = (
 )
 """Distributions that the job imports and Glue has not."""
 _NAME = "adplatform_transform"
-_PYTHON = (3, 11)
+PYTHON = (3, 11)
 """Of Glue 5.0 and 5.1."""
 _TAG = "cp311-cp311-manylinux_2_17_x86_64"
 _DIGEST = "sha256"
@@ -64,8 +64,8 @@ def wheel() -> tuple[str, bytes]:
     Raises:
         PermanentFailure: another Python than Glue's runs here, or something that it carries is not installed.
     """
-    if sys.version_info[:2] != _PYTHON:
-        wanted = ".".join(map(str, _PYTHON))
+    if sys.version_info[:2] != PYTHON:
+        wanted = ".".join(map(str, PYTHON))
         raise PermanentFailure(f"the package of the Spark job is made with Python {wanted}, which Glue runs")
     own = version("adplatform")
     about = f"{_NAME}-{own}.dist-info/"

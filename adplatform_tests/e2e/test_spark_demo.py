@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from adplatform_tests.support.projects import ROOT, inherited
+from adplatform_tests.support.spark_runs import needs_python_of_glue
 
 
+@needs_python_of_glue
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_delivery_goes_through_a_cluster_of_this_machine_into_its_table(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.transform.job_plan import RESULT, JobPlan, JobResult, PlannedFile
+from adplatform_tests.support.spark_runs import needs_python_of_glue
 
 GLUE_HAS = (
     *("boto3", "botocore", "dateutil", "jmespath", "numpy", "pandas", "pyarrow", "pytz", "s3transfer", "six"),
@@ -28,6 +29,8 @@ GLUE_HAS = (
 """Modules of Glue 5.0 (developer guide, "Python modules already provided in AWS Glue")."""
 SPARK = ("py4j", "pyspark", "pysail", "google", "grpc", "grpc_status", "zstandard")
 """What Spark itself is made of, here with Sail."""
+
+pytestmark = needs_python_of_glue
 RUN = """
 import os, runpy, sys
 

@@ -1,6 +1,7 @@
 """Runs of Spark on the embedded AWS: applications of EMR Serverless, jobs of Glue, and what is done to their runs."""
 
 import gzip
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -8,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from adplatform.contracts.model import Contract
 from adplatform.engines.declared_spark import SCRIPT_KEY
+from adplatform.engines.spark_package import PYTHON
 from adplatform.flow.services import Services
 from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention
@@ -21,6 +24,9 @@ from adplatform_tests.local.aws.appflow_world import unique
 from adplatform_tests.support.replication import administer
 from adplatform_tests.support.waiting import turns
 
+needs_python_of_glue = pytest.mark.skipif(
+    sys.version_info[:2] != PYTHON, reason="the job's wheel is made with the Python that Glue runs"
+)
 ROLE = "arn:aws:iam::123456789012:role/adplatform-spark"
 LEAVES_A_RESULT = b"""
 import sys

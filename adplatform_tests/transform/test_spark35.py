@@ -18,11 +18,11 @@ from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention
 from adplatform.privacy.keys import fetch_key
 from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT, JobPlan, JobResult
-from adplatform_tests.support.spark_runs import clean_rows, put_delivery, result_of
+from adplatform_tests.support.spark_runs import clean_rows, needs_python_of_glue, put_delivery, result_of
 from adplatform_tests.transform.both_engines import agree, on_duckdb, outcome_of, plan_of
 from adplatform_tests.transform.test_spark_job import CASES, COLUMNS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), needs_python_of_glue]
 RUNS_ALL = f"""
 import json, sys
 from adplatform.transform.spark_job import main
