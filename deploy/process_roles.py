@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from adplatform.lake.zones import ENGINE_WORK
 from adplatform.ledger.table import ACTIVE_INDEX
 from adplatform.platform import names as platform_names
-from deploy.engines.spark import STAGED
 from deploy.estate import DeployedSource, Estate
 from deploy.roles import NO_RESOURCE, Statement, allow, compute_logs
 from deploy.stacks.keys import KeysStack
@@ -133,7 +133,7 @@ def _raw_of_looks(estate: Estate, keys: KeysStack) -> list[Statement]:
         allow(["s3:GetObjectVersion"], *zones("landing", "transfers"), why=_ALL_SOURCES),
         allow(["s3:PutObject"], *zones(*noted, "extract-plans", "landing"), why=_ALL_SOURCES),
         allow(["s3:DeleteObjectVersion"], *zones("transfers"), why=_ALL_SOURCES),
-        allow(["s3:GetObject", "s3:DeleteObject"], estate.raw(f"{STAGED}*"), why=_ALL_SOURCES),
+        allow(["s3:GetObject", "s3:DeleteObject"], estate.raw(f"{ENGINE_WORK}*"), why=_ALL_SOURCES),
         allow(["s3:ListBucket", "s3:ListBucketVersions"], estate.raw()),
         allow(["s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"], estate.raw()),
         allow(_USES, keys.data.key_arn),
@@ -152,7 +152,7 @@ def _raw_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> list[
     kept = own("prepared", "quarantine", *(["folds"] if merges else []))
     read = [*kept, *archive, *own("manifests", *(["claims"] if fetches else [])), *own(*_READ_BY.get(pattern, ()))]
     written = [*kept, *archive, *own("publications", *_WRITTEN_BY.get(pattern, ()))]
-    staged = estate.raw(f"{STAGED}{name}/*")
+    staged = estate.raw(f"{ENGINE_WORK}{name}/*")
     taken = ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"]
     return [
         allow(taken, arrived, why=_OWN),

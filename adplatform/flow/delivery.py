@@ -24,7 +24,7 @@ from adplatform.flow.measures import count_judged, count_published
 from adplatform.flow.services import Services
 from adplatform.flow.small_files import Contents, keep, take
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.transforms import Given, Made, by_engine, clear
+from adplatform.flow.transforms import Made, clear
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.parts import Gone
@@ -240,18 +240,3 @@ def publish_delivery(
     with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as begun:
         require_no_bad_file(flow, land(begun))
         return publish(begun, judge(begun, audited))
-
-
-def transform_or_give(
-    services: Services, flow: FeedFlow, day: date, run_id: str, temp: Path, audited: Audited = lambda _: None
-) -> tuple[Publication, tuple[OutputColumn, ...]] | Given:
-    """The same where an engine may transform the delivery: as far as it goes in one run.
-
-    Raises: as :func:`working`.
-    """
-    with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as begun:
-        require_no_bad_file(flow, land(begun))
-        made = by_engine(begun)
-        if isinstance(made, Given):
-            return made
-        return publish(begun, judge(begun, audited, made=made), made)

@@ -14,6 +14,8 @@ _CARRIED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{4,}-")
 """How the token of an attempt begins: date and version."""
 
 
+ENGINE_WORK = "prepared/spark/"
+"""The prefix of the raw bucket below which are plans for engines that transform deliveries, and what these make."""
 QUARANTINE = "quarantine/"
 """The prefix of the raw bucket below which rows that broke a contract are kept, and nothing else."""
 
@@ -91,7 +93,7 @@ class Zones:
     @staticmethod
     def engine_work_of(source: str) -> str:
         """Below it lie the plans for engines that transform deliveries of a source, and what their runs make."""
-        return f"prepared/spark/{source}/"
+        return f"{ENGINE_WORK}{source}/"
 
     @staticmethod
     def engine_work(owner: str, key: str) -> str:

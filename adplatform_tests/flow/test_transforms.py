@@ -17,7 +17,6 @@ from adplatform.contracts.feed import Feed
 from adplatform.engines.transforms import transform_watch
 from adplatform.failures import EnvironmentFailure, PermanentFailure, SenderFailure, TransientFailure
 from adplatform.flow.again import Work, settled_again
-from adplatform.flow.delivery import transform_or_give
 from adplatform.flow.provision import provision
 from adplatform.flow.raw import land
 from adplatform.flow.services import Services
@@ -34,7 +33,15 @@ from adplatform.platform.aws import Aws
 from adplatform.platform.clock import utc_now
 from adplatform_tests.support.plainly import NoRunIsAlive, killed_at
 from adplatform_tests.support.platforms import TODAY, make_services
-from adplatform_tests.support.transform_jobs import Job, JobEngine, by_nothing, carry_out, look, with_spark
+from adplatform_tests.support.transform_jobs import (
+    Job,
+    JobEngine,
+    by_nothing,
+    carry_out,
+    look,
+    transform_or_give,
+    with_spark,
+)
 
 DAY = TODAY - timedelta(days=1)
 ORDERS: dict[str, Any] = {

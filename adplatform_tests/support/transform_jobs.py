@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -17,16 +17,19 @@ from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import unpack
+from adplatform.flow.delivery import judge, land, publish, working
 from adplatform.flow.services import Services
-from adplatform.flow.source import Source
-from adplatform.flow.transforms import output_prefix, plan_key
+from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.transforms import Given, by_engine, output_prefix, plan_key
+from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.ledger.engine_run import Intention, RunState
+from adplatform.ledger.publications import Publication
 from adplatform.platform.aws import Aws
 from adplatform.platform.settings import Settings
 from adplatform.privacy.keys import fetch_key
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT, JobPlan, JobResult, ReportedFile, WrittenFile
-from adplatform.transform.values import StagedFile
+from adplatform.transform.values import OutputColumn, StagedFile
 
 _RUNS = "test-engine/"
 Job = Callable[[Services, str, str], None]
@@ -216,3 +219,15 @@ def main() -> None:
     bucket, _, plan = given[PLAN].removeprefix("s3://").partition("/")
     settings = Settings(env="aws", home=Path(), raw_bucket=bucket)
     by_duckdb(Services(settings, Aws(given["--region"])), plan, given[OUTPUT].removeprefix(f"s3://{bucket}/"))
+
+
+def transform_or_give(
+    services: Services, flow: FeedFlow, day: date, run_id: str, temp: Path
+) -> tuple[Publication, tuple[OutputColumn, ...]] | Given:
+    """What both steps of a run of the delivery do, with a directory of its own below ``temp``."""
+    with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as begun:
+        require_no_bad_file(flow, land(begun))
+        made = by_engine(begun)
+        if isinstance(made, Given):
+            return made
+        return publish(begun, judge(begun, made=made), made)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from adplatform.engines.declared_spark import glue_job
 from adplatform.engines.spark_package import PACKAGE_KEY
+from adplatform.lake.zones import ENGINE_WORK
 from adplatform.platform import names
 from deploy.config import Spark
 from deploy.engines.glue import logged, measured
@@ -16,9 +17,6 @@ from deploy.properties import properties
 from deploy.resources import ResourceStack
 from deploy.roles import Statement, add_role, allow, merged, service
 from deploy.stacks.keys import KeysStack
-
-STAGED = "prepared/spark/"
-"""Below this prefix of the raw bucket a job may write: what it stages holds rows in clear, and goes after a week."""
 
 
 def add(stack: ResourceStack, estate: Estate, keys: KeysStack, spark: Spark, security: str) -> None:
@@ -100,7 +98,7 @@ def statements(estate: Estate, keys: KeysStack, group: str) -> list[Statement]:
 def _deliveries(estate: Estate, keys: KeysStack) -> list[Statement]:
     """What ``adplatform.transform.spark_job`` calls: it reads the version of an object that it is given."""
     read = [estate.raw(f"{prefix}*") for prefix in ("landing/", "archive/", "prepared/", "jobs/")]
-    staged = estate.raw(f"{STAGED}*")
+    staged = estate.raw(f"{ENGINE_WORK}*")
     files = "A job reads the files of the delivery that it is given, of whatever source."
     own = "Executors name the files that they stage."
     listed = ["landing/*", "archive/*", "prepared/*", "jobs/*"]

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adplatform.lake.zones import ENGINE_WORK
+
 RECORDED = Path(__file__).parent / "recorded.json"
 _OF_OBJECTS = frozenset({"IfMatch", "Tagging", "TaggingDirective", "VersionId"})
 _OF_ANY = frozenset({"Tags", "tags"})
 """Parameters with which a call needs other rights than without."""
-_STAGED = "prepared/spark/"
 _ZONES = re.compile(r"(?:adplatform-)?(raw|clean)(?:-|$)")
 _QUARANTINED = re.compile(r"(?:adplatform[-/])?hash-key")
 
@@ -95,8 +96,8 @@ def _place(bucket: str, key: str | None) -> str:
         return f"{zone}:*"
     if zone == "clean" and not parts[0].startswith("table-"):
         return "clean:{source}/*"
-    if zone == "raw" and key.startswith(_STAGED):
-        return f"{zone}:{_STAGED}{{source}}/*"
+    if zone == "raw" and key.startswith(ENGINE_WORK):
+        return f"{zone}:{ENGINE_WORK}{{source}}/*"
     return f"{zone}:{parts[0]}/*" if len(parts) == 2 else f"{zone}:{parts[0]}/{{source}}/*"
 
 
