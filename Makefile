@@ -2,21 +2,22 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCAL := $(VENV)/.local
 STAMP := $(VENV)/.locked
 export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo spark-demo dev test slow spark35 check synth cost deploy-check record-calls format lock setup clean
+.PHONY: demo spark-demo dev test slow spark35 check synth cost deploy-check record-calls format lock local setup clean
 
-demo: setup
+demo: local
 	$(BIN)/adplatform demo
 
 # Needs Java 17 and, for the job's package, Python 3.11.
 spark-demo: setup
 	$(BIN)/adplatform spark-demo
 
-dev: setup
+dev: local
 	$(BIN)/adplatform dev
 
 test: setup
@@ -69,20 +70,32 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-setup: $(STAMP) .adplatform/dagster/dagster.yaml
+HOME_OF_DAGSTER := .adplatform/dagster/dagster.yaml
+
+# What the commands and the UI need. Bytecode is made of what is imported; tests import nearly all, so all has it then.
+local: $(LOCAL) $(HOME_OF_DAGSTER)
+
+setup: $(STAMP) $(HOME_OF_DAGSTER)
+
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 # uv comes from the same hash-locked list, by pip, because a machine may have neither uv nor a warm cache.
-$(STAMP): requirements.lock pyproject.toml
+$(LOCAL): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	grep -A 1000 '^uv==' requirements.lock | awk 'NR > 1 && !/^ / { exit } { print }' > $(VENV)/uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	$(INSTALL) --require-hashes --constraint requirements.lock --requirements pyproject.toml --extra local
+	$(INSTALL) --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(STAMP): $(LOCAL)
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	$(INSTALL) --no-build-isolation --no-deps --editable .
 	$(BIN)/python -m compileall -q adplatform
-	touch $(STAMP)
+	touch $@
 
 # What .env names for plain `dagster dev`.
-.adplatform/dagster/dagster.yaml: | $(STAMP)
+$(HOME_OF_DAGSTER): | $(LOCAL)
 	$(BIN)/python -m adplatform.local.dagster_home .adplatform
 
 # What Glue 5 runs, with Iceberg and the Glue catalogue in a jar of 90 MB, for tests of the slow suite.

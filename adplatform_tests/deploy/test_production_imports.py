@@ -1,11 +1,13 @@
-"""What production code imports is what production installs; read from the code, because a late import shows late."""
+"""What code imports is what is installed where it runs; read from the code, because a late import shows late."""
 
 import ast
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -13,9 +15,12 @@ from adplatform_tests.support.locks import needed_by
 from adplatform_tests.support.projects import ROOT
 
 PACKAGE = ROOT / "adplatform"
-FILES = [each for each in sorted(PACKAGE.rglob("*.py")) if "local" not in each.relative_to(PACKAGE).parts]
+ALL_FILES = sorted(PACKAGE.rglob("*.py"))
+FILES = [each for each in ALL_FILES if "local" not in each.relative_to(PACKAGE).parts]
 SPARK = {"pyspark", "py4j", "pandas"}
 """What the services bring that run Spark; imported by functions that run there."""
+SAIL = {"pysail"}
+"""What the embedded AWS runs Spark with where it is installed."""
 STAND_INS = {"resources/simulated_world.py", "cli/demo.py"}
 """What is imported only where there is a local mode."""
 
@@ -41,20 +46,27 @@ def _waits(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 
 
-def _found(*, late: bool) -> dict[str, set[str]]:
-    trees = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+def _found(files: Iterable[Path], *, late: bool) -> dict[str, set[str]]:
+    trees = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files}
     return {name: set(_imports(tree, late=late)) for name, tree in trees.items()}
 
 
-def test_production_code_imports_only_packages_that_production_installs() -> None:
+@pytest.mark.parametrize(
+    ("extra", "files", "brought"),
+    [("aws", FILES, SPARK), ("local", ALL_FILES, SPARK | SAIL)],
+    ids=["production", "demo"],
+)
+def test_code_imports_only_packages_that_are_installed_where_it_runs(
+    extra: str, files: list[Path], brought: set[str]
+) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["aws"]]
+    declared = [*project["dependencies"], *project["optional-dependencies"][extra]]
     installed = needed_by(map(Requirement, declared))
     distributions = packages_distributions()
     foreign = {
         (file, package)
-        for file, modules in _found(late=True).items()
-        for package in {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - SPARK
+        for file, modules in _found(files, late=True).items()
+        for package in {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - brought
         if package != "adplatform"
         if not {canonicalize_name(each) for each in distributions.get(package, ())} & installed
     }
@@ -64,7 +76,7 @@ def test_production_code_imports_only_packages_that_production_installs() -> Non
 def test_nothing_of_spark_or_of_the_local_mode_is_imported_before_it_is_used() -> None:
     early = {
         (file, module)
-        for file, modules in _found(late=False).items()
+        for file, modules in _found(FILES, late=False).items()
         for module in modules
         if module.partition(".")[0] in SPARK or (f"{module}.".startswith("adplatform.local.") and file not in STAND_INS)
     }
