@@ -319,6 +319,7 @@ def _transforms(estate: Estate) -> list[Statement]:
         run = estate.arn("emr-serverless", "/applications/*/jobruns/*")
         asked = [f"emr-serverless:{each}" for each in ("GetApplication", "ListJobRuns", "StartJobRun")]
         return [
+            allow(["emr-serverless:ListApplications"], "*", why=NO_RESOURCE),
             allow(asked, application, why=_IDS),
             allow(["emr-serverless:GetJobRun", "emr-serverless:CancelJobRun"], run, why=_IDS),
             allow(

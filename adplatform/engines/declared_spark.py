@@ -107,8 +107,5 @@ def require_spark(settings: Settings) -> None:
     """
     if not settings.spark:
         raise PermanentFailure("no Spark is set: ADPLATFORM_SPARK says which (glue or emr-serverless)")
-    if settings.spark == "emr-serverless":
-        if not settings.spark_application:
-            raise PermanentFailure("ADPLATFORM_SPARK_APPLICATION is not set: the id of the EMR Serverless application")
-        if not settings.spark_role.startswith("arn:"):
-            raise PermanentFailure("ADPLATFORM_SPARK_ROLE has to be the ARN of the role of EMR Serverless runs")
+    if settings.spark == "emr-serverless" and not settings.spark_role.startswith("arn:"):
+        raise PermanentFailure("ADPLATFORM_SPARK_ROLE has to be the ARN of the role of EMR Serverless runs")

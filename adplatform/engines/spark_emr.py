@@ -16,12 +16,14 @@ from itertools import pairwise
 from typing import Any
 
 from adplatform.engines.declared_spark import SCRIPT_KEY, script_findings, submit_parameters
+from adplatform.engines.emr_application import STARTS, application_named, forget_applications
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.engines.spark_runs import LONGEST_RUN, arguments, with_result
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.names import SPARK_APPLICATION
 from adplatform.transform.job_plan import OUTPUT
 
 _CANCELLING = "CANCELLING"
@@ -37,8 +39,6 @@ _STATES = {
     "CANCELLED": RunState.CANCELLED,
 }
 _GOING = frozenset({RunState.WAITING, RunState.RUNNING})
-_STARTS = frozenset({"CREATED", "STARTING", "STARTED", "STOPPING", "STOPPED"})
-"""States of an application in which one that starts by itself takes runs."""
 _TOKEN = 64
 _PAGE = 50
 """The most runs of a page (ListJobRuns)."""
@@ -71,7 +71,12 @@ class SparkOnEmr:
 
     @property
     def application(self) -> str:
-        return self.services.settings.spark_application
+        """Its id.
+
+        Raises:
+            PermanentFailure: settings name none, and none is found by its name.
+        """
+        return self.services.settings.spark_application or application_named(self.services.aws, SPARK_APPLICATION)
 
     def check(self) -> Sequence[Finding]:
         there = self._described_application()
@@ -146,8 +151,9 @@ class SparkOnEmr:
     def _described_application(self) -> dict[str, Any]:
         with self._failures():
             there: dict[str, Any] = self.client.get_application(applicationId=self.application)["application"]
-        if there["state"] not in _STARTS:
-            raise PermanentFailure(f"there is no application {self.application} any more: it is {there['state']}")
+        if there["state"] not in STARTS:
+            forget_applications()
+            raise PermanentFailure(f"application {there['applicationId']} takes no runs: it is {there['state']}")
         return there
 
     def _described(self, run_id: str) -> dict[str, Any] | None:
@@ -202,8 +208,10 @@ class SparkOnEmr:
             try:
                 yield
             except self.client.exceptions.ResourceNotFoundException as e:
+                gone = self.application
+                forget_applications()
                 raise PermanentFailure(
-                    f"there is no application {self.application} of EMR Serverless: make it, or correct "
+                    f"there is no application {gone} of EMR Serverless: make it, or correct "
                     "ADPLATFORM_SPARK_APPLICATION"
                 ) from e
 

@@ -38,6 +38,8 @@ SPARK_ROLE = "adplatform-spark"
 """With which jobs of EMR Serverless or Glue transform deliveries."""
 SPARK_JOB = "adplatform-transform"
 """The job of Glue that transforms deliveries."""
+SPARK_APPLICATION = "adplatform"
+"""The application of EMR Serverless that transforms deliveries, where no setting names one by its id."""
 
 PLATFORM = "adplatform"
 """How names of stacks, roles, clusters and aliases of keys begin that no setting and no YAML gives."""

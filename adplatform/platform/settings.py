@@ -56,7 +56,8 @@ class Settings:
     spark_job: str = names.SPARK_JOB
     """The job of AWS Glue, where that is the Spark."""
     spark_application: str = ""
-    """The id of the application of EMR Serverless, where that is the Spark."""
+    """The id of the application of EMR Serverless, where that is the Spark; by default the one that is called as the
+    deployment calls it."""
     spark_role: str = ""
     """The IAM role, by name or ARN, of its runs. With a role the job of Glue is made and changed by `adplatform
     provision`; EMR Serverless is told a role with each run."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adplatform.engines.declared_spark import MOST_RUNS, SCRIPT
+from adplatform.engines.emr_application import forget_applications
 from adplatform.engines.engine import Busy, Engine, Run, Started
 from adplatform.engines.spark import spark_engine
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -18,7 +19,9 @@ from adplatform.flow.services import Services
 from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.platform.calls import CODE_SERVER, OPERATOR, acting
+from adplatform.platform.names import SPARK_APPLICATION
 from adplatform_tests.local.aws.appflow_world import unique
+from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.glue_jobs import job_runs, make_job, order_job_fault, wait_for_job_run
 from adplatform_tests.support.replication import administer
 from adplatform_tests.support.spark_runs import (
@@ -226,11 +229,40 @@ def test_an_application_that_does_not_start_by_itself_is_found(services: Service
     assert list(engine.check()) == []
 
 
+def test_the_application_is_found_by_its_name_once_a_process(services: Services) -> None:
+    aws = CountedAws("ap-southeast-4", services.aws.endpoint_url)  # a region whose applications are of this test
+    named, client = on_emr(replace(services, aws=aws), ""), aws.client("emr-serverless")
+
+    def looks() -> list[Run]:
+        engine = spark_engine(named, "crm", FEED)
+        with acting(CODE_SERVER):
+            return list(engine.recent(datetime.now(UTC) - timedelta(minutes=1)))
+
+    forget_applications()
+    with pytest.raises(PermanentFailure, match="no application of EMR Serverless called adplatform: a deployment"):
+        looks()
+    first = make_application(aws, name=SPARK_APPLICATION)
+    make_application(aws)
+    aws.names.clear()
+    assert (looks(), looks()) == ([], [])
+    assert aws.names == ["ListApplications", "ListJobRuns", "ListJobRuns"]
+    client.delete_application(applicationId=first)
+    with pytest.raises(PermanentFailure, match=f"application {first} takes no runs: it is TERMINATED"):
+        spark_engine(named, "crm", FEED).check()
+    with pytest.raises(PermanentFailure, match=f"called adplatform, but {first}, which is terminated"):
+        looks()
+    others = sorted(make_application(aws, name=SPARK_APPLICATION) for _ in range(2))
+    with pytest.raises(PermanentFailure, match=f"2 applications .* called adplatform: {', '.join(others)}: name"):
+        looks()
+    client.delete_application(applicationId=others[0])
+    assert looks() == []
+    forget_applications()
+
+
 def test_what_no_setting_says_is_asked_for(services: Services) -> None:
     for settings, said in (
         ({}, "no Spark is set"),
-        ({"spark": "emr-serverless"}, "ADPLATFORM_SPARK_APPLICATION"),
-        ({"spark": "emr-serverless", "spark_application": "00f", "spark_role": "me"}, "ARN of the role"),
+        ({"spark": "emr-serverless", "spark_role": "me"}, "ARN of the role"),
     ):
         with pytest.raises(PermanentFailure, match=said):
             spark_engine(replace(services, settings=replace(services.settings, **settings)), "crm", FEED)

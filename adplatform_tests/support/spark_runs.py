@@ -53,9 +53,8 @@ def on_emr(services: Services, application: str) -> Services:
 
 
 def make_application(aws: Aws, **more: Any) -> str:
-    made = aws.client("emr-serverless").create_application(
-        name=unique("application"), releaseLabel="emr-7.9.0", type="SPARK", **more
-    )
+    asked = {"name": unique("application"), "releaseLabel": "emr-7.9.0", "type": "SPARK", **more}
+    made = aws.client("emr-serverless").create_application(**asked)
     return str(made["applicationId"])
 
 

@@ -55,7 +55,7 @@ def _application(stack: ResourceStack, estate: Estate, keys: KeysStack, spark: S
         *("spark", "application"),
         type="AWS::EMRServerless::Application",
         properties={
-            "Name": names.PLATFORM,
+            "Name": names.SPARK_APPLICATION,
             "Type": "SPARK",
             "ReleaseLabel": spark.release,
             "Architecture": "ARM64",

@@ -338,6 +338,7 @@ _ENGINES: Mapping[str, Mapping[str, str]] = {
         "CancelJobRun": "/applications/00f0123456789abc/jobruns/00f0123456789abc",
         "GetApplication": "/applications/00f0123456789abc",
         "GetJobRun": "/applications/00f0123456789abc/jobruns/00f0123456789abc",
+        "ListApplications": _ANY,
         "ListJobRuns": "/applications/00f0123456789abc",
         "StartJobRun": "/applications/00f0123456789abc",
     },
