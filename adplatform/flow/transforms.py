@@ -159,7 +159,8 @@ def staged(services: Services, made: Made, work: Path) -> Staged:
             f"is kept; most often {listed(f'{reason} ({count:,})' for reason, count in reasons)}"
         )
     files = tuple(
-        StagedObject(store, file.uri.removeprefix(raw), file.size, file.partition, file.rows) for file in result.clean
+        StagedObject(store, file.uri.removeprefix(raw), file.size, file.partition, file.rows, file.addresses)
+        for file in result.clean
     )
     quarantine = work / "quarantine.parquet" if result.quarantine else None
     if quarantine is not None:

@@ -1,8 +1,8 @@
 """Staged files that an engine wrote into the raw bucket: read by ranges, and copied by the service."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from adplatform.files.budget import require_room
@@ -14,13 +14,14 @@ from adplatform.transform.values import Shelf
 @dataclass(frozen=True)
 class StagedObject:
     """As ``adplatform.transform.values.StagedParquet``: the object ``key`` of the raw bucket, of ``size`` bytes, which
-    nobody changes."""
+    nobody changes. ``addresses`` are those of ``adplatform.transform.job_plan.WrittenFile``."""
 
     store: Store
     key: str
     size: int
     partition: str
     rows: int
+    addresses: Mapping[str, int] | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adplatform.contracts.column import PREVIOUS_KEY_ID, Column
+from adplatform.contracts.model import Contract
 from adplatform.contracts.pii import Pii, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.rules import RULES, Form, function_name
@@ -54,6 +55,16 @@ def pii_outputs(column: Column, pii: Pii, *, previous: bool = False) -> tuple[Pi
         if treatment is Treatment.LAKE and previous:
             outputs.append(_output(column, pii, treatment, previous=True))
     return tuple(outputs)
+
+
+def personal_outputs(contract: Contract) -> dict[str, PiiOutput]:
+    """All of a contract, by name, also those of a rotation of keys.
+
+    Raises:
+        PermanentFailure: as :func:`pii_outputs`.
+    """
+    every = (pii_outputs(column, pii, previous=True) for column, pii in contract.pii_columns())
+    return {output.name: output for outputs in every for output in outputs}
 
 
 def _output(column: Column, pii: Pii, treatment: Treatment, *, previous: bool = False) -> PiiOutput:

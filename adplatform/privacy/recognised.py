@@ -15,10 +15,10 @@ from typing import Literal
 _LABEL = r"[\p{L}\p{M}0-9-]"
 _DOMAIN = rf"{_LABEL}+(?:[.]{_LABEL}+)*[.]\p{{L}}{{2}}"
 """As far as it takes to know: the longer pattern of a whole domain is too big for RE2 to be fast."""
-_EMAIL = rf"[\p{{L}}\p{{M}}0-9._%+'-](?:@|%40){_DOMAIN}"
+EMAIL = rf"[\p{{L}}\p{{M}}0-9._%+'-](?:@|%40){_DOMAIN}"
 EMAIL_MARKS = ("@", "%40")
 """One of them stands in every text that holds an address."""
-_PICTURE = "(?i)(?:@|%40)[0-9]x[.](?:png|jpe?g|gif|webp|svg|avif)"
+PICTURE = "(?i)(?:@|%40)[0-9]x[.](?:png|jpe?g|gif|webp|svg|avif)"
 """The end of the name of a picture for a screen of so many dots, as in logo@2x.png."""
 
 _GAP = "[ ()./-]{0,3}"
@@ -82,8 +82,8 @@ def is_worth_a_look(text: str, kind: Called) -> str:
 
 def holds_email(text: str) -> str:
     """Whether an e-mail address stands anywhere in ``text``."""
-    rest = f"regexp_replace({text}, {_literal(_PICTURE)}, ' ', 'g')"
-    return _where(_may_hold_email(text), _within(rest, _EMAIL))
+    rest = f"regexp_replace({text}, {_literal(PICTURE)}, ' ', 'g')"
+    return _where(_may_hold_email(text), _within(rest, EMAIL))
 
 
 def holds_phone(text: str) -> str:

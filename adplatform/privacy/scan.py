@@ -1,9 +1,10 @@
 """The last look at staged Parquet before anybody can read it: is there personal data where there must be none?"""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import RawIOBase
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,10 @@ from adplatform.contracts.pii import Treatment
 from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import masks
-from adplatform.privacy.column_bytes import certain, content, may_have_text
+from adplatform.privacy.addresses import rows_with_address
+from adplatform.privacy.column_bytes import may_have_text, summed
 from adplatform.privacy.digests import certain_digests
-from adplatform.privacy.outputs import pii_outputs
-from adplatform.privacy.recognised import EMAIL_MARKS, holds_email
+from adplatform.privacy.outputs import personal_outputs
 from adplatform.privacy.rules import Form
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ else:
     pa = Late("pyarrow")
     pq = Late("pyarrow.parquet")
 
-_MARKS = tuple(mark.encode() for mark in EMAIL_MARKS)
 _SHAPES: Mapping[Form, str] = {"digest": "[0-9a-f]{64}", "masked": masks.SHAPE}
 _ROWS, _BUFFER = 16_384, 1 << 20
 _FILES = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
@@ -52,38 +52,38 @@ class Suspicion:
 
 @dataclass(frozen=True)
 class LeakScan:
-    """``sampled`` when suspicions are of the first rows of files alone."""
-
     leaks: tuple[Leak, ...]
     suspicions: tuple[Suspicion, ...]
-    sampled: bool = False
 
 
-def scan_for_leaks(parquet: Sequence[Path | RawIOBase], contract: Contract, memory_limit: str = "512MB") -> LeakScan:
+def scan_for_leaks(
+    parquet: Sequence[Path | RawIOBase],
+    contract: Contract,
+    memory_limit: str = "512MB",
+    addresses: Sequence[Mapping[str, int] | None] = (),
+) -> LeakScan:
     """What is wrong with the files, by column, never with a value. Those that are not on this disk are open.
 
     Leaks: a digest column with anything but NULL and 64 lower-case hexadecimal digits; a masked column with anything
     but NULL and masked values; a column with the name, in the contract or in the files, of a personal column that is
     not stored in clear, or of a dropped one. Values that a platform takes in clear are not looked at.
 
-    Of columns that are not personal only the first rows are looked at in files that are not on this disk.
+    ``addresses`` has of each file how many rows hold an e-mail address, by column that is not personal, as
+    :func:`adplatform.privacy.addresses.rows_with_address` counts them; None of one that has to be searched for them.
     """
     if not parquet:
         return LeakScan((), ())
-    outputs = {
-        output.name: output
-        for column, pii in contract.pii_columns()
-        for output in pii_outputs(column, pii, previous=True)
-    }
+    outputs = personal_outputs(contract)
     texts = _columns(parquet)
     forms = {name: outputs[name].form for name in texts if name in outputs}
     digests = certain_digests(parquet, [name for name, form in forms.items() if form == "digest"])
     shapes = {name: _SHAPES[form] for name, form in forms.items() if form in _SHAPES and name not in digests}
     undeclared = [name for name, may_be_text in texts.items() if name not in outputs and may_be_text]
-    plain = certain(parquet, undeclared, _has_no_mark, sample=True)
-    personal = {name: f"NOT regexp_full_match({_text(name)}, '{shape}')" for name, shape in shapes.items()}
-    others = {name: holds_email(_text(name)) for name in undeclared if name not in plain}
-    counts = _counts(parquet, personal, others, memory_limit)
+    misshaped = {name: f"NOT regexp_full_match({_text(name)}, '{shape}')" for name, shape in shapes.items()}
+    known = [each for each in addresses if each is not None]
+    unknown = [file for file, each in zip_longest(parquet, addresses) if each is None]
+    held = sum(map(Counter, known), summed(unknown, undeclared, rows_with_address))
+    counts = _counts(parquet, misshaped, memory_limit)
     forbidden = _forbidden_names(contract) - outputs.keys()
     misshapen = [Leak(name, f"is not a {outputs[name].form} value", counts[name]) for name in shapes if counts[name]]
     return LeakScan(
@@ -91,8 +91,7 @@ def scan_for_leaks(parquet: Sequence[Path | RawIOBase], contract: Contract, memo
             *(Leak(name, "must not be stored under this name") for name in texts if name.lower() in forbidden),
             *misshapen,
         ),
-        suspicions=tuple(Suspicion(name, counts[name]) for name in undeclared if counts[name]),
-        sampled=any(not isinstance(file, Path) for file in parquet),
+        suspicions=tuple(Suspicion(name, held[name]) for name in undeclared if held[name]),
     )
 
 
@@ -111,43 +110,29 @@ def _columns(parquet: Sequence[Path | RawIOBase]) -> dict[str, bool]:
     return columns
 
 
-def _has_no_mark(values: "pa.Array") -> bool:
-    if values.null_count == len(values):
-        return True
-    if not pa.types.is_string(values.type):
-        return False
-    text = content(values)
-    return not any(mark in text for mark in _MARKS)
-
-
-def _counts(
-    parquet: Sequence[Path | RawIOBase], personal: Mapping[str, str], others: Mapping[str, str], memory_limit: str
-) -> Counter[str]:
+def _counts(parquet: Sequence[Path | RawIOBase], conditions: Mapping[str, str], memory_limit: str) -> Counter[str]:
     """How many rows of all files meet each condition, in one pass."""
     counts, local = Counter[str](), [file for file in parquet if isinstance(file, Path)]
-    if not personal and not others:
+    if not conditions:
         return counts
     with duckdb.connect(config={"memory_limit": memory_limit}) as plain, heeding(plain) as con:
         if local:
-            counts.update(_counted(con, _FILES, {**personal, **others}, [[str(path) for path in local]]))
+            counts.update(_counted(con, _FILES, conditions, [[str(path) for path in local]]))
         for each in parquet:
             if not isinstance(each, Path):
                 with each, pq.ParquetFile(each, pre_buffer=False, buffer_size=_BUFFER) as file:
-                    counts.update(_of_open(con, file, personal, range(file.num_row_groups)))
-                    counts.update(_of_open(con, file, others, range(min(1, file.num_row_groups))))
+                    counts.update(_of_open(con, file, conditions))
     return counts
 
 
-def _of_open(
-    con: "duckdb.DuckDBPyConnection", file: "pq.ParquetFile", conditions: Mapping[str, str], groups: Iterable[int]
-) -> dict[str, int]:
-    """The same of these row groups of a file, of which nothing but the columns in question is read."""
+def _of_open(con: "duckdb.DuckDBPyConnection", file: "pq.ParquetFile", conditions: Mapping[str, str]) -> dict[str, int]:
+    """The same of one file, of which nothing but the columns in question is read."""
     there = {name: each for name, each in conditions.items() if name in file.schema_arrow.names}
-    if not there or not (groups := list(groups)):
+    if not there:
         return {}
     names = list(there)
     schema = pa.schema([file.schema_arrow.field(name) for name in names])
-    rows = file.iter_batches(_ROWS, row_groups=groups, columns=names, use_threads=False)
+    rows = file.iter_batches(_ROWS, columns=names, use_threads=False)
     with con.cursor() as cursor:
         cursor.register("part", pa.RecordBatchReader.from_batches(schema, (each.select(names) for each in rows)))
         return _counted(cursor, "part", there)

@@ -56,12 +56,14 @@ class JobPlan(_Document):
 
 
 class WrittenFile(_Document):
-    """A Parquet file that a job wrote. ``partition`` is the partition's value, "" when there is none."""
+    """A Parquet file that a job wrote. ``partition`` is the partition's value, "" when there is none. ``addresses`` is
+    how many rows hold an e-mail address, by column that is not personal, None where the job has not searched it."""
 
     uri: str
     size: int
     rows: int
     partition: str = ""
+    addresses: Mapping[str, int] | None = None
 
 
 class ReportedFile(_Document):

@@ -12,6 +12,7 @@ from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.privacy import spark as privacy
 from adplatform.privacy.keys import HashKey
+from adplatform.privacy.outputs import personal_outputs
 from adplatform.privacy.spark import KeyLoader
 from adplatform.transform import spark_files
 from adplatform.transform.compile import Statements, compile_contract, no_text, partition_column
@@ -171,7 +172,8 @@ def stage(
         PermanentFailure: a row is not accounted for.
     """
     partition = partition_column(result.contract)
-    clean = spark_files.write(result.clean, f"{output}clean/", region, partition.name if partition else "")
+    personal = personal_outputs(result.contract)
+    clean = spark_files.write(result.clean, f"{output}clean/", region, partition.name if partition else "", personal)
     quarantine = spark_files.write(result.quarantine, f"{output}quarantine/", region)
     rows = {
         int(file): (int(every), int(bad), int(out))

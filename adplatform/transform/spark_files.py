@@ -5,8 +5,10 @@ once the task that wrote it has ended well, and has a name that no other try of 
 died, or that ran twice, is in no list.
 """
 
+import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from adplatform.platform.late import Late
+from adplatform.privacy.addresses import rows_with_address
+from adplatform.privacy.column_bytes import may_have_text
 from adplatform.transform.job_plan import WrittenFile
 from adplatform.transform.spark_objects import Objects
 
@@ -28,7 +32,7 @@ else:
     pc = Late("pyarrow.compute")
     pq = Late("pyarrow.parquet")
 
-_WRITTEN = "uri string, size bigint, rows bigint, partition string"
+_WRITTEN = "uri string, size bigint, rows bigint, partition string, addresses string"
 _GROUP_ROWS, _GROUP_BYTES = 122_880, 64 << 20
 """A row group has at most so many rows, or as many as take so many bytes in memory."""
 _BUFFERED = 128 << 20
@@ -39,13 +43,26 @@ _LARGEST = 256 << 20
 """Bytes after which a file is ended and another is begun."""
 
 
-def write(frame: "DataFrame", prefix: str, region: str, partition: str = "") -> tuple[WrittenFile, ...]:
+def write(
+    frame: "DataFrame", prefix: str, region: str, partition: str = "", personal: Collection[str] | None = None
+) -> tuple[WrittenFile, ...]:
     """Write the rows below a prefix that ends with ``/``, those of one value of the column ``partition`` into files of
-    their own, which lack that column. Rows need not be sorted: engines drop a sort that nothing asks for."""
+    their own, which lack that column. Rows need not be sorted: engines drop a sort that nothing asks for. With
+    ``personal`` columns all others are searched for e-mail addresses."""
     if partition:
         frame = frame.repartition(partition)
-    rows = frame.mapInArrow(partial(_written, prefix, region, partition), _WRITTEN).collect()
-    files = (WrittenFile(uri=r["uri"], size=r["size"], rows=r["rows"], partition=r["partition"]) for r in rows)
+    personal = None if personal is None else frozenset(personal)
+    rows = frame.mapInArrow(partial(_written, prefix, region, partition, personal), _WRITTEN).collect()
+    files = (
+        WrittenFile(
+            uri=r["uri"],
+            size=r["size"],
+            rows=r["rows"],
+            partition=r["partition"],
+            addresses=json.loads(r["addresses"]),
+        )
+        for r in rows
+    )
     return tuple(sorted(files, key=lambda file: (file.partition, file.uri)))
 
 
@@ -65,17 +82,23 @@ def read(
 
 @dataclass
 class _File:
-    """One that is being written; ``pending`` are rows of the row group that is begun."""
+    """One that is being written; ``pending`` are rows of the row group that is begun. The columns ``searched`` are
+    looked at for ``addresses``."""
 
     path: Path
     partition: str
     writer: Any
+    searched: Sequence[str] | None = None
+    addresses: Counter[str] = field(default_factory=Counter)
     pending: list["pa.RecordBatch"] = field(default_factory=list)
     pending_rows: int = 0
     pending_bytes: int = 0
     rows: int = 0
 
     def add(self, batch: "pa.RecordBatch") -> None:
+        for name in self.searched or ():
+            if count := rows_with_address(batch.column(name)):
+                self.addresses[name] += count
         self.pending.append(batch)
         self.pending_rows += batch.num_rows
         self.pending_bytes += batch.nbytes
@@ -94,11 +117,15 @@ class _File:
 
 
 def _written(
-    prefix: str, region: str, partition: str, batches: Iterable["pa.RecordBatch"]
+    prefix: str,
+    region: str,
+    partition: str,
+    personal: frozenset[str] | None,
+    batches: Iterable["pa.RecordBatch"],
 ) -> Iterator["pa.RecordBatch"]:
     """Runs in an executor, for one partition of the frame."""
     with tempfile.TemporaryDirectory(prefix="spark-") as folder:
-        task = Task(Path(folder), prefix, Objects(region))
+        task = Task(Path(folder), prefix, Objects(region), personal)
         for batch in batches:
             for value, rows in _by_value(_plain(batch), partition):
                 yield from map(_told, task.add(value, rows))
@@ -113,6 +140,7 @@ class Task:
     folder: Path
     prefix: str
     objects: Objects
+    personal: frozenset[str] | None = None
     files: dict[str, _File] = field(default_factory=dict)
 
     def add(self, value: str, rows: "pa.RecordBatch") -> Iterator[WrittenFile]:
@@ -133,14 +161,19 @@ class Task:
 
     def _begun(self, value: str, schema: "pa.Schema") -> _File:
         path = self.folder / f"{uuid4().hex}.parquet"
-        return _File(path, value, pq.ParquetWriter(path, schema, compression="snappy", store_schema=False))
+        writer = pq.ParquetWriter(path, schema, compression="snappy", store_schema=False)
+        if self.personal is None:
+            return _File(path, value, writer)
+        texts = (each.name for each in schema if may_have_text(each.type))
+        return _File(path, value, writer, tuple(name for name in texts if name not in self.personal))
 
     def _ended(self, value: str) -> WrittenFile:
         file = self.files.pop(value)
         file.flush()
         file.writer.close()
         uri = f"{self.prefix}{file.path.name}"
-        told = WrittenFile(uri=uri, size=file.size, rows=file.rows, partition=value)
+        addresses = None if file.searched is None else dict(file.addresses)
+        told = WrittenFile(uri=uri, size=file.size, rows=file.rows, partition=value, addresses=addresses)
         self.objects.put(file.path, uri)
         file.path.unlink()
         return told
@@ -176,6 +209,7 @@ def _told(file: WrittenFile) -> "pa.RecordBatch":
             "size": pa.array([file.size], pa.int64()),
             "rows": pa.array([file.rows], pa.int64()),
             "partition": pa.array([file.partition]),
+            "addresses": pa.array([json.dumps(file.addresses)]),
         }
     )
 

@@ -98,7 +98,8 @@ class Shelf(Protocol):
 class StagedParquet(Protocol):
     """One Parquet file, not yet visible to anybody: on this disk (:class:`StagedFile`), or an object that an engine
     wrote (``adplatform.lake.staged_object``). ``partition`` is the partition's value, "" when there is none; ``size``
-    is in bytes, and ``name`` what messages call it."""
+    is in bytes, and ``name`` what messages call it. ``addresses`` is how many rows hold an e-mail address, by column
+    that is not personal, None where nobody has searched it."""
 
     @property
     def partition(self) -> str: ...
@@ -111,6 +112,9 @@ class StagedParquet(Protocol):
 
     @property
     def size(self) -> int: ...
+
+    @property
+    def addresses(self) -> Mapping[str, int] | None: ...
 
     def opened(self) -> Path | RawIOBase:
         """What Arrow reads it from."""
@@ -141,6 +145,10 @@ class StagedFile:
     @property
     def size(self) -> int:
         return self.path.stat().st_size
+
+    @property
+    def addresses(self) -> None:
+        return None
 
     def opened(self) -> Path:
         return self.path

@@ -1,11 +1,14 @@
 """Which texts of undeclared columns are taken for e-mail addresses and phone numbers, and which are not."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import duckdb
+import pyarrow as pa
 import pytest
 
+from adplatform.privacy.addresses import rows_with_address
 from adplatform.privacy.recognised import called, holds_email, holds_phone, is_like_phone, is_worth_a_look
 
 EMAILS = (
@@ -40,10 +43,16 @@ def judged(texts: Sequence[str], condition: str) -> dict[str, bool]:
         return dict(con.execute(f"select v, {condition} from t").fetchall())
 
 
-def test_addresses_are_found_wherever_they_stand() -> None:
-    found = judged((*EMAILS, *NO_EMAILS), holds_email("v"))
+def by_arrow(texts: Sequence[str]) -> dict[str, bool]:
+    return {text: rows_with_address(pa.array([None, text])) == 1 for text in texts}
+
+
+@pytest.mark.parametrize("find", [partial(judged, condition=holds_email("v")), by_arrow], ids=["DuckDB", "Arrow"])
+def test_addresses_are_found_wherever_they_stand(find: Callable[[Sequence[str]], dict[str, bool]]) -> None:
+    found = find((*EMAILS, *NO_EMAILS))
     assert [text for text in EMAILS if not found[text]] == []
     assert [text for text in NO_EMAILS if found[text]] == []
+    assert rows_with_address(pa.array([*EMAILS, *NO_EMAILS])) == len(EMAILS)
 
 
 PHONES = ("+49 170 1234567", "call +491701234567 now", '{"a":"+44 (0)20 7946 0018"}', '{"phone": "0170 1234567"}')

@@ -68,7 +68,9 @@ def test_more_values_than_files_may_be_open_lose_and_double_no_row(
     monkeypatch.setattr(spark_files, "_BUFFERED", 1)
     values = [1, 2, 3, 1, 2, 3, 3, 2, 1]
     told = [
-        row for batch in spark_files._written(f"{tmp_path}/", "", "day", batches(values)) for row in batch.to_pylist()
+        row
+        for batch in spark_files._written(f"{tmp_path}/", "", "day", None, batches(values))
+        for row in batch.to_pylist()
     ]
     found = Counter(n for each in told for n in pq.read_table(each["uri"])["id"].to_pylist())
     assert found == Counter(values)
@@ -79,5 +81,6 @@ def test_more_values_than_files_may_be_open_lose_and_double_no_row(
 def test_a_file_that_is_large_enough_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spark_files, "_LARGEST", 1)
     monkeypatch.setattr(spark_files, "_GROUP_ROWS", 1)
-    told = [row for b in spark_files._written(f"{tmp_path}/", "", "", batches([1, 2, 3])) for row in b.to_pylist()]
+    made = spark_files._written(f"{tmp_path}/", "", "", None, batches([1, 2, 3]))
+    told = [row for batch in made for row in batch.to_pylist()]
     assert [each["rows"] for each in told] == [1, 1, 1]

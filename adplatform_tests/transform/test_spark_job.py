@@ -5,6 +5,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.aws import Aws
 from adplatform.privacy.keys import HashKey, create_key
+from adplatform.privacy.scan import Suspicion, scan_for_leaks
 from adplatform.transform import spark_delimited
+from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
 from adplatform.transform.spark_job import Keys, carry_out, main
 from adplatform.transform.spark_objects import Objects
@@ -230,6 +233,27 @@ def test_random_deliveries_with_personal_data_come_to_the_truth(
         on_duckdb(plan, tmp_path / "embedded", oracle.KEY),
         on_spark(sail, plan, tmp_path / "spark", Keys(oracle.KEY, load_key)),
     )
+
+
+def test_an_address_in_a_late_row_of_an_undeclared_column_is_found_as_by_the_embedded_engine(
+    tmp_path: Path, sail: SparkSession
+) -> None:
+    rows = [f"{n},,ann{n}" for n in range(130_000)]
+    rows[-1] = "1,see logo@2x.png,ann@example.com"
+    (tmp_path / "a.csv").write_text("\n".join(["id,note,who", *rows]), encoding="utf-8")
+    settings = {"columns": COLUMNS, "schema_policy": "evolve", "undeclared_personal": "clear"}
+    plan = plan_of(Contract.model_validate(settings), [tmp_path / "a.csv"])
+    made = carry_out(sail, plan, f"{tmp_path}/out/", Objects(plan.region)).clean
+    assert sum((Counter(each.addresses) for each in made), Counter()) == {"who": 1}
+    assert sum(pq.read_metadata(each.uri).num_row_groups for each in made) > 1
+    file = InputFile(tmp_path / "a.csv", "a", 0)
+    staged = transform(plan.contract, [file], DAY, None, tmp_path / "work", EngineLimits("512MB"))
+    here = scan_for_leaks([each.path for each in staged.files], plan.contract)
+    there = scan_for_leaks(
+        [Path(each.uri) for each in made], plan.contract, addresses=[each.addresses for each in made]
+    )
+    assert here == there
+    assert here.suspicions == (Suspicion("who", 1),)
 
 
 @pytest.mark.parametrize("block", [3, 7, 64])
