@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from adplatform.contracts.feed import Feed
 from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Ending
 from adplatform.flow.source import Source, make_source
 from adplatform.lake.query import run_query
 from adplatform.local.endpoint import ensure
-from adplatform.platform.aws import CALL_BUDGET, Aws, local_aws
+from adplatform.platform.aws import local_aws
 from adplatform.platform.settings import Settings
+from adplatform_tests.support.calls import CountedAws
+from adplatform_tests.support.plainly import NoRunIsAlive
 from benchmarks.transform_data import BYTES_A_ROW, COLUMNS, KEY, make
 from benchmarks.transform_jobs import cpu_of_tree
 
@@ -38,31 +39,6 @@ FEED: dict[str, Any] = {
 }
 KEYED = {**FEED, "key": list(KEY), "latest_by": "updated_at"}
 CHECK = "select count(*), sum(impressions), sum(clicks), sum(hash(email_lake)) from {}"
-
-
-class NoRuns:
-    """Everything runs in this process."""
-
-    def alive(self, run_id: str) -> bool:
-        return False
-
-    def spent(self, run_key: str) -> bool:
-        return False
-
-    def ending(self, run: str) -> Ending:
-        return Ending.DIED
-
-
-@dataclass(frozen=True)
-class Counting(Aws):
-    """Counts the calls to AWS."""
-
-    calls: list[str] = field(default_factory=list)
-
-    def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
-        client = super().client(service, budget)
-        client.meta.events.register("before-call", lambda model, **_: self.calls.append(model.name))
-        return client
 
 
 @dataclass(frozen=True)
@@ -95,7 +71,7 @@ def deliver(services: Services, source: Source, run_id: str, temp: Path) -> None
     """Settle and publish until nothing is due."""
     settler = services.settler(source)
     settler.arrivals.reconcile(f"{source.prefix}ads/dt={DAY}/")
-    for due in settler.look(NoRuns()).due:
+    for due in settler.look(NoRunIsAlive()).due:
         with tempfile.TemporaryDirectory(dir=temp) as folder:
             publish_delivery(services, due.flow, due.day, run_id, Path(folder))
 
@@ -107,7 +83,7 @@ def cost(
     date is read for each."""
     source = make_source(f"s{uuid.uuid4().hex[:8]}", services.settings.raw_bucket, [Feed.model_validate(declared)])
     provision(services, [source])
-    flow, counted = source.feeds[0], services.aws.calls  # type: ignore[attr-defined]  # Counting
+    flow, counted = source.feeds[0], services.aws.names  # type: ignore[attr-defined]  # CountedAws
     own = served = 0.0
     calls = read = written = most = seen = 0
     for number, body in enumerate(files):
@@ -137,7 +113,7 @@ def main(megabytes: str = "300", parts: str = "24,288", again: str = "24") -> No
         assert endpoint.process, "the embedded AWS is another process's"
         server = endpoint.process.pid
         plain = local_aws(endpoint.url)
-        aws = Counting(plain.region, plain.endpoint_url)
+        aws = CountedAws(plain.region, plain.endpoint_url)
         services = Services(Settings(env="local", home=Path(home)), aws)
         data, temp = Path(home) / "data", Path(home) / "temp"
         temp.mkdir()

@@ -31,6 +31,7 @@ from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.looks import Progress, look_at
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.settling import Due
 from adplatform.flow.source import Source, make_source
 from adplatform.lake.catalog import Catalog, Partition
 from adplatform.lake.table import table_spec
@@ -39,7 +40,8 @@ from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import local_aws
 from adplatform.platform.settings import Settings
 from adplatform.transform.compile import output_columns
-from benchmarks.parts_of_a_day import Counting, NoRuns
+from adplatform_tests.support.calls import CountedAws
+from adplatform_tests.support.plainly import NoRunIsAlive
 from benchmarks.transform_jobs import cpu_of_tree
 
 DAY = (datetime.now(UTC) - timedelta(days=1)).date()
@@ -63,16 +65,16 @@ class World:
     """An embedded AWS and what is asked of it."""
 
     services: Services
-    calls: list[str]
+    aws: CountedAws
     server: int
     home: Path
 
     @contextmanager
     def measured(self, row: Row) -> Iterator[Counter[str]]:
         """Adds the calls and CPU of what is done within to ``row``; the calls are counted by name, too."""
-        asked, before = Counter[str](), (len(self.calls), time.process_time(), cpu_of_tree(self.server))
+        asked, before = Counter[str](), (len(self.aws.names), time.process_time(), cpu_of_tree(self.server))
         yield asked
-        asked.update(self.calls[before[0] :])
+        asked.update(self.aws.names[before[0] :])
         row["calls"] = row.get("calls", 0) + asked.total()
         row["CPU s"] = row.get("CPU s", 0) + time.process_time() - before[1]
         row["AWS CPU s"] = row.get("AWS CPU s", 0) + cpu_of_tree(self.server) - before[2]
@@ -83,14 +85,14 @@ def world() -> Iterator[World]:
     with tempfile.TemporaryDirectory(prefix="scale-") as home, ensure(Path(home) / "aws") as endpoint:
         assert endpoint.process, "the embedded AWS is another process's"
         plain = local_aws(endpoint.url)
-        aws = Counting(plain.region, plain.endpoint_url)
+        aws = CountedAws(plain.region, plain.endpoint_url, places=[])
         services = Services(Settings(env="local", home=Path(home)), aws)
-        yield World(services, aws.calls, endpoint.process.pid, Path(home))
+        yield World(services, aws, endpoint.process.pid, Path(home))
 
 
-def feed(name: str, expected: int) -> dict[str, Any]:
+def feed(name: str, expected: int, **more: Any) -> dict[str, Any]:
     arrival = {"complete_when": "count", "expected_files": expected}
-    return {"name": name, "start_date": "2026-01-01", "arrival": arrival, "columns": COLUMNS}
+    return {"name": name, "start_date": "2026-01-01", "arrival": arrival, "columns": COLUMNS, **more}
 
 
 def declared(world: World, feeds: list[dict[str, Any]]) -> Source:
@@ -109,6 +111,21 @@ def put(world: World, source: Source, name: str, files: int) -> None:
     for number in range(files):
         key = f"{source.prefix}{name}/dt={DAY}/{number:05d}.csv"
         world.services.s3.put_object(Bucket=world.services.settings.raw_bucket, Key=key, Body=body(number))
+
+
+def deliver(
+    world: World, source: Source, budget: timedelta = timedelta(minutes=5), progress: Progress | None = None
+) -> int:
+    """From the events of one delivery to its published table; how many looks it took until it was due. ``progress`` is
+    what the look before left."""
+    due: tuple[Due, ...] = ()
+    looks, progress = 0, progress or Progress()
+    while not due:
+        settler = world.services.settler(source)
+        look, progress = look_at(settler, NoRunIsAlive(), Budget.of(budget.total_seconds()), progress)
+        due, looks = look.due, looks + 1
+    publish_delivery(world.services, due[0].flow, due[0].day, due[0].run_key, world.home)
+    return looks
 
 
 def rows_of(world: World, source: Source) -> list[dict[str, Any]]:
@@ -134,13 +151,7 @@ def of_files(world: World) -> dict[int, Row]:
         source, row = declared(world, [feed("tiny", files)]), Row()
         put(world, source, "tiny", files)
         with world.measured(row) as asked:
-            due, progress = [], Progress()
-            while not due:
-                look, progress = look_at(
-                    world.services.settler(source), NoRuns(), Budget.of(timedelta(minutes=5).total_seconds()), progress
-                )
-                due = list(look.due)
-            publish_delivery(world.services, due[0].flow, due[0].day, due[0].run_key, world.home)
+            deliver(world, source)
         items = rows_of(world, source)
         row["ledger items"], row["ledger bytes"] = len(items), sum(map(item_size, items))
         row["largest item"] = max(map(item_size, items))
@@ -161,9 +172,9 @@ def of_feeds(world: World) -> dict[int, Row]:
         budget = timedelta(minutes=5).total_seconds()
         first, quiet = Row(), Row()
         with world.measured(first):
-            _, progress = look_at(world.services.settler(source), NoRuns(), Budget.of(budget), Progress())
+            _, progress = look_at(world.services.settler(source), NoRunIsAlive(), Budget.of(budget), Progress())
         with world.measured(quiet):
-            look_at(world.services.settler(source), NoRuns(), Budget.of(budget), progress)
+            look_at(world.services.settler(source), NoRunIsAlive(), Budget.of(budget), progress)
         for name, each in (("with listing", first), ("quiet", quiet)):
             row |= {f"{what}, {name}": value for what, value in each.items()}
         found[feeds] = row

@@ -34,7 +34,8 @@ from adplatform.lake.query import run_query
 from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import local_aws
 from adplatform.platform.settings import Settings
-from benchmarks.parts_of_a_day import Counting, NoRuns
+from adplatform_tests.support.calls import CountedAws
+from adplatform_tests.support.plainly import NoRunIsAlive
 from benchmarks.transform_jobs import cpu_of_tree
 
 ROWS = 20
@@ -102,7 +103,7 @@ def by_platform(services: Services, sources: tuple[Source, ...], temp: Path, pha
             budget = Budget.of(services.settings.tick_seconds)
             with phases.of(f"looks at {source.name}"):
                 found, progress[source.name] = look_at(
-                    services.settler(source), NoRuns(), budget, progress[source.name]
+                    services.settler(source), NoRunIsAlive(), budget, progress[source.name]
                 )
             for due in found.due:
                 with phases.of(f"run of {due.flow.name}"):
@@ -136,9 +137,9 @@ def main(files: int = 5000) -> None:
     with tempfile.TemporaryDirectory() as home, ensure(Path(home) / "aws") as endpoint:
         assert endpoint.process, "the embedded AWS is another process's"
         plain = local_aws(endpoint.url)
-        aws = Counting(plain.region, plain.endpoint_url)
+        aws = CountedAws(plain.region, plain.endpoint_url)
         services = Services(Settings(env="local", home=Path(home)), aws)
-        temp, phases = Path(home) / "temp", Phases(aws.calls, endpoint.process.pid)
+        temp, phases = Path(home) / "temp", Phases(aws.names, endpoint.process.pid)
         temp.mkdir()
         done, one = {"complete_when": "done_file"}, {"complete_when": "count", "expected_files": 1}
         source = make_source("many", services.settings.raw_bucket, [feed("tiny", done), feed("single", one)])

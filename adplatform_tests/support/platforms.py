@@ -126,12 +126,16 @@ class Platform:
         self.services.s3.put_object(Bucket=self.services.zones.raw_bucket, Key=self.source.prefix + key, Body=body)
 
     def tick(self) -> list[dg.RunRequest]:
+        return list(self.look().run_requests or ())
+
+    def look(self, cursor: str | None = None) -> Any:
+        """A tick of the source's sensor, with what it leaves to the next."""
         starts = "arrivals" if self.source.takes_files else "runs"
         sensor = self.definitions.resolve_sensor_def(f"{self.source.name}_{starts}")
         context = dg.build_sensor_context(
-            instance=self.instance, definitions=self.definitions, resources=resources_with(self.services)
+            instance=self.instance, definitions=self.definitions, resources=resources_with(self.services), cursor=cursor
         )
-        return list(sensor.evaluate_tick(context).run_requests or ())
+        return sensor.evaluate_tick(context)
 
     def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         if not request.asset_selection:
