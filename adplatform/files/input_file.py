@@ -82,6 +82,7 @@ class InputFile:
     ``ordinal`` orders the files of a delivery by arrival: of two equal rows the one in the higher ordinal wins.
     ``skipped`` is how many members of its archive are not read, because the feed's ``members`` names others.
     ``survey`` is of text that was surveyed on its way to the disk, and ``sheet`` of text that was made of one.
+    ``most`` are the bytes that Parquet may come to, or those of its row groups that were looked at.
     """
 
     path: Path
@@ -91,6 +92,7 @@ class InputFile:
     skipped: int = 0
     survey: Survey | None = field(default=None, compare=False)
     sheet: SheetRows = field(default_factory=SheetRows, compare=False)
+    most: int = field(default=0, compare=False)
 
     def delivered_line(self, line: int) -> int:
         """The number in the delivered file of a ``line`` of this one, both counted from 1."""

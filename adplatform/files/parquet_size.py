@@ -55,8 +55,18 @@ class _Chunk:
     prefixed: bool = False
 
 
-def check_parquet(path: Path, origin: str, budget: Budget, *, alone: bool = True) -> None:
+@dataclass(frozen=True)
+class RowGroups:
+    """Some of a file's, by their places, which are there while the rest may lack its content: those of one of so many
+    ``parts`` of it."""
+
+    places: tuple[int, ...]
+    parts: int
+
+
+def check_parquet(path: Path, origin: str, budget: Budget, *, alone: bool = True, only: RowGroups | None = None) -> int:
     """Hold what a file comes to against the budget, which it has ``alone`` or shares with others. ``origin`` names it.
+    With ``only`` that is what these row groups come to. Returns the most that this can be, in bytes.
 
     Raises:
         BadFile: it is above a limit, or its footer and its pages do not go together.
@@ -66,13 +76,15 @@ def check_parquet(path: Path, origin: str, budget: Budget, *, alone: bool = True
         metadata = pq.read_metadata(path)
         check_metadata(metadata, budget)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            chunks = list(_chunks(metadata, content, origin))
+            chunks = list(_chunks(metadata, content, origin, only))
         budget.check(budget.unpacked + sum(chunk.known for chunk in chunks))
         budget.unpacked += sum(chunk.known for chunk in chunks)
         unknown = [chunk for chunk in chunks if chunk.unknown]
-        if not alone or not _all_fit(path, metadata, unknown, budget):
+        more = _fitting(path, metadata, unknown, budget, only.parts if only else 1) if alone else None
+        if more is None:
             for chunk in unknown:
                 _measure(path, metadata, chunk, budget)
+        return budget.unpacked + (more or 0)
     except (pa.ArrowException, BadPage, OSError) as e:
         if isinstance(e, OSError) and e.errno is not None:
             raise
@@ -103,17 +115,24 @@ def _check_footer(path: Path, origin: str) -> None:
         )
 
 
-def _chunks(metadata: "pq.FileMetaData", content: mmap.mmap, origin: str) -> Iterator[_Chunk]:
+def bytes_of_group(group: "pq.RowGroupMetaData") -> list[tuple[int, int]]:
+    """Where each column of a row group begins and ends, by what the footer says."""
+    chunks = [group.column(column) for column in range(group.num_columns)]
+    begins = [min((at for at in (c.dictionary_page_offset, c.data_page_offset) if at), default=0) for c in chunks]
+    return [(at, at + each.total_compressed_size) for at, each in zip(begins, chunks, strict=True)]
+
+
+def _chunks(metadata: "pq.FileMetaData", content: mmap.mmap, origin: str, only: RowGroups | None) -> Iterator[_Chunk]:
     places: list[tuple[int, int]] = []
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
-        for column in range(metadata.num_columns):
-            chunk, declared = group.column(column), metadata.schema.column(column)
-            begin = min(place for place in (chunk.dictionary_page_offset, chunk.data_page_offset) if place)
-            end = begin + chunk.total_compressed_size
+        for column, (begin, end) in enumerate(bytes_of_group(group)):
             if not 0 < begin <= end <= len(content):
                 raise _damaged(origin)
             places.append((begin, end))
+            if only and number not in only.places:
+                continue
+            declared = metadata.schema.column(column)
             found = list(pages(content, begin, end))
             values, rows = sum(page.values for page in found), group.num_rows
             if values < rows or (values > rows and not declared.max_repetition_level):
@@ -147,16 +166,16 @@ def _chunk(group: int, column: int, declared: "pq.ColumnSchema", found: Sequence
             return _Chunk(group, column, max(values * VALUE, size))
 
 
-def _has_room(budget: Budget, more: int) -> bool:
-    return budget.unpacked + more <= min(budget.limits.unpacked, budget.most_by_ratio)
-
-
-def _all_fit(path: Path, metadata: "pq.FileMetaData", chunks: Sequence[_Chunk], budget: Budget) -> bool:
-    """Whether the texts fit, were each as long as one of its column may be; first by the sizes of pages, then by the
-    longest word of each dictionary."""
-    if _has_room(budget, sum(chunk.unknown * chunk.longest for chunk in chunks)):
-        return True
-    return _has_room(budget, sum(chunk.unknown * _longest(path, metadata, chunk) for chunk in chunks))
+def _fitting(
+    path: Path, metadata: "pq.FileMetaData", chunks: Sequence[_Chunk], budget: Budget, parts: int
+) -> int | None:
+    """What the texts come to, were each as long as one of its column may be, if that fits into one of so many ``parts``
+    of the budget, and otherwise None; first by the sizes of pages, then by the longest word of each dictionary."""
+    room = min(budget.limits.unpacked, budget.most_by_ratio) // parts - budget.unpacked
+    if (most := sum(chunk.unknown * chunk.longest for chunk in chunks)) <= room:
+        return most
+    most = sum(chunk.unknown * _longest(path, metadata, chunk) for chunk in chunks)
+    return most if most <= room else None
 
 
 def _longest(path: Path, metadata: "pq.FileMetaData", chunk: _Chunk) -> int:

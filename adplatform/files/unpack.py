@@ -50,7 +50,7 @@ from adplatform.files.magic import (
     unsupported_format,
 )
 from adplatform.files.members import Members, told_of_members
-from adplatform.files.parquet_size import check_parquet
+from adplatform.files.parquet_size import RowGroups, check_parquet
 from adplatform.files.sheet_text import sheet_text
 from adplatform.files.survey import Survey, Surveyor
 from adplatform.files.tar import BLOCK, is_tar, tar_members
@@ -75,13 +75,14 @@ def unpack(
     ordinal: int,
     limits: Limits = DEFAULT,
     received: int | None = None,
+    only: RowGroups | None = None,
 ) -> tuple[InputFile, ...]:
     """The files inside ``path``, in ``work`` or ``path`` itself; none for a file without content.
 
     Several members of an archive have ``ordinal``, ``ordinal + 1`` and so on, and behind ``#`` in their origin which of
     its files they are, from 1: names may be personal data. Those of a zip are in order of their names, those of a tar
     as they lie in it. Inside an archive each member may be compressed once more. ``received`` are the bytes of the file
-    as it was delivered, where it was decrypted since.
+    as it was delivered, where it was decrypted since. Of plain Parquet ``only`` these row groups are looked at.
 
     Raises:
         BadFile: damaged, another format than ``fmt`` says, unsafe or above ``limits``; nothing is left in ``work``.
@@ -90,13 +91,13 @@ def unpack(
     try:
         budget = Budget(origin, path.stat().st_size if received is None else received, limits)
         with told_of_members(fmt.members):
-            return _unpack(path, origin, fmt, work, ordinal, budget)
+            return _unpack(path, origin, fmt, work, ordinal, budget, only)
     except OSError as e:
         raise local_failure(origin, e, work) from e
 
 
 def _unpack(
-    path: Path, origin: str, fmt: FileFormat, work: Path, ordinal: int, budget: Budget
+    path: Path, origin: str, fmt: FileFormat, work: Path, ordinal: int, budget: Budget, only: RowGroups | None
 ) -> tuple[InputFile, ...]:
     size = path.stat().st_size
     if size == 0:
@@ -110,7 +111,10 @@ def _unpack(
         _check_content(start, fmt, origin)
         if _is_ready(start, fmt):
             budget.check(size)
-            return (InputFile(path, origin, ordinal, survey=_surveyed(path, fmt, origin, budget)),)
+            if fmt.kind == "parquet":
+                _check_parquet(path, origin)
+                return (InputFile(path, origin, ordinal, most=check_parquet(path, origin, budget, only=only)),)
+            return (InputFile(path, origin, ordinal, survey=_surveyed(path, fmt, budget)),)
     with tempfile.TemporaryDirectory(prefix=".unpack-", dir=work) as scratch:
         return _written(path, origin, outer, fmt, work, ordinal, budget, Path(scratch))
 
@@ -418,12 +422,8 @@ def _other_encoding(head: bytes, declared: str) -> str | None:
     return None if found == declared else found
 
 
-def _surveyed(path: Path, fmt: FileFormat, origin: str, budget: Budget) -> Survey | None:
+def _surveyed(path: Path, fmt: FileFormat, budget: Budget) -> Survey:
     """Of a file that is left where it is."""
-    if fmt.kind == "parquet":
-        _check_parquet(path, origin)
-        check_parquet(path, origin, budget)
-        return None
     surveyor = Surveyor(fmt)
     with path.open("rb") as file:
         deque(budget.lines(chunks_of(file), surveyor), maxlen=0)

@@ -148,35 +148,46 @@ def _unreadable(file: InputFile) -> BadFile:
 
 def no_utf8(paths: Iterable[Path]) -> str:
     """What to say of files with a text that is none."""
+    found = next(filter(None, map(first_without_text, paths)), None)
+    return no_utf8_in(found[1] if found else "a column")
+
+
+def no_utf8_in(column: str) -> str:
+    """What to say of a file of which that ``column`` has a text that is none."""
     return (
-        f"{_where_no_text(paths)} has bytes that are not UTF-8 and says that it is text; have it written in UTF-8, or "
-        "as binary, where each row is judged (bytes)"
+        f"{column} has bytes that are not UTF-8 and says that it is text; have it written in UTF-8, or as binary, "
+        "where each row is judged (bytes)"
     )
 
 
-def _where_no_text(paths: Iterable[Path]) -> str:
-    """What of files holds bytes that are no UTF-8 where text is declared: the first column and, unless it is nested,
-    the row, from 1, in the file."""
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            for field in file.schema_arrow:
-                if (row := _no_text(file, field.name)) is not None:
-                    place = f", row {row}," if pa.types.is_string(field.type) else ""
-                    return f"column {clipped(field.name, 100)!r}{place}"
-    return "a column"
-
-
-def _no_text(file: "pq.ParquetFile", column: str) -> int | None:
-    """The first row, from 1, of a column whose text is not UTF-8; None where all is."""
-    before = 0
-    for batch in file.iter_batches(columns=[column]):
-        try:
-            batch.validate(full=True)
-        except pa.ArrowInvalid as e:
-            found = _AT.search(str(e))
-            return before + int(found[1]) + 1 if found else before + 1
-        before += batch.num_rows
+def first_without_text(path: Path, groups: Iterable[int] | None = None) -> tuple[int, str] | None:
+    """What of a file, or of some of its row groups, holds bytes that are no UTF-8 where text is declared: the place of
+    the first column, and its name with, unless it is nested, the row, from 1, in the file."""
+    with pq.ParquetFile(path) as file:
+        for place, field in enumerate(file.schema_arrow):
+            if (row := _no_text(file, field.name, groups)) is not None:
+                where = f", row {row}," if pa.types.is_string(field.type) else ""
+                return place, f"column {clipped(field.name, 100)!r}{where}"
     return None
+
+
+def _no_text(file: "pq.ParquetFile", column: str, groups: Iterable[int] | None) -> int | None:
+    """The first row, from 1, of a column whose text is not UTF-8; None where all is."""
+    for group in range(file.num_row_groups) if groups is None else groups:
+        before = rows_before(file.metadata, group)
+        for batch in file.iter_batches(row_groups=[group], columns=[column]):
+            try:
+                batch.validate(full=True)
+            except pa.ArrowInvalid as e:
+                found = _AT.search(str(e))
+                return before + int(found[1]) + 1 if found else before + 1
+            before += batch.num_rows
+    return None
+
+
+def rows_before(metadata: "pq.FileMetaData", group: int) -> int:
+    """How many rows of a file stand before those of a row group."""
+    return sum(metadata.row_group(number).num_rows for number in range(group))
 
 
 def _top_level(schema: Sequence[tuple[str, int, int | None]]) -> Iterator[str]:

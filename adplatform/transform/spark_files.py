@@ -41,6 +41,8 @@ _OPEN = 512
 """Files that one task has begun; the one that was not written to for the longest time is ended first."""
 _LARGEST = 256 << 20
 """Bytes after which a file is ended and another is begun."""
+_TOGETHER = 64 << 20
+"""Bytes of files that one task reads, if it reads several."""
 
 
 def write(
@@ -73,11 +75,26 @@ def read(
     region: str,
     only: Sequence[str] = (),
 ) -> "DataFrame":
-    """The rows of files, a task for each; ``columns`` says their names and types. With ``only``
-    no others are read."""
-    uris = tuple(file.uri for file in files)
+    """The rows of files, a task for each but small ones, which are read together; ``columns`` says their names and
+    types. With ``only`` no others are read."""
+    bins = binned([file.size for file in files], _TOGETHER)
+    uris = tuple(tuple(files[number].uri for number in each) for each in bins)
     numbers = spark.range(0, len(uris), 1, max(1, len(uris)))
     return numbers.mapInArrow(partial(_read, uris, region, only or None), columns)
+
+
+def binned(sizes: Sequence[int], together: int, most: int | None = None) -> list[list[int]]:
+    """The numbers of files of these ``sizes`` in bins, in their order: with others up to so many bytes ``together`` and
+    at ``most`` so many of them."""
+    bins: list[list[int]] = []
+    held = 0
+    for number, size in enumerate(sizes):
+        if not bins or held + size > together or (most is not None and len(bins[-1]) >= most):
+            bins.append([])
+            held = 0
+        bins[-1].append(number)
+        held += size
+    return bins
 
 
 @dataclass
@@ -215,14 +232,14 @@ def _told(file: WrittenFile) -> "pa.RecordBatch":
 
 
 def _read(
-    uris: Sequence[str], region: str, only: Sequence[str] | None, numbers: Iterable["pa.RecordBatch"]
+    uris: Sequence[Sequence[str]], region: str, only: Sequence[str] | None, numbers: Iterable["pa.RecordBatch"]
 ) -> Iterator["pa.RecordBatch"]:
     """Runs in an executor."""
     objects = Objects(region)
     for batch in numbers:
-        for number in batch.column("id").to_pylist():
+        for uri in (uri for number in batch.column("id").to_pylist() for uri in uris[number]):
             with (
                 tempfile.TemporaryDirectory(prefix="spark-") as folder,
-                pq.ParquetFile(objects.fetch(uris[number], "", Path(folder) / "file")) as file,
+                pq.ParquetFile(objects.fetch(uri, "", Path(folder) / "file")) as file,
             ):
                 yield from file.iter_batches(columns=only and list(only))

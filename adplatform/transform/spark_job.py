@@ -6,7 +6,7 @@ the script runs.
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,18 @@ from adplatform.transform.job_plan import (
 )
 from adplatform.transform.layouts import UNNAMED, Accepted, Lines, accept_headers
 from adplatform.transform.spark_objects import Objects, aws_of
-from adplatform.transform.spark_received import COLUMNS, Reader, ReadFile, Report, columns, loaded, row_columns
+from adplatform.transform.spark_parts import come_to_much
+from adplatform.transform.spark_received import (
+    COLUMNS,
+    Reader,
+    ReadFile,
+    Received,
+    Report,
+    columns,
+    loaded,
+    merged,
+    row_columns,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -122,10 +133,8 @@ def carry_out(
 def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Objects, keys: Keys) -> JobResult:
     # Otherwise columns whose names differ in case alone are the same.
     spark.conf.set("spark.sql.caseSensitive", "true")
-    reader = Reader.of(plan, output)
-    numbers = spark.range(0, len(reader.bins), 1, max(len(reader.bins), 1))
-    received = [loaded(row[0]) for row in numbers.mapInArrow(reader, COLUMNS).collect()]
-    reports = sorted((report for each in received for report in each.reports), key=lambda report: report.place)
+    received = _received(spark, plan, output)
+    reports = merged(report for each in received for report in each.reports)
     bad = {report.place: _reported(*report.bad) for report in reports if report.bad}
     good, accepted = _accepted(plan, reports, bad)
     if bad and plan.bad_file == "refuse":
@@ -174,6 +183,25 @@ def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Obj
             if report.files and report.files[0].skipped
         },
     )
+
+
+def _received(spark: "SparkSession", plan: JobPlan, output: str) -> list[Received]:
+    def read(again: Collection[int] = ()) -> list[Received]:
+        reader = Reader.of(plan, output, again)
+        numbers = spark.range(0, len(reader.tasks), 1, max(len(reader.tasks), 1))
+        return [loaded(row[0]) for row in numbers.mapInArrow(reader, COLUMNS).collect()]
+
+    received, files = read(), _planned(plan)
+    reports = merged(report for each in received for report in each.reports)
+    much = {
+        report.place
+        for report in reports
+        if come_to_much(files[report.place], plan.limits, sum(file.most for file in report.files))
+    }
+    if not much:
+        return received
+    # Such a file is alone in the tasks of its parts.
+    return [each for each in received if not much & {report.place for report in each.reports}] + read(much)
 
 
 def _planned(plan: JobPlan) -> list[PlannedFile]:

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from adplatform.failures import PermanentFailure, naming
+from adplatform.files.compression import chunks_of
 from adplatform.platform.aws import Aws
 from adplatform.platform.aws_errors import aws_failures
 
@@ -67,12 +69,42 @@ class Objects:
         place = _place(uri)
         if isinstance(place, Path):
             return place
-        which = {"VersionId": version} if version else {}
         with aws_failures(uri), naming(target), target.open("wb") as file:
-            body = self._s3.get_object(Bucket=place[0], Key=place[1], **which)["Body"]
-            for chunk in body.iter_chunks(_CHUNK):
+            for chunk in self.chunks(uri, version):
                 file.write(chunk)
         return target
+
+    def chunks(self, uri: str, version: str, first: int = 0, behind: int | None = None) -> Iterator[bytes]:
+        """The bytes of an object, or those from ``first`` on up to, and without, ``behind``."""
+        place = _place(uri)
+        with aws_failures(uri):
+            if isinstance(place, Path):
+                with place.open("rb") as file:
+                    yield from chunks_of(file)
+                return
+            which = {"VersionId": version} if version else {}
+            if behind is not None:
+                which["Range"] = f"bytes={first}-{behind - 1}"
+            body = self._s3.get_object(Bucket=place[0], Key=place[1], **which)["Body"]
+            yield from body.iter_chunks(_CHUNK)
+
+    def begun(self, uri: str, target: Path, size: int) -> Path:
+        """``target`` with so many bytes, none of which is there yet, or where the object is already."""
+        place = _place(uri)
+        if isinstance(place, Path):
+            return place
+        with aws_failures(uri), naming(target), target.open("wb") as file:
+            file.truncate(size)
+        return target
+
+    def fetch_ranges(self, uri: str, version: str, target: Path, ranges: Iterable[tuple[int, int]]) -> None:
+        """Some bytes of an object, each range up to and without its second, to where they stand in ``target``."""
+        with aws_failures(uri), naming(target), target.open("r+b") as file:
+            for first, behind in ranges:
+                if first < behind:
+                    file.seek(first)
+                    for chunk in self.chunks(uri, version, first, behind):
+                        file.write(chunk)
 
 
 def _place(uri: str) -> Path | tuple[str, str]:

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
@@ -13,7 +14,7 @@ from adplatform.failures import clipped
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
-from adplatform.transform.parquet import no_utf8
+from adplatform.transform.parquet import first_without_text, no_utf8_in, rows_before
 from adplatform.transform.spark_json import of_double
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ else:
     pc = Late("pyarrow.compute")
     pq = Late("pyarrow.parquet")
 
+_UNREADABLE = "is not a readable Parquet file"
 _ROWS = 20_000
+_BUFFER = 1 << 20
+"""Bytes of each column that are read at once; otherwise all of a row group are."""
 _WIDEST = 9_223_372_036_854_775_807
 _DIGITS = 38
 
@@ -42,7 +46,9 @@ def columns_of(path: Path, origin: str) -> tuple[str, ...]:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
     except (pa.ArrowException, OSError) as e:
-        raise _unreadable(origin) from e
+        if _is_of_machine(e):
+            raise
+        raise BadFile(origin, Reason.LAYOUT, _UNREADABLE) from e
     for field in schema:
         if field.type.num_fields and _has_wide(field.type):
             raise BadFile(
@@ -65,28 +71,71 @@ def bytes_of(path: Path, names: Sequence[str], columns: "Sequence[Column | None]
     )
 
 
+class BadRows(BadFile):
+    """A file that was found to be bad while its rows were read, at the place of this ``column`` if a text is not UTF-8:
+    what stands in the first of such columns is said."""
+
+    def __init__(self, origin: str, message: str, column: int = 0) -> None:
+        super().__init__(origin, Reason.LAYOUT, message)
+        self.column = column
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Some rows of a file, the first of them with this ``number`` in it, from 1. ``columns`` are their texts, None of
+    those that are not read, and ``without`` has of each row the names of the columns with bytes that are no text; it is
+    None where none has."""
+
+    number: int
+    rows: int
+    columns: "Sequence[pa.Array | None]"
+    without: Sequence[Sequence[str] | None] | None
+
+
 def texts_of(
-    file: InputFile, columns: "Sequence[Column | None]", of_bytes: Collection[str]
-) -> "Iterator[tuple[list[pa.Array | None], list[list[str] | None] | None]]":
-    """The texts of all rows, in pieces, for each column of the file the one that it is in the contract; those of None
-    are not read. With them, of each row the names of the columns among ``of_bytes`` that have bytes that are no text;
-    None where none has.
+    file: InputFile, columns: "Sequence[Column | None]", of_bytes: Collection[str], groups: Sequence[int] | None = None
+) -> Iterator[Texts]:
+    """The texts of all rows, or of those of row groups, in pieces. ``columns`` has for each of the file the one that it
+    is in the contract; those of None are not read. Those among ``of_bytes`` may have bytes that are no text.
 
     Raises:
-        BadFile: it is damaged, or a text is not UTF-8.
+        BadRows: it is damaged, or a text is not UTF-8.
     """
     try:
-        with pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us", arrow_extensions_enabled=True) as source:
-            for batch in source.iter_batches(batch_size=_ROWS):
-                texts = [
-                    None if column is None else _text(values, column)
-                    for values, column in zip(batch.columns, columns, strict=True)
-                ]
-                yield texts, _without_text(batch, of_bytes)
-    except (pa.ArrowException, UnicodeDecodeError) as e:
+        with pq.ParquetFile(
+            file.path, coerce_int96_timestamp_unit="us", arrow_extensions_enabled=True, buffer_size=_BUFFER
+        ) as source:
+            for run in _runs(range(source.num_row_groups) if groups is None else groups):
+                number = rows_before(source.metadata, run[0]) + 1
+                for batch in source.iter_batches(batch_size=_ROWS, row_groups=run):
+                    texts = [
+                        None if column is None else _text(values, column)
+                        for values, column in zip(batch.columns, columns, strict=True)
+                    ]
+                    yield Texts(number, batch.num_rows, texts, _without_text(batch, of_bytes))
+                    number += batch.num_rows
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
+        if _is_of_machine(e):
+            raise
         if isinstance(e, UnicodeDecodeError) or "UTF8" in str(e):
-            raise BadFile(file.origin, Reason.LAYOUT, no_utf8([file.path])) from e
-        raise _unreadable(file.origin) from e
+            place, where = first_without_text(file.path, groups) or (0, "a column")
+            raise BadRows(file.origin, no_utf8_in(where), place) from e
+        raise BadRows(file.origin, _UNREADABLE) from e
+
+
+def _is_of_machine(error: Exception) -> bool:
+    """Arrow has errors of the system without a number for what it cannot decompress."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def _runs(groups: Iterable[int]) -> list[list[int]]:
+    """Row groups that follow each other, together."""
+    runs: list[list[int]] = []
+    for group in groups:
+        if not runs or runs[-1][-1] + 1 != group:
+            runs.append([])
+        runs[-1].append(group)
+    return runs
 
 
 def _without_text(batch: "pa.RecordBatch", of_bytes: Collection[str]) -> list[list[str] | None] | None:
@@ -119,10 +168,6 @@ def _holds_bytes(kind: "pa.DataType") -> bool:
     if pa.types.is_dictionary(kind):
         return _holds_bytes(kind.value_type)
     return _is_bytes(kind) or any(_holds_bytes(kind.field(n).type) for n in range(kind.num_fields))
-
-
-def _unreadable(origin: str) -> BadFile:
-    return BadFile(origin, Reason.LAYOUT, "is not a readable Parquet file")
 
 
 def _has_wide(kind: "pa.DataType") -> bool:

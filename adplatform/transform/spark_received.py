@@ -7,9 +7,8 @@ those that it read. Nothing here imports pyspark, and what it imports is in ever
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,7 +34,8 @@ from adplatform.transform.spark_delimited import Count, Rows, Shape, Splitting, 
 from adplatform.transform.spark_files import Task
 from adplatform.transform.spark_json import Bad, Documents
 from adplatform.transform.spark_objects import Objects
-from adplatform.transform.spark_parquet import bytes_of, columns_of, texts_of
+from adplatform.transform.spark_parquet import BadRows, bytes_of, columns_of, texts_of
+from adplatform.transform.spark_parts import Share, parquet_part, shares
 from adplatform.transform.values import FooterLikeRows
 
 if TYPE_CHECKING:
@@ -47,11 +47,8 @@ else:
     pa = Late("pyarrow")
     pc = Late("pyarrow.compute")
 
-_CHUNK = 1 << 20
 _AT_ONCE = 1_000
 """Rejects that are held in memory."""
-_BIN = 64 << 20
-_MOST_BINS = 10_000
 _NO_MARKS = " \t"
 
 
@@ -74,6 +71,18 @@ class ReadFile:
     of_bytes: tuple[str, ...] = ()
     """The columns that may be bytes, as the file calls them."""
     footer: FooterLikeRows | None = None
+    most: int = 0
+    """Bytes that Parquet may come to."""
+
+    def __add__(self, other: "ReadFile") -> "ReadFile":
+        """What was found in two parts of one file."""
+        return replace(
+            self,
+            rows=self.rows + other.rows,
+            breaks=self.breaks + other.breaks,
+            rejects=self.rejects + other.rejects,
+            most=self.most + other.most,
+        )
 
 
 T = TypeVar("T")
@@ -83,12 +92,33 @@ _Reading = _Yielded[ReadFile]
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a planned file, by its place among those of the plan."""
+    """What became of a planned file, or of a part of it, by its place among those of the plan. Of parts that are bad
+    the one of the lowest ``rank`` says what the file is refused for."""
 
     place: int
     sha256: str = ""
     files: tuple[ReadFile, ...] = ()
     bad: tuple[str, Reason, str] | None = None
+    rank: tuple[int, ...] = ()
+
+
+def merged(reports: Iterable[Report]) -> list[Report]:
+    """What became of each file, of those in parts together, by their places."""
+    found: dict[int, list[Report]] = {}
+    for each in reports:
+        found.setdefault(each.place, []).append(each)
+    return [_merged(place, found[place]) for place in sorted(found)]
+
+
+def _merged(place: int, parts: Sequence[Report]) -> Report:
+    bad = min((each for each in parts if each.bad), key=lambda each: each.rank, default=None)
+    files: dict[int, ReadFile] = {}
+    for file in (file for each in parts for file in each.files):
+        files[file.file] = files[file.file] + file if file.file in files else file
+    sha256 = next((each.sha256 for each in parts if each.sha256), "")
+    if bad:
+        return replace(bad, sha256=sha256)
+    return Report(place, sha256, tuple(files[number] for number in sorted(files)))
 
 
 @dataclass(frozen=True)
@@ -111,36 +141,37 @@ def loaded(report: bytes) -> Received:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads planned files in a worker, those of one of the ``bins`` for each number that it is given, and writes what
-    it has read below ``output``."""
+    """Reads what a task reads in a worker, one of ``tasks`` for each number that it is given, and writes what it has
+    read below ``output``."""
 
     contract: Contract
     limits: Limits
     reserved: tuple[str, ...]
     region: str
     output: str
-    bins: tuple[tuple[tuple[int, PlannedFile], ...], ...]
+    tasks: tuple[tuple[Share, ...], ...]
 
     @classmethod
-    def of(cls, plan: JobPlan, output: str) -> "Reader":
-        return cls(plan.contract, plan.limits, plan.reserved, plan.region, output, _bins(plan.files))
+    def of(cls, plan: JobPlan, output: str, again: Collection[int] = ()) -> "Reader":
+        """With ``again`` these files alone, by their places, each as a whole."""
+        return cls(plan.contract, plan.limits, plan.reserved, plan.region, output, shares(plan, again))
 
     def __call__(self, numbers: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         for batch in numbers:
             for number in batch.column(0).to_pylist():
                 with tempfile.TemporaryDirectory(prefix="spark-") as folder:
-                    received = self._received(self.bins[number], Path(folder))
+                    received = self._received(self.tasks[number], Path(folder))
                 content = TypeAdapter(Received).dump_json(received)
                 yield pa.RecordBatch.from_pydict({"report": pa.array([content], pa.binary())})
 
-    def _received(self, planned: Iterable[tuple[int, PlannedFile]], folder: Path) -> Received:
+    def _received(self, planned: Iterable[Share], folder: Path) -> Received:
         objects, reports = Objects(self.region), list[Report]()
         tasks = {name: Task(folder, f"{self.output}{name}/", objects) for name in _PARTS}
         written: dict[str, list[WrittenFile]] = {name: [] for name in _PARTS}
-        for place, file in planned:
-            work = folder / str(place)
+        for share in planned:
+            work = folder / str(share.place)
             work.mkdir()
-            reading = _received(self, place, file, work)
+            reading = _received(self, share, work)
             report = None
             while report is None:
                 try:
@@ -178,40 +209,32 @@ def _schema(contract: Contract) -> "pa.Schema":
     return pa.schema([*numbers, *own, *((name, pa.string()) for name in columns(contract))])
 
 
-def _bins(files: Sequence[PlannedFile]) -> tuple[tuple[tuple[int, PlannedFile], ...], ...]:
-    """Files that one task reads one after another, each with its place: small ones together, large ones alone."""
-    bins: list[list[tuple[int, PlannedFile]]] = []
-    size = 0
-    ordered = sorted(files, key=lambda file: file.ordinal)
-    for place, planned in enumerate(ordered):
-        least = max(_BIN, sum(each.size for each in files) // _MOST_BINS)
-        if not bins or size + planned.size > least or len(bins[-1]) >= max(1, len(files) // 64):
-            bins.append([])
-            size = 0
-        bins[-1].append((place, planned))
-        size += planned.size
-    return tuple(map(tuple, bins))
-
-
 # -- one planned file
 
 
-def _received(reader: Reader, place: int, planned: PlannedFile, work: Path) -> "_Yielded[Report]":
-    contract = reader.contract
-    report = Report(place)
+def _received(reader: Reader, share: Share, work: Path) -> "_Yielded[Report]":
+    contract, planned = reader.contract, share.file
+    report, objects = Report(share.place), Objects(reader.region)
+    if share.number is None:
+        return replace(report, sha256=_sha256(objects.chunks(planned.uri, planned.version)))
+    part = parquet_part(objects, share, work / "part") if share.parts > 1 else None
+    if share.number and not (part and part[1].places):
+        return report
     try:
-        path = _fetched(reader, planned, work)
-        report = replace(report, sha256=_sha256(path))
-        first, found = place * MOST_MEMBERS, list[ReadFile]()
-        files = unpack(path, planned.origin, contract.format, work, first, reader.limits, planned.received)
+        path, only = part or (_fetched(reader, planned, work), None)
+        if share.parts == 1:
+            report = replace(report, sha256=_sha256(Objects(reader.region).chunks(str(path), "")))
+        first, found = share.place * MOST_MEMBERS, list[ReadFile]()
+        files = unpack(path, planned.origin, contract.format, work, first, reader.limits, planned.received, only)
         for file in files:
             with told_of_members(contract.format.members):
-                read = yield from _read(contract, file, reader.reserved, work)
+                read = yield from _read(contract, file, reader.reserved, work, only.places if only else None)
             found.append(read)
             if file.path != path:
                 file.path.unlink()
     except BadFile as e:
-        return replace(report, bad=(e.origin, e.reason, e.message))
+        rank = (1, e.column, share.number) if isinstance(e, BadRows) else (0, 0, share.number)
+        return replace(report, bad=(e.origin, e.reason, e.message), rank=rank)
     return replace(report, files=tuple(found))
 
 
@@ -221,18 +244,19 @@ def _fetched(reader: Reader, planned: PlannedFile, work: Path) -> Path:
     return Objects(reader.region).fetch(planned.uri, planned.version, work / "received")
 
 
-def _sha256(path: Path) -> str:
+def _sha256(chunks: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(partial(file.read, _CHUNK), b""):
-            digest.update(chunk)
+    for chunk in chunks:
+        digest.update(chunk)
     return digest.hexdigest()
 
 
-def _read(contract: Contract, file: InputFile, reserved: Sequence[str], work: Path) -> _Reading:
+def _read(
+    contract: Contract, file: InputFile, reserved: Sequence[str], work: Path, groups: Sequence[int] | None
+) -> _Reading:
     kind = contract.format.prepared
     if kind == "parquet":
-        return (yield from _read_parquet(contract, file, reserved))
+        return (yield from _read_parquet(contract, file, reserved, groups))
     file = replace(file, survey=surveyed(file, contract.format))
     refuse_long_records(contract, [file])
     alike = with_one_line_end(contract.format, [file], work / "alike")
@@ -369,7 +393,9 @@ def _read_json(contract: Contract, delivered: InputFile, reserved: Sequence[str]
     return replace(_read_file(file, documents.header(), tuple(documents.names), count), rows=rows, breaks=0)
 
 
-def _read_parquet(contract: Contract, file: InputFile, reserved: Sequence[str]) -> _Reading:
+def _read_parquet(
+    contract: Contract, file: InputFile, reserved: Sequence[str], groups: Sequence[int] | None
+) -> _Reading:
     names = columns_of(file.path, file.origin)
     accept(contract, [(file, names, Lines())], reserved)
     header, count = _Header.of(contract, names), Count()
@@ -380,11 +406,11 @@ def _read_parquet(contract: Contract, file: InputFile, reserved: Sequence[str]) 
         for place in header.declared
     ]
     of_bytes = bytes_of(file.path, names, wanted)
-    for texts, without in texts_of(file, wanted, of_bytes):
-        size = len(next(each for each in texts if each is not None)) if any(t is not None for t in texts) else 0
+    for texts in texts_of(file, wanted, of_bytes, groups):
+        size = texts.rows
         found: list[Any] = [None] * len(contract.read_columns)
         more = []
-        for place, text in zip(header.declared, texts, strict=True):
+        for place, text in zip(header.declared, texts.columns, strict=True):
             if place is not None:
                 found[place] = text
             elif text is not None:
@@ -393,12 +419,12 @@ def _read_parquet(contract: Contract, file: InputFile, reserved: Sequence[str]) 
             _absent(column, size) if text is None else text
             for column, text in zip(contract.read_columns, found, strict=True)
         ]
-        numbers = np.arange(count.rows + 1, count.rows + size + 1, dtype=np.int64)
-        flags = pa.array(without, pa.list_(pa.string())) if without else None
+        numbers = np.arange(texts.number, texts.number + size, dtype=np.int64)
+        flags = pa.array(texts.without, pa.list_(pa.string())) if texts.without else None
         nowhere = np.zeros(size, np.int64)
         yield batches.rows(file, numbers, nowhere, declared, _lists(more, size) if more else None, no_text=flags)
         count.rows += size
-    return replace(_read_file(file, names, header.undeclared, count), of_bytes=of_bytes)
+    return replace(_read_file(file, names, header.undeclared, count), of_bytes=of_bytes, most=file.most)
 
 
 def _read_file(file: InputFile, header: tuple[str, ...] | None, more: tuple[str, ...], count: Count) -> ReadFile:
