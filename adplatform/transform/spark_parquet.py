@@ -1,5 +1,6 @@
 """Parquet read by Arrow, to the texts that DuckDB makes of it: see ``transform.parquet``."""
 
+import inspect
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -8,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from adplatform.contracts.column import Column
 from adplatform.failures import clipped
@@ -44,7 +46,7 @@ def columns_of(path: Path, origin: str) -> tuple[str, ...]:
     """
     try:
         with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
+            schema, uuids = file.schema_arrow, _uuids(file)
     except (pa.ArrowException, OSError) as e:
         if _is_of_machine(e):
             raise
@@ -56,6 +58,13 @@ def columns_of(path: Path, origin: str) -> tuple[str, ...]:
                 Reason.LAYOUT,
                 f"column {clipped(field.name, 100)!r} has decimals of more than {_DIGITS} digits within its values, "
                 "which cannot be read exactly; have them written as text",
+            )
+        if field.type.num_fields and not _extensions() and any(name.startswith(f"{field.name}.") for name in uuids):
+            raise BadFile(
+                origin,
+                Reason.LAYOUT,
+                f"column {clipped(field.name, 100)!r} has UUIDs within its values, which Arrow {pa.__version__} of "
+                "this Spark does not tell from bytes; have them written as text, or the feed transformed by DuckDB",
             )
     return tuple(schema.names)
 
@@ -103,14 +112,15 @@ def texts_of(
     """
     try:
         with pq.ParquetFile(
-            file.path, coerce_int96_timestamp_unit="us", arrow_extensions_enabled=True, buffer_size=_BUFFER
+            file.path, coerce_int96_timestamp_unit="us", buffer_size=_BUFFER, **_extensions()
         ) as source:
+            names, uuids = source.schema_arrow.names, _uuids(source)
             for run in _runs(range(source.num_row_groups) if groups is None else groups):
                 number = rows_before(source.metadata, run[0]) + 1
                 for batch in source.iter_batches(batch_size=_ROWS, row_groups=run):
                     texts = [
-                        None if column is None else _text(values, column)
-                        for values, column in zip(batch.columns, columns, strict=True)
+                        None if column is None else _text(_told_as_uuids(values) if name in uuids else values, column)
+                        for name, values, column in zip(names, batch.columns, columns, strict=True)
                     ]
                     yield Texts(number, batch.num_rows, texts, _without_text(batch, of_bytes))
                     number += batch.num_rows
@@ -126,6 +136,24 @@ def texts_of(
 def _is_of_machine(error: Exception) -> bool:
     """Arrow has errors of the system without a number for what it cannot decompress."""
     return isinstance(error, OSError) and error.errno is not None
+
+
+def _extensions() -> dict[str, bool]:
+    """What has Arrow tell UUIDs from other bytes: not before its 21, and Glue 5 has 17."""
+    name = "arrow_extensions_enabled"
+    return {name: True} if name in inspect.signature(pq.ParquetFile).parameters else {}
+
+
+def _uuids(file: "pq.ParquetFile") -> set[str]:
+    """The columns that are UUIDs, and by their paths those within others."""
+    columns = (file.schema.column(number) for number in range(len(file.schema)))
+    return {column.path for column in columns if column.logical_type.type == "UUID"}
+
+
+def _told_as_uuids(values: "pa.Array") -> "pa.Array":
+    if isinstance(values.type, pa.BaseExtensionType):
+        return values
+    return pa.array([None if each is None else str(UUID(bytes=each)) for each in values.to_pylist()], pa.string())
 
 
 def _runs(groups: Iterable[int]) -> list[list[int]]:
@@ -201,8 +229,6 @@ def _listed(values: "pa.Array") -> list[Any]:
     if pa.types.is_timestamp(values.type) or pa.types.is_time(values.type):
         width = pa.int32() if values.type.bit_width == 32 else pa.int64()
         return list(values.view(width).to_pylist())
-    if values.type.num_fields:
-        return list(values.to_pylist(maps_as_pydicts=None))
     return list(values.to_pylist())
 
 

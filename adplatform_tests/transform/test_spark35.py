@@ -5,9 +5,13 @@ import os
 import subprocess
 import zipfile
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from uuid import UUID
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from adplatform.contracts.model import Contract
@@ -30,6 +34,31 @@ for plan, output in json.load(sys.stdin):
     main(["{PLAN}", plan, "{OUTPUT}", output, "--JOB_NAME", "adplatform-transform"])
 """
 """One session for all plans."""
+
+
+def _parquet() -> bytes:
+    table = pa.table(
+        {
+            "id": pa.array([1, 2, None, 4], pa.int32()),
+            "note": pa.array(["a", None, "c", "d"], pa.large_string()),
+            "uuid": pa.array([UUID(int=n).bytes for n in range(4)], pa.uuid()),
+            "price": pa.array([Decimal("1.50"), None, Decimal("-2.25"), Decimal(3)], pa.decimal128(9, 2)),
+            "seen": pa.array([0, 1_500_000, None, 2], pa.timestamp("us", "UTC")),
+            "tags": [["x"], [], None, ["y", "z"]],
+            "place": pa.DictionaryArray.from_arrays([0, 1, None, 0], ["DE", "FR"]),
+        }
+    )
+    out = BytesIO()
+    pq.write_table(table, out, row_group_size=2)
+    return out.getvalue()
+
+
+PARQUET = {
+    "columns": {"id": {"type": "int", "required": True}, **dict.fromkeys(("note", "uuid", "tags", "place"), "string")}
+    | {"price": "decimal(9,2)", "seen": {"type": "timestamp", "timezone": "UTC"}},
+    "format": {"kind": "parquet"},
+}
+ALL = CASES | {"parquet": (PARQUET, {"a": _parquet()})}
 NOTHING: Mapping[str, str] = {}
 
 
@@ -67,7 +96,7 @@ def run_all(python: str, package: Path, pairs: Sequence[tuple[str, str]], enviro
 def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple[JobPlan, Path]]:
     """Of each case the plan, and the folder for what is made of it."""
     made = {}
-    for name, (settings, contents) in CASES.items():
+    for name, (settings, contents) in ALL.items():
         folder = tmp_path_factory.mktemp("case")
         for file, content in contents.items():
             (folder / file).write_bytes(content)
@@ -97,7 +126,7 @@ def results(python: str, package: Path, plans: Mapping[str, tuple[JobPlan, Path]
     }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_delivery_becomes_what_this_machine_makes_of_it(
     name: str, plans: Mapping[str, tuple[JobPlan, Path]], results: Mapping[str, JobResult], tmp_path: Path
 ) -> None:
