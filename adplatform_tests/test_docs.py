@@ -9,8 +9,8 @@ from adplatform.platform.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
-    "adplatform amazon benchmarks changes cli components contracts defs deploy docs drafting engines extract files "
-    "flow jobs lake ledger local platform privacy pull resources sftp transform"
+    "adplatform amazon benchmarks changes cli components consumers contracts defs deploy docs drafting engines extract "
+    "files flow jobs lake ledger local platform privacy pull resources sftp transform"
 )
 PLACES = re.compile(rf"`((?:{'|'.join(FOLDERS.split())})/[\w/.]*)`")
 USERS = {
@@ -28,6 +28,7 @@ USERS = {
     [
         "README.md",
         "docs/architecture.md",
+        "docs/consumers.md",
         "docs/datasync-agent.md",
         "docs/scale.md",
         "docs/sftp-server.md",

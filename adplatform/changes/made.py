@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from adplatform.contracts.changes import CHANGED_AT, DELETED, HISTORY, OP, SEQUENCE
 from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
+from adplatform.contracts.consumers import NO_CONSUMERS
 from adplatform.contracts.merged import MergedFeed
 from adplatform.contracts.types import DataType
 from adplatform.flow.source import FeedFlow
@@ -106,6 +107,7 @@ class MadeTable(ABC):
                         "partition_by": names[table],
                         "key": (),
                         "latest_by": (),
+                        "consumers": NO_CONSUMERS,
                     }
                 ),
             )

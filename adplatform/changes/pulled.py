@@ -27,6 +27,7 @@ from adplatform.changes.generations import sequence_at
 from adplatform.changes.local_files import fetch
 from adplatform.changes.made import MadeTable
 from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
+from adplatform.contracts.consumers import NO_CONSUMERS
 from adplatform.contracts.database import CURRENT, KEYS, Chunks, DatabaseSource, TableFeed
 from adplatform.contracts.feed import Arrival
 from adplatform.contracts.model import Bounds
@@ -104,6 +105,7 @@ def keys_feed(feed: TableFeed) -> TableFeed:
         "chunks": Chunks(rows=feed.chunks.rows, column=feed.chunks.column if feed.chunks.column in feed.key else None),
         "arrival": Arrival(complete_when="engine", accept_early=None),
         "crawl": False,
+        "consumers": NO_CONSUMERS,
     }
     return TableFeed.model_construct(**{**own, **derived})
 

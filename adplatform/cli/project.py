@@ -4,7 +4,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Annotated
@@ -107,6 +107,11 @@ def validate(
         for text in entry.renamed:
             errors.print(f"{place}: {text}", highlight=False, soft_wrap=True, markup=False)
         reasons, tables = _looked_at(entry)
+        for fatal, text in () if reasons else _unfit(entry, tables):
+            if fatal:
+                reasons.append(text)
+            else:
+                errors.print(f"{text} (a warning)", highlight=False, soft_wrap=True, markup=False)
         found += reasons
         flows += tables
     found += clashes(flows)
@@ -151,6 +156,20 @@ def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], list[FeedFlow]
             line = declared.texts.get(e.text, declared.line) if isinstance(e, BadExpression) else declared.line
             reasons.append(f"{declared.file}:{line}: feeds.{feed.name}: {e}")
     return reasons, flows
+
+
+def _unfit(declared: Declared[BaseModel], flows: Iterable[FeedFlow]) -> Iterator[tuple[bool, str]]:
+    """What the services that are to read a table could not take, with its place, and whether that is an error."""
+    from adplatform.flow.fitness import declared_fitness
+
+    places = {feed.name: number for number, feed in enumerate(getattr(declared.model, "feeds", ()))}
+    for flow in flows:
+        for consumer, findings in declared_fitness(flow).items():
+            for each in findings:
+                path = (consumer, *filter(None, each.setting.split(".")))
+                line = declared.line_of("feeds", places[flow.feed.name], "consumers", *path)
+                where = ".".join(("feeds", flow.feed.name, "consumers", *path))
+                yield each.level == "error", f"{declared.file}:{line}: {where}: {each}"
 
 
 def schema(

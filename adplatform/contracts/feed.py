@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from adplatform.contracts.consumers import NO_CONSUMERS, DeclaredConsumers
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract, TableFormat
@@ -123,6 +124,10 @@ class Feed(Contract):
     crawl: bool = False
     """Whether a Glue crawler reads the table's files after a publication, and what it finds is compared with what is
     registered; `adplatform provision` makes the crawler."""
+    consumers: DeclaredConsumers = NO_CONSUMERS
+    """Which services read the table, as a list of names or with settings: ``athena``, ``clean_rooms``,
+    ``entity_resolution``, ``quicksight``, ``redshift``, ``sagemaker``. What one of them could not read is found by
+    `adplatform validate` and, of the values, in a check with each publication."""
     limits: Limits = Limits()
     """What a delivered file may grow to when it is decrypted, unpacked and read."""
     bad_file: Literal["refuse", "quarantine"] = "refuse"

@@ -30,6 +30,7 @@ class Treatment(StrEnum):
     AMAZON_ADS = "amazon_ads"
     META = "meta"
     GOOGLE = "google"
+    SHORT_ID = "short_id"
     MASK = "mask"
     DROP = "drop"
     CLEAR = "clear"
@@ -45,7 +46,8 @@ class Pii(Strict):
     treatment: Annotated[
         tuple[Treatment, ...], BeforeValidator(one_or_many, json_schema_input_type=Treatment | list[Treatment])
     ] = (Treatment.LAKE,)
-    """One form or several: ``lake`` (default) is a keyed digest for joins here; ``amazon_ads``, ``meta`` and ``google``
+    """One form or several: ``lake`` (default) is a keyed digest for joins here, and ``short_id`` beside it its first 32
+    digits, for services that take no id of 64 characters; ``amazon_ads``, ``meta`` and ``google``
     are digests for matching there; ``mask``, ``drop`` and ``clear`` are what they say."""
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     """The country (ISO 3166, two letters) of all values, by which phone numbers, states and postal codes are read."""
@@ -62,6 +64,8 @@ class Pii(Strict):
             raise ValueError("drop stores nothing, so it cannot stand beside another treatment")
         if Treatment.CLEAR in self.treatment and len(self.treatment) > 1:
             raise ValueError("clear stores the value itself, so it cannot stand beside another treatment")
+        if Treatment.SHORT_ID in self.treatment and Treatment.LAKE not in self.treatment:
+            raise ValueError("short_id is cut from the lake digest: write treatment: [lake, short_id]")
         if self.country and self.country_column:
             raise ValueError("give country or country_column, not both")
         return self

@@ -58,6 +58,15 @@ class Declared(Generic[M]):
     kind: str = ""
     renamed: tuple[str, ...] = ()
     texts: Mapping[str, int] = field(default_factory=dict, repr=False)
+    document: yaml.Node | None = field(default=None, repr=False, compare=False)
+
+    def line_of(self, *path: int | str) -> int:
+        """The line of the setting at ``path`` below the attributes, or of the last one on the way to it; a number
+        counts the members of a list."""
+        if self.document is None:
+            return self.line
+        place, _ = _deepest(self.document, ("attributes", *path))
+        return int(place.start_mark.line) + 1
 
 
 def last_name(component: str) -> str:
@@ -172,7 +181,7 @@ def _check(
             simplefilter("always", RenamedSetting)
             checked = model.model_validate(attributes)
         renamed = tuple(str(each.message) for each in found if isinstance(each.message, RenamedSetting))
-        return Declared(file, node.start_mark.line + 1, checked, kind, renamed, dict(_texts(node)))
+        return Declared(file, node.start_mark.line + 1, checked, kind, renamed, dict(_texts(node)), node)
     except ValidationError as e:
         wrong = [_mistake(file, node, error) for error in e.errors(include_url=False)]
         return [replace(each, reason=environment.hidden(each.reason)) for each in wrong]

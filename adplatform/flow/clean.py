@@ -15,6 +15,7 @@ from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import unpack
 from adplatform.flow.accounting import accounted
 from adplatform.flow.claims import claims_of
+from adplatform.flow.fitness import delivered_fitness
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_finding, require_current
 from adplatform.flow.parts import Base, basis, extended, fits
 from adplatform.flow.repeats import judged, repeats, said_of
@@ -98,7 +99,7 @@ def transform_version(
     staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys, contents)
     services.ledger.publications.put_file_outcomes(flow.name, outcomes)
     promised = {item.origin: item.rows for item in objects if item.rows is not None}
-    return _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before)
+    return _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before, work)
 
 
 def transformed_by_engine(
@@ -121,7 +122,7 @@ def transformed_by_engine(
     services.ledger.publications.put_file_outcomes(flow.name, outcomes)
     promised = {item.origin: item.rows for item in objects if item.rows is not None}
     made_here = staged(services, made, work)
-    return _transformed(services, flow, day, promised, made_here, outcomes, keys, rows_before)
+    return _transformed(services, flow, day, promised, made_here, outcomes, keys, rows_before, work)
 
 
 def transform_part(
@@ -153,7 +154,7 @@ def transform_part(
     whole, every = extended(services, base, flow, staged, outcomes, work / "base")
     accounted = tuple(replace(each, version=version) for each in every)
     services.ledger.publications.put_part(flow.name, accounted, base.outcomes, recorded)
-    transformed = _transformed(services, flow, day, promised, whole, accounted, keys, rows_before, new=staged)
+    transformed = _transformed(services, flow, day, promised, whole, accounted, keys, rows_before, work, new=staged)
     return replace(transformed, base=base.row)
 
 
@@ -225,6 +226,7 @@ def _transformed(
     outcomes: tuple[FileOutcome, ...],
     keys: HashingKeys | None,
     rows_before: int | None,
+    work: Path,
     new: Staged | None = None,
 ) -> Transformed:
     """The audited version. ``new`` is what of it was read, by default all."""
@@ -243,6 +245,7 @@ def _transformed(
             *_engine_counts(services, flow, day, outcomes),
             *((vanished(now, before),) if flow.by_runs else ()),
             one_key_finding(services.ledger, flow, keys),
+            *delivered_fitness(services.settings, flow, staged, work),
         ),
         keys.current.id if keys else "",
         keys.previous_id if keys else "",

@@ -29,13 +29,15 @@ _CODEC = "SNAPPY"  # the codec that Clean Rooms, Entity Resolution and Athena al
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One check and its result. A ``blocking`` one that did not pass forbids publishing."""
+    """One check and its result. A ``blocking`` one that did not pass forbids publishing. ``details`` are records of
+    what was found, all with the same fields."""
 
     name: str
     passed: bool
     blocking: bool
     description: str
     metrics: Mapping[str, int | float] = field(default_factory=dict)
+    details: tuple[Mapping[str, str], ...] = ()
 
 
 def audit(staged: Staged, contract: Contract, published_before: int | None = None) -> tuple[AuditFinding, ...]:

@@ -11,14 +11,18 @@ from adplatform.privacy.rules import RULES, Form, function_name
 
 _SUFFIXES = {
     Treatment.LAKE: "lake",
+    Treatment.SHORT_ID: "short_id",
     Treatment.AMAZON_ADS: "amazon_ads",
     Treatment.META: "meta",
     Treatment.GOOGLE: "google",
     Treatment.MASK: "masked",
 }
 _PREVIOUS = "previous"
+_SHORT = 32
+"""Hexadecimal digits of a short id, 128 bits: two of a thousand million values are alike with a chance of 10^-21."""
 _COMMENTS: Mapping[Form, str] = {
     "digest": "SHA-256 of {name} as {treatment} normalises it",
+    "short digest": "The first 32 digits of {name}_lake",
     "normalised": "{name} in clear, as {treatment} takes it",
     "masked": "{name} without what identifies",
     "clear": "{name} in clear",
@@ -70,6 +74,15 @@ def personal_outputs(contract: Contract) -> dict[str, PiiOutput]:
 def _output(column: Column, pii: Pii, treatment: Treatment, *, previous: bool = False) -> PiiOutput:
     if treatment is Treatment.CLEAR:
         return PiiOutput(column.name, _quoted(column.name), "clear", *_described(column, pii, treatment, "clear"))
+    if treatment is Treatment.SHORT_ID:
+        digest = _output(column, pii, Treatment.LAKE)
+        described = _described(column, pii, treatment, "short digest")
+        return PiiOutput(
+            f"{column.name}_{_SUFFIXES[treatment]}",
+            f"substring({digest.expression}, 1, {_SHORT})",
+            "short digest",
+            *described,
+        )
     rule = RULES.get((treatment, pii.kind))
     if rule is None:
         raise PermanentFailure(

@@ -8,8 +8,9 @@ from typing import Literal
 from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.privacy import amazon_ads, canonical, google, masks, meta, text
 
-Form = Literal["digest", "normalised", "masked", "clear"]
-"""What an output holds: 64 hexadecimal digits, a normalised value in clear, a masked value, or the value itself."""
+Form = Literal["digest", "short digest", "normalised", "masked", "clear"]
+"""What an output holds: 64 hexadecimal digits, the first 32 of them, a normalised value in clear, a masked value, or
+the value itself."""
 Normalise = Callable[[str, str], str]
 """Trimmed value and upper-case country ("" when unknown) to the normalised value, "" for an invalid one."""
 

@@ -28,7 +28,7 @@ else:
     pa = Late("pyarrow")
     pq = Late("pyarrow.parquet")
 
-_SHAPES: Mapping[Form, str] = {"digest": "[0-9a-f]{64}", "masked": masks.SHAPE}
+_SHAPES: Mapping[Form, str] = {"digest": "[0-9a-f]{64}", "short digest": "[0-9a-f]{32}", "masked": masks.SHAPE}
 _ROWS, _BUFFER = 16_384, 1 << 20
 _FILES = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
 

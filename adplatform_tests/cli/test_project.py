@@ -111,6 +111,31 @@ def test_an_expression_that_reaches_out_of_its_row_is_refused_with_its_own_line(
     assert "uses getenv, which is not allowed" in check
 
 
+def test_what_a_service_cannot_take_of_a_table_is_reported_with_its_own_line_and_warnings_refuse_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declared = (
+        "type: adplatform.components.PartnerPush\nattributes:\n  source: acme\n  feeds:\n"
+        "    - {name: other, start_date: 2026-01-01, columns: {id: string}, consumers: athena}\n"
+        "    - name: members\n      start_date: 2026-01-01\n"
+        "      columns: {id: string, phone: {pii: {kind: phone, treatment: clear}}}\n      consumers:\n"
+        "        athena:\n        quicksight:\n          refresh: daily\n          columns: [id, phone]\n"
+        "        clean_rooms:\n"
+    )
+    (tmp_path / "defs.yaml").write_text(declared, encoding="utf-8")
+    with pytest.raises(typer.Exit):
+        validate(tmp_path)
+    warned, refused = capsys.readouterr().err.splitlines()
+    where = f"{tmp_path}/defs.yaml:{{}}: feeds.members.consumers.{{}}: "
+    assert warned.startswith(where.format(14, "clean_rooms.rule") + "there is no rule, so nobody can query the table")
+    assert warned.endswith(" (a warning)")
+    assert refused.startswith(
+        where.format(13, "quicksight.columns") + "column phone: it is personal (phone) and stored"
+    )
+    (tmp_path / "defs.yaml").write_text(declared.replace("[id, phone]", "[id]"), encoding="utf-8")
+    validate(tmp_path)
+
+
 @pytest.mark.parametrize("text", [HINTS, README.read_text(encoding="utf-8")], ids=["demo", "README"])
 def test_queries_that_people_are_advised_to_try_name_tables_and_columns_that_there_are(text: str) -> None:
     settings = read_settings()

@@ -49,6 +49,7 @@ ORDERS: dict[str, Any] = {
         "amount": "decimal(12,2)",
     },
     "key": "order_id",
+    "consumers": ["athena", "quicksight"],
 }
 BODY = b"order_id,email,amount\n1,Ann@Example.com,9.90\n2,bob@example.com,oops\n1,ann@example.com,10.00\n"
 CALLS_OF_A_LOOK, CALLS_OF_A_RUN, CALLS_OF_A_QUIET_LOOK = 26, 52, 10
@@ -62,6 +63,8 @@ CHECKS = {
     "suspected_personal_data",
     "one_hashing_key",
     "manifest_rows",
+    "fit_for_athena",
+    "fit_for_quicksight",
 }
 
 

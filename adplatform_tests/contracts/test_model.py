@@ -128,6 +128,7 @@ def test_personal_columns_say_whether_a_key_is_needed() -> None:
             "treatment is empty: name at least one of lake, amazon_ads",
         ),
         ({"a": {"pii": {"kind": "email", "treatment": ["lake", "lake"]}}}, "treatment names one twice"),
+        ({"a": {"pii": {"kind": "email", "treatment": "short_id"}}}, "short_id is cut from the lake digest"),
         ({"a": {"pii": {"kind": "email", "treatment": ["lake", "drop"]}}}, "drop stores nothing, so it cannot stand"),
         ({"a": {"pii": {"kind": "email", "treatment": ["clear", "meta"]}}}, "clear stores the value itself, so it"),
         ({"a": {"pii": {"kind": "phone", "country": "de"}}}, "String should match pattern '^[A-Z]{2}$'"),

@@ -32,6 +32,14 @@ def test_a_digest_under_the_previous_key_stands_beside_the_lake_digest_alone() -
     assert [o for o in both if o is not both[2]] == list(pii_outputs(Column(name="ph"), pii))
 
 
+def test_a_short_id_is_the_first_half_of_the_lake_digest_and_has_none_under_the_previous_key() -> None:
+    pii = Pii(kind=PiiKind.EMAIL, treatment=(Treatment.SHORT_ID, Treatment.LAKE))
+    short, *digests = pii_outputs(Column(name="em"), pii, previous=True)
+    assert (short.name, short.expression) == ("em_short_id", 'substring(adp_lake_email("em"), 1, 32)')
+    assert short.tags == {"pii": "email", "profile": "short_id", "form": "short digest"}
+    assert [o.name for o in digests] == ["em_lake", "em_lake_previous"]
+
+
 def test_clear_keeps_the_column_and_drop_leaves_nothing() -> None:
     assert outputs("em", kind="email", treatment="clear") == {"em": '"em"'}
     assert outputs("em", kind="email", treatment="drop") == {}

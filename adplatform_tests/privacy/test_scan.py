@@ -19,7 +19,7 @@ CONTRACT = Contract.model_validate(
     {
         "columns": {
             "order_id": "bigint",
-            "email": {"pii": {"kind": "email", "treatment": ["lake", "mask"]}, "field": "E-Mail"},
+            "email": {"pii": {"kind": "email", "treatment": ["lake", "short_id", "mask"]}, "field": "E-Mail"},
             "phone": {"pii": {"kind": "phone", "treatment": ["meta", "mask"], "country": "US"}},
             "city": {"pii": {"kind": "city", "treatment": ["google"]}},
             "contact": {"pii": {"kind": "email", "treatment": ["clear"]}},
@@ -32,6 +32,7 @@ CONTRACT = Contract.model_validate(
 GOOD: dict[str, list[Any]] = {
     "order_id": [1, 2, 3],
     "email_lake": ["0a" * 32, None, "9f" * 32],
+    "email_short_id": ["0a" * 16, None, "9f" * 16],
     "email_masked": ["***@example.com", None, "***"],
     "phone_meta": ["1b" * 32, None, None],
     "phone_masked": ["***67", None, "***"],
@@ -70,6 +71,7 @@ def test_what_the_rules_make_passes(con: duckdb.DuckDBPyConnection, tmp_path: Pa
         ("email_lake", "0A" * 32, "digest"),
         ("email_lake", "0a" * 32 + "\n", "digest"),
         ("email_lake", "", "digest"),
+        ("email_short_id", "0a" * 32, "short digest"),
         ("phone_meta", "16505551212", "digest"),
         ("email_masked", "john@example.com", "masked"),
         ("phone_masked", "***5512", "masked"),

@@ -187,7 +187,7 @@ def test_digests_under_the_previous_key_are_the_same_on_both_engines(tmp_path: P
     contract = Contract.model_validate(
         {
             "columns": {
-                "email": {"pii": {"kind": "email", "treatment": ["lake", "meta"]}},
+                "email": {"pii": {"kind": "email", "treatment": ["lake", "meta", "short_id"]}},
                 "derived": {"expression": "lower(trim(email))"},
             }
         }
@@ -209,6 +209,7 @@ def test_digests_under_the_previous_key_are_the_same_on_both_engines(tmp_path: P
     digests = (oracle.KEY.hmac("ann@example.com"), previous.hmac("ann@example.com"), "before")
     assert (ann["email_lake"], ann["email_lake_previous"], ann["_pii_previous_key_id"]) == digests
     assert (ann["derived_lake"], ann["derived_meta"]) == (ann["email_lake"], ann["email_meta"])
+    assert ann["email_short_id"] == ann["derived_short_id"] == ann["email_lake"][:32]
     assert not scan_for_leaks([f.path for f in staged.files], contract).leaks
 
 

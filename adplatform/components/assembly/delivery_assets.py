@@ -15,6 +15,7 @@ from adplatform.components.assembly.metadata import (
     clean_metadata,
     clean_schema,
     column_lineage,
+    details_metadata,
     ledger_hint,
     outcome_table,
     raw_schema,
@@ -34,6 +35,7 @@ from adplatform.components.assembly.runs import (
     work_ended,
 )
 from adplatform.components.assembly.transforms import given_observation, made_metadata
+from adplatform.consumers.fitness import check_name
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.automation_names import step_name
@@ -238,7 +240,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     @dg.multi_asset(
         name=step_name("clean", flow),
         specs=[spec],
-        check_specs=[*checks, *suspicions, *crawl_checks(flow, spec.key)],
+        check_specs=[*checks, *suspicions, *consumer_checks(flow, spec.key, partitions), *crawl_checks(flow, spec.key)],
         can_subset=True,  # a run that has nothing to do judges nothing
         pool=f"publish_{flow.source}_{flow.feed.name}",
     )
@@ -280,6 +282,21 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
             )
 
     return transform
+
+
+def consumer_checks(
+    flow: FeedFlow, key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]
+) -> list[dg.AssetCheckSpec]:
+    """A check of the clean asset ``key`` for each service that reads the table."""
+    return [
+        dg.AssetCheckSpec(
+            check_name(name),
+            asset=key,
+            partitions_def=partitions,
+            description=f"The service {name} can read the table as its settings under consumers say.",
+        )
+        for name in flow.feed.consumers.declared
+    ]
 
 
 def _makes(context: dg.AssetExecutionContext, key: dg.AssetKey) -> bool:
@@ -408,7 +425,7 @@ def _audit_result(key: dg.AssetKey, finding: AuditFinding) -> dg.AssetCheckResul
         check_name=finding.name,
         passed=finding.passed,
         description=finding.description,
-        metadata=dict(finding.metrics),
+        metadata={**finding.metrics, **details_metadata(finding)},
         severity=dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN,
     )
 
@@ -420,7 +437,10 @@ def audit_evaluation(key: dg.AssetKey, finding: AuditFinding, partition: str) ->
         check_name=finding.name,
         passed=finding.passed,
         description=finding.description,
-        metadata={name: dg.MetadataValue.float(float(value)) for name, value in finding.metrics.items()},
+        metadata={
+            **{name: dg.MetadataValue.float(float(value)) for name, value in finding.metrics.items()},
+            **details_metadata(finding),
+        },
         severity=dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN,
         partition=partition,
     )

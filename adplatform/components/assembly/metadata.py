@@ -10,6 +10,7 @@ from adplatform.contracts.model import Contract
 from adplatform.contracts.source import Topics
 from adplatform.failures import unnamed
 from adplatform.flow.source import FeedFlow
+from adplatform.lake.audit import AuditFinding
 from adplatform.lake.zones import Zones
 from adplatform.ledger.engine_run import EngineRun
 from adplatform.ledger.observations import Observation
@@ -88,6 +89,12 @@ def _record(file: str, outcome: str, outcomes: Sequence[FileOutcome], reason: st
     counted = ("bytes", "rows_in", "clean", "superseded", "quarantined", "left_out")
     counts = {name: sum(getattr(each, name) for each in outcomes) for name in counted}
     return dg.TableRecord({"file": file, "outcome": outcome, **counts, "reason": reason})
+
+
+def details_metadata(finding: AuditFinding) -> Mapping[str, dg.TableMetadataValue]:
+    """What a check found, record by record; nothing where it has no records."""
+    records = [dg.TableRecord(dict(each)) for each in finding.details]
+    return {"findings": dg.MetadataValue.table(records)} if records else {}
 
 
 def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[str, Any]:

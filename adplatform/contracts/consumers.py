@@ -1,0 +1,107 @@
+"""Services that read a feed's table, and what each of them may have of it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from adplatform.contracts.clean_rooms import CleanRooms
+from adplatform.contracts.entity_resolution import EntityResolution
+from adplatform.contracts.sizes import Size
+from adplatform.contracts.strict import Names, Strict
+
+LEAST_SCAN_LIMIT = 10_000_000
+"""Bytes, as API_WorkGroupConfiguration of Athena takes it."""
+_NAME = r"^[a-z][a-z0-9_]{0,126}$"
+
+
+class Athena(Strict):
+    """The table as Amazon Athena reads it."""
+
+    scan_limit: Annotated[Size, Field(ge=LEAST_SCAN_LIMIT)] | None = None
+    """What one query of the workgroup may scan, such as ``100GB``; by default nothing is limited."""
+    views: Mapping[Annotated[str, Field(pattern=_NAME)], str] = Field(default_factory=dict)
+    """Views beside the table, by name, each a SELECT in Athena's SQL."""
+
+
+class Redshift(Strict):
+    """The table as Amazon Redshift Spectrum reads it, by an external schema."""
+
+    external_schema: Annotated[str, Field(pattern=_NAME)] | None = None
+    """The external schema; by default it is called as the database of the catalog."""
+    grants: tuple[Annotated[str, Field(pattern=r"^(role|group|user):.+$")], ...] = ()
+    """Who may read it: ``role:<name>``, ``group:<name>`` or ``user:<name>``."""
+
+
+class SageMaker(Strict):
+    """The table in Amazon SageMaker: by itself as an input of processing jobs, or as a feature group."""
+
+    record_id: str | None = None
+    """The column that identifies a record of the feature group."""
+    event_time: str | None = None
+    """The column, a timestamp, that says as of when a record is."""
+    features: Names = ()
+    """The columns that are features beside those two; by default all but those that the platform adds and personal ones
+    that are not hashed."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.record_id is None) != (self.event_time is None) or (self.features and self.record_id is None):
+            raise ValueError("a feature group has record_id and event_time; give both, or neither and no features")
+        return self
+
+
+class QuickSight(Strict):
+    """The table as a data set of Amazon QuickSight, imported into SPICE."""
+
+    columns: Names = ()
+    """The columns of the data set, as the table calls them; by default all but those that the platform adds and
+    personal ones that are not hashed."""
+    refresh: Literal["published", "hourly", "daily", "weekly", "monthly"] = "published"
+    """When the data set is imported: after each publication, or by a schedule."""
+
+
+ConsumerName = Literal["clean_rooms", "entity_resolution", "athena", "redshift", "sagemaker", "quicksight"]
+Consumer = CleanRooms | EntityResolution | Athena | Redshift | SageMaker | QuickSight
+
+
+class Consumers(Strict):
+    """Which services read the table, each with its settings."""
+
+    clean_rooms: CleanRooms | None = None
+    """AWS Clean Rooms: work with other companies' tables without showing rows."""
+    entity_resolution: EntityResolution | None = None
+    """AWS Entity Resolution: find the rows that are of one person."""
+    athena: Athena | None = None
+    """Amazon Athena: queries in SQL."""
+    redshift: Redshift | None = None
+    """Amazon Redshift: queries beside the tables of a warehouse."""
+    sagemaker: SageMaker | None = None
+    """Amazon SageMaker: training and features."""
+    quicksight: QuickSight | None = None
+    """Amazon QuickSight: dashboards."""
+
+    @property
+    def declared(self) -> Mapping[ConsumerName, Consumer]:
+        """The settings of those that are declared."""
+        each = {name: getattr(self, name) for name in get_args(ConsumerName)}
+        return {name: settings for name, settings in each.items() if settings is not None}
+
+
+def _by_name(value: Any) -> Any:
+    """A list of names, or a mapping of each to its settings or nothing."""
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        for name in {name for name in value if value.count(name) > 1}:
+            raise ValueError(f"{name} is listed twice")
+        return {name: {} for name in value}
+    if isinstance(value, Mapping):
+        return {name: {} if settings is None else settings for name, settings in value.items()}
+    return value
+
+
+DeclaredConsumers = Annotated[
+    Consumers, BeforeValidator(_by_name, json_schema_input_type=Consumers | list[ConsumerName])
+]
+NO_CONSUMERS = Consumers()
