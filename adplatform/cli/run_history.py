@@ -1,9 +1,9 @@
 """The history of runs that a process keeps in SQLite, at a third of what it costs Dagster.
 
 Dagster makes an SQLAlchemy engine for each event: it connects anew, asks SQLite what it can, compiles the statement.
-And it makes the tables of each run's file by way of its migrations, of which it reads all 75. Here engines stay, the
-file of a run is a copy of the first one's, and what all runs share keeps a connection. The files are Dagster's:
-other processes read and write them meanwhile.
+And it makes the tables of each run's file by way of its migrations, of which it reads all 75. Here engines stay, each
+with its connection, and the file of a run is a copy of the first one's. The files are Dagster's: other processes read
+and write them meanwhile.
 """
 
 import os
@@ -17,11 +17,12 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as db
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import QueuePool
 
 _ENGINES = 16
 
@@ -42,10 +43,9 @@ class _Engines:
         self._made: dict[str, Engine] = {}
         self._making = threading.Lock()
 
-    def of(self, url: str, *, connected: bool) -> Engine:
-        """``connected``: it keeps a connection, too."""
+    def of(self, url: str) -> Engine:
         with self._making:
-            engine = self._made.pop(url, None) or _engine(url, connected=connected)
+            engine = self._made.pop(url, None) or _engine(url)
             self._made[url] = engine
             if len(self._made) > _ENGINES:
                 self._made.pop(next(iter(self._made))).dispose()
@@ -58,11 +58,9 @@ class _Engines:
             self._made.clear()
 
 
-def _engine(url: str, *, connected: bool) -> Engine:
-    pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": -1}
-    engine = db.create_engine(
-        url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}, **(pool if connected else {"poolclass": NullPool})
-    )
+def _engine(url: str) -> Engine:
+    timeout = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+    engine = db.create_engine(url, connect_args=timeout, poolclass=QueuePool, pool_size=1, max_overflow=-1)
     db.event.listen(engine, "connect", _once_connected)
     return engine
 
@@ -88,14 +86,17 @@ class _Events(SqliteEventLogStorage):
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
-            # A run's file is closed after each event: who watches a run is told by a change of the file, and only the
-            # end of the last connection brings to it what the log beside it has.
-            engine = self._engines.of(self.conn_string_for_shard(shard), connected=shard == INDEX_SHARD_NAME)
+            engine = self._engines.of(self.conn_string_for_shard(shard))
             if shard not in self._initialized_dbs:
                 self._make(shard, engine)
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection
+
+    def store_event(self, event: EventLogEntry) -> None:
+        super().store_event(event)
+        # Who watches a run is told by a change of its file, and an event is in the log beside it.
+        os.utime(self.path_for_shard(event.run_id))
 
     def _make(self, shard: str, engine: Engine) -> None:
         path = Path(self.path_for_shard(shard))
@@ -108,9 +109,10 @@ class _Events(SqliteEventLogStorage):
     def _empty_file(self) -> bytes:
         """Of a run without events."""
         path = Path(self._base_dir) / f"{os.getpid()}.empty"
-        engine = _engine(f"sqlite:///{path}", connected=False)
+        engine = _engine(f"sqlite:///{path}")
         try:
             self._initdb(engine)
+            engine.dispose()
             with closing(sqlite3.connect(path)) as connection:
                 return connection.serialize()
         finally:
@@ -120,7 +122,7 @@ class _Events(SqliteEventLogStorage):
     def has_table(self, table_name: str) -> bool:
         # Also asked within a connection, while the lock is held; a table that there is stays.
         if table_name not in self._tables:
-            engine = self._engines.of(self.conn_string_for_shard(INDEX_SHARD_NAME), connected=True)
+            engine = self._engines.of(self.conn_string_for_shard(INDEX_SHARD_NAME))
             with engine.connect() as connection:
                 self._tables.update(db.inspect(connection).get_table_names())
         return table_name in self._tables
@@ -152,7 +154,7 @@ class _Runs(SqliteRunStorage):
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        with self._engines.of(self._conn_string, connected=True).connect() as connection, connection.begin():
+        with self._engines.of(self._conn_string).connect() as connection, connection.begin():
             yield connection
 
     def dispose(self) -> None:
