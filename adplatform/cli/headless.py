@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -40,6 +41,10 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.extras import LOCAL, extra
 from adplatform.platform.settings import Settings
 
+_UNCAPTURED = {
+    "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+}
+"""What runs print goes to the terminal itself: to keep it as well Dagster starts four processes for each run."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 LOOK_AGAIN = 60.0
 """Seconds after which what is due is looked at again, so that the runs of one source hold up no other's."""
@@ -203,7 +208,8 @@ def opened(settings: Settings) -> dg.DagsterInstance:
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".opening").open("w", encoding="ascii") as door:
         fcntl.flock(door, fcntl.LOCK_EX)
-        instance = dg.DagsterInstance.from_config(str(prepare_dagster_home(home)))
+        kept = InstanceRef.from_dir(str(prepare_dagster_home(home)), overrides=_UNCAPTURED)
+        instance = dg.DagsterInstance.from_ref(kept)
         keep_engines(instance)
         instance.get_runs(limit=1)
         instance.all_instigator_state()
