@@ -30,7 +30,9 @@ from adplatform.sftp.places import remote_path
 
 REPORTS_TAKE = 15
 """Seconds without anything to do after which no report of the simulated Amazon is on its way."""
-_REST = 3
+_DELIVERIES_TAKE = 7
+"""The same of deliveries."""
+_REST = 2
 """The same where no source waits for anything."""
 FAULTS = (
     {"operation": "create_report", "fault": "reset", "match": {"report_type": "spTargeting"}},
@@ -48,7 +50,9 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     provision_patterns(services, patterns)
     automations, loaded = declared_automations(), defs()
     shops = [each for each in of_kind(patterns, EngineFiles) if each.simulated_database is not None]
-    first = {each.source.name for each in (*(p for p in patterns if p.source.takes_files), *shops)}
+    followed = {each.source.name for each in of_kind(patterns, ChangedFiles)}
+    first = {each.source.name for each in (*(p for p in patterns if p.source.takes_files), *shops)} - followed
+    following = [each for each in automations if each.source in followed]
     partners_only = [each for each in automations if each.source in first]
     accounts = [pulled.account for pulled in of_kind(patterns, PulledReports)]
 
@@ -65,13 +69,15 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
                 "Two partners deliver encrypted campaigns and members, and plain purchases; a shop's tables are read"
             )
             partners.first_deliveries()
-            process_all(services, partners_only, 7, console, errors, loaded=loaded)
+            # One look starts it; the files of changes are waited for with all else.
+            process_all(services, following, 0, console, errors, loaded=loaded)
+            process_all(services, partners_only, _DELIVERIES_TAKE, console, errors, rest=_REST, loaded=loaded)
             console.rule(
                 "A damaged file comes again, published purchases are corrected; the shop sells on, and is read again"
             )
             partners.second_deliveries()
             _trade(services, shops, console)
-            process_all(services, partners_only, 2, console, errors, loaded=loaded)
+            process_all(services, partners_only, _DELIVERIES_TAKE, console, errors, rest=_REST, loaded=loaded)
     _export(services, patterns)
     _hand_over(services, patterns)
     rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications.of_feed(feed)]

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Annotated
@@ -57,7 +58,11 @@ def demo(
             settings.temp,
         ):
             rmtree(part, ignore_errors=True)
-    with extra(LOCAL):
+    with extra(LOCAL), ThreadPoolExecutor(1) as beside:
+        from adplatform.local.endpoint import ensure
+
+        if "AWS_ENDPOINT_URL" not in os.environ:
+            beside.submit(ensure, settings.data)  # each takes seconds; where it cannot start, connect says why
         from adplatform.cli.demo import run_demo
     services = connect()
     run_demo(services, declared_patterns(settings), console, errors)
