@@ -1,8 +1,10 @@
 """Addresses of this machine."""
 
 import ipaddress
+from functools import lru_cache
 
 
+@lru_cache(maxsize=100)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only reach this machine."""
     if host == "localhost":

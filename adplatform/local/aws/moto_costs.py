@@ -17,6 +17,7 @@ from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.exceptions import ItemSizeTooLarge
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.utilities import bytesize
+from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node
 from moto.moto_api._internal.moto_random import MotoRandom
 from moto.s3.responses import S3Response
 
@@ -45,6 +46,7 @@ def install() -> None:
     S3Response.subdomain_based_buckets = staticmethod(lambda request: _names_bucket(request.headers.get("host", "")))
     ConditionExpressionParser._lex_condition_expression = _nodes
     Item.__init__ = _init_item
+    DepthFirstTraverser.traverse_node_recursively = _traversed
     BackendDict.__getitem__ = _account
 
 
@@ -144,6 +146,34 @@ def _init_item(
         raise ItemSizeTooLarge
     self.attrs = LimitedSizeDict()
     dict.update(self.attrs, held)
+
+
+def _traversed(self: DepthFirstTraverser, node: Any, child_id: int = -1) -> Any:
+    """moto holds each node of an update expression against abstract classes, ten times and of each class anew."""
+    of: type = type(node)
+    if not _is_node(of):
+        return node
+    parent = node.parent
+    for number, child in enumerate(node.children or ()):
+        self.pre_processing_of_child(node, number)
+        self.traverse_node_recursively(child, number)
+    processors = self._processing_map()
+    if (kind := _processed_as(of, tuple(processors))) is not None:
+        node = processors[kind](node)
+        node.parent = parent
+        if parent:
+            parent.children[child_id] = node
+    return node
+
+
+@cache
+def _is_node(kind: type) -> bool:
+    return issubclass(kind, Node)
+
+
+@cache
+def _processed_as(kind: type, processed: tuple[type, ...]) -> type | None:
+    return next((each for each in processed if issubclass(kind, each)), None)
 
 
 def _account(self: BackendDict[Any], account: str) -> Any:

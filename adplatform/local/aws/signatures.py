@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 
-from botocore.auth import SIGV4_TIMESTAMP, HmacV1QueryAuth, SigV4Auth
+from botocore.auth import SIGV4_TIMESTAMP, HmacV1QueryAuth
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 from botocore.utils import normalize_url_path
 
 CLOCK_SKEW = timedelta(minutes=15)
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_TERMINATOR = "aws4_request"
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _MAY_BE_UNSIGNED = frozenset({"x-amz-user-agent"})
 _WITHOUT_PREFIX = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
@@ -88,12 +88,22 @@ def verify(environ: Mapping[str, Any], claim: Claim, body: bytes, secret_of: Sec
     secret = known_secret(claim.key_id, secret_of)
     _require_time(claim, now)
     _require_signed(environ, claim.signed)
-    canonical = _canonical_request(environ, claim, body)
-    signer = SigV4Auth(Credentials(claim.key_id, secret), claim.service, claim.region)
-    request = SimpleNamespace(context={"timestamp": claim.timestamp})
-    expected = signer.signature(signer.string_to_sign(request, canonical), request)
+    scope = f"{claim.day}/{claim.region}/{claim.service}/{_TERMINATOR}"
+    canonical = hashlib.sha256(_canonical_request(environ, claim, body).encode()).hexdigest()
+    signing = _signing_key(secret, claim.day, claim.region, claim.service)
+    signed = "\n".join((_ALGORITHM, claim.timestamp, scope, canonical))
+    expected = hmac.digest(signing, signed.encode(), "sha256").hex()
     if not hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "replace")):
         raise _mismatch()
+
+
+@lru_cache(maxsize=100)
+def _signing_key(secret: str, *scope: str) -> bytes:
+    """AWS documentation, "Create a signed AWS API request": one key for all requests of a day, region and service."""
+    key = f"AWS4{secret}".encode()
+    for part in (*scope, _TERMINATOR):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def known_secret(key_id: str, secret_of: SecretOf) -> str:

@@ -10,8 +10,13 @@ from moto.core.request import EnvironHeaders
 from moto.core.serialize import AttributePicker, AttributePickerContext, RestXMLSerializer, XFormedAttributePicker
 from moto.core.utils import get_service_model
 from moto.dynamodb.comparisons import ConditionExpressionParser
-from moto.dynamodb.exceptions import ItemSizeTooLarge
+from moto.dynamodb.exceptions import DynamodbException, ItemSizeTooLarge
+from moto.dynamodb.models import Table
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
+from moto.dynamodb.parsing.executors import UpdateExpressionExecutor
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser
+from moto.dynamodb.parsing.validators import UpdateExpressionValidator
 from moto.s3.responses import S3Response
 
 from adplatform.local.aws import moto_costs
@@ -84,6 +89,40 @@ def test_an_expression_means_the_same_each_time() -> None:
     assert [holds(value) for value in ("due", "done", "due")] == [False, True, False]
     with pytest.raises(ValueError, match="Cannot parse"):
         moto_costs._nodes(ConditionExpressionParser("a ? b", None, None))
+
+
+@pytest.mark.parametrize(
+    ("expression", "changes"),
+    [
+        ("SET #a = :v, n = if_not_exists(n, :n) + :n, f = if_not_exists(f, :n), m.x = :v, l[0] = :v REMOVE l[1]", True),
+        ("SET l = list_append(l, :l) ADD n :n, c :n DELETE s :s", True),
+        ("SET a = missing", False),
+        ("SET a = :v, #a = :n", False),
+        ("SET a = :v SET b = :v", False),
+    ],
+)
+def test_an_update_does_the_same_to_an_item(expression: str, changes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"#a": "a"}
+    values = {":v": {"S": "v"}, ":n": {"N": "2"}, ":l": {"L": [{"S": "y"}]}, ":s": {"SS": ["p"]}}
+    held = {"n": {"N": "1"}, "m": {"M": {}}, "l": {"L": [{"S": "x"}, {"S": "z"}]}, "s": {"SS": ["p", "q"]}}
+    schema = [{"AttributeName": "k", "KeyType": "HASH"}]
+    table = Table("t", "123456789012", "us-east-1", schema, [{"AttributeName": "k", "AttributeType": "S"}])
+
+    def updated() -> Any:
+        item = Item(DynamoType({"S": "x"}), None, held)
+        try:
+            parsed = UpdateExpressionParser.make(expression)
+            done = UpdateExpressionValidator(parsed, names, values, item, table).validate()
+            done.normalize()
+            UpdateExpressionExecutor(done, item, names).execute()
+        except DynamodbException as e:
+            return str(e)
+        return item.to_json()["Attributes"]
+
+    by_moto = updated()
+    assert isinstance(by_moto, dict) == changes
+    monkeypatch.setattr(DepthFirstTraverser, "traverse_node_recursively", moto_costs._traversed)
+    assert updated() == by_moto
 
 
 @pytest.mark.parametrize(("size", "fits"), [(404_990, True), (405_010, False)])
