@@ -1,13 +1,12 @@
 """What pytest must know before it looks for tests: options, profiles of hypothesis, and what every run records."""
 
-import gc
-
 import pytest
 
 from adplatform_tests.support import recorded_calls, shares
 from adplatform_tests.support.examples import register_profiles
+from adplatform_tests.support.garbage import collect_rarely
 
-gc.set_threshold(50_000, 20, 20)  # garbage is looked for once for 50,000 objects in place of 700
+collect_rarely()
 register_profiles()
 
 

@@ -1,6 +1,5 @@
 """Fixtures that several parts of the platform share."""
 
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from adplatform.local.world.shop.world import forget
 from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support.clients import copied_clients
 from adplatform_tests.support.databases import Database, database_of
+from adplatform_tests.support.garbage import keep_what_is_there
 from adplatform_tests.support.instances import as_if_new, in_memory
 from adplatform_tests.support.mariadb import MariaDb, is_installed, mariadb_server
 from adplatform_tests.support.platforms import forget_services, make_services
@@ -23,13 +23,7 @@ from adplatform_tests.support.zygote import forked_children
 
 
 def pytest_collection_finish() -> None:
-    """A million objects of imported modules are not looked through again with every full collection of garbage."""
-    gc.collect()
-    gc.freeze()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()
+    keep_what_is_there()
 
 
 @pytest.fixture(scope="session", autouse=True)

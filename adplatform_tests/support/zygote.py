@@ -25,6 +25,7 @@ from typing import IO, Any
 import pytest
 
 from adplatform.local import endpoint
+from adplatform_tests.support.garbage import collect_rarely, keep_what_is_there
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _MESSAGE_BYTES = 1 << 17
@@ -157,7 +158,6 @@ def _adopting() -> Iterator[None]:
 
 def _import_all() -> None:
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # as adplatform.local.aws does before it imports moto
-    import gc  # noqa: PLC0415
     import importlib  # noqa: PLC0415
 
     for name in _IMPORTS:
@@ -167,8 +167,8 @@ def _import_all() -> None:
     for service in _SERVICES:
         get_service_model(service)
     del os.environ["MOTO_DISABLE_GLOBAL_CORS"]
-    gc.collect()
-    gc.freeze()
+    collect_rarely()
+    keep_what_is_there()
 
 
 def _serve(asked: socket.socket, owner: int) -> None:
