@@ -203,8 +203,10 @@ class _Splitter:
         quotes = np.flatnonzero(view == self._how.quote[0]) if self._how.quote else newlines[:0]
         if len(quotes) and (len(self._how.delimiter) > 1 or len(self._how.quote) > 1):
             return None
+        quotes, escapes, limit = self._unescaped(view, quotes)
         ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0] if len(quotes) else newlines
-        ends = ends[ends < self._limit(view, quotes, final)]
+        in_order, blanks = self._limit(view, quotes, final)
+        ends = ends[ends < min(limit, in_order)]
         if len(ends):
             ends = ends[ends < self._line_ends_alike(view, quotes, ends)]
         if not len(ends):
@@ -213,7 +215,13 @@ class _Splitter:
         last = int(ends[-1])
         newlines, work = newlines[newlines <= last], text[at : at + last + 1]
         if len(self._how.delimiter) == 1:
-            return starts, ends, work, starts, ends, newlines
+            left_out = np.zeros(0, np.int64)
+            if len(escapes) or len(blanks):
+                work, left_out = self._plainly(view[: last + 1], escapes[escapes < last], blanks[blanks < last])
+            if not len(left_out):
+                return starts, ends, work, starts, ends, newlines
+            work_ends = ends - np.searchsorted(left_out, ends)
+            return starts, ends, work, np.concatenate(([0], work_ends[:-1] + 1)), work_ends, newlines
         if _STANDS_FOR_DELIMITER in work:
             return None
         work = work.replace(self._how.delimiter, _STANDS_FOR_DELIMITER)
@@ -236,30 +244,58 @@ class _Splitter:
         # The record in which one stands is looked at by itself.
         return min(limit, int(returns[0])) if len(returns) else limit
 
-    def _limit(self, view: Any, quotes: Any, final: bool) -> int:
-        """Up to which byte every quote opens a field, ends one, or is doubled within one."""
+    def _unescaped(self, view: Any, quotes: Any) -> tuple[Any, Any, int]:
+        """The quotes that are no part of a text, the escapes within quotes, and up to which byte these are so."""
+        escapes = quotes[:0] if self._doubled else np.flatnonzero(view == self._how.escape[0])
+        if not len(escapes) or not len(quotes):
+            return quotes, escapes[:0], len(view)
+        # Of several, one behind the other, each second is escaped itself.
+        places = np.arange(len(escapes))
+        begins = np.concatenate(([0], np.where(np.diff(escapes) != 1, places[1:], 0)))
+        escapes = escapes[(places - np.maximum.accumulate(begins)) % 2 == 0]
+        plain = quotes[~np.isin(quotes, escapes + 1)]
+        inside = np.searchsorted(plain, escapes) % 2 == 1
+        wrong = escapes[~inside & np.isin(escapes + 1, quotes)]
+        return plain, escapes[inside], int(wrong[0]) if len(wrong) else len(view)
+
+    def _plainly(self, view: Any, escapes: Any, blanks: Any) -> tuple[bytes, Any]:
+        """A text as Arrow reads it, without escapes and ``blanks`` beside quotes, with quotes within quotes doubled;
+        and the places of the bytes that it lacks."""
+        work, kept = view.copy(), np.ones(len(view), bool)
+        quoted = view[escapes + 1] == self._how.quote[0]
+        work[escapes[quoted]] = self._how.quote[0]
+        left_out = np.union1d(escapes[~quoted], blanks)
+        kept[left_out] = False
+        return work[kept].tobytes(), left_out
+
+    def _limit(self, view: Any, quotes: Any, final: bool) -> tuple[int, Any]:
+        """Up to which byte every quote opens a field, ends one, or is doubled within one, and the places of blanks
+        between these quotes and what is around them: of one before, and of any behind."""
         if not len(quotes):
-            return len(view)
+            return len(view), quotes
         opening, closing = quotes[0::2], quotes[1::2]
-        before = view[np.maximum(opening - 1, 0)]
-        opens = (opening == 0) | (before == self._how.delimiter[0]) | (before == _FEED)
-        known = closing < len(view) - 1
-        behind = view[np.minimum(closing + 1, len(view) - 1)]
-        closes = known & ((behind == self._how.delimiter[0]) | (behind == _FEED) | (behind == _RETURN))
+        before, behind = opening - 1, closing + 1
+        if self._how.delimiter != _SPACE:
+            before = before - ((opening > 0) & (view[before] == _SPACE[0]))
+            behind = _beyond_blanks(view, behind)
+        opens = (before < 0) | np.isin(view[before], (self._how.delimiter[0], _FEED))
+        known = behind < len(view)
+        found = view[np.minimum(behind, len(view) - 1)]
+        closes = known & np.isin(found, (self._how.delimiter[0], _FEED, _RETURN))
+        sizes = np.where(closes, behind - closing - 1, 0)
+        blanks = np.repeat(closing + 1 + sizes - np.cumsum(sizes), sizes) + np.arange(sizes.sum())
+        blanks = np.union1d(blanks, opening[opens & (before == opening - 2) & (opening > 0)] - 1)
         if final:
             closes |= ~known
         if self._doubled:
             # A quote right behind another goes on with the field that this one seemed to end.
-            opens |= (opening > 0) & (before == self._how.quote[0])
-            closes |= known & (behind == self._how.quote[0])
+            opens |= (opening > 0) & (view[opening - 1] == self._how.quote[0])
+            closes |= known & (behind == closing + 1) & (found == self._how.quote[0])
         limit = len(view)
         for places, fine in ((opening, opens), (closing, closes)):
             if not fine.all():
                 limit = min(limit, int(places[np.flatnonzero(~fine)[0]]))
-        if not self._doubled:
-            escapes = np.flatnonzero(view == self._how.escape[0])
-            limit = min(limit, int(escapes[0])) if len(escapes) else limit
-        return limit
+        return limit, blanks
 
     def _delimiters(self, work: bytes, starts: Any, ends: Any) -> Any:
         """How many stand outside quotes in each record."""
@@ -300,7 +336,7 @@ class _Splitter:
             pacsv.ParseOptions(
                 delimiter=delimiter.decode(),
                 quote_char=self._how.quote.decode() if self._how.quote else False,
-                double_quote=self._doubled,
+                double_quote=True,
                 escape_char=False,
                 newlines_in_values=True,
                 ignore_empty_lines=self._columns > 1,
@@ -382,7 +418,8 @@ class _Splitter:
             return 0
         if text.startswith(quote, pos):
             return pos + len(quote)
-        return pos + len(_SPACE + quote) if text.startswith(_SPACE + quote, pos) else 0
+        has_blank = self._how.delimiter != _SPACE and text.startswith(_SPACE + quote, pos)
+        return pos + len(_SPACE + quote) if has_blank else 0
 
     def _ends_field(self, text: bytes, at: int) -> bool:
         is_end = text[at] == _FEED or (text[at] == _RETURN and self._crlf is not False)
@@ -488,6 +525,14 @@ class _Splitter:
 
     def _stray(self) -> BadFile:
         return stray_return(self._file, self._fmt)
+
+
+def _beyond_blanks(view: Any, places: Any) -> Any:
+    """The first places from these on at which no blank is."""
+    if not (view[np.minimum(places, len(view) - 1)] == _SPACE[0]).any():
+        return places
+    others = np.append(np.flatnonzero(view != _SPACE[0]), len(view))
+    return others[np.searchsorted(others, places)]
 
 
 def _joined(work: bytes, starts: Any, ends: Any, good: Any) -> bytes:

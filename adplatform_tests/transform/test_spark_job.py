@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import random
 import tarfile
 import zipfile
 from collections import Counter
@@ -271,8 +272,33 @@ def test_records_are_the_same_wherever_the_blocks_of_a_file_end(
         assert len(found[0]) == 5 + 3
 
 
-def _split(path: Path) -> list[Any]:
-    fmt, count = FileFormat(), spark_delimited.Count()
+@pytest.mark.parametrize(
+    "settings", [{}, {"escape": "\\"}, {"delimiter": " "}, {"delimiter": " ", "escape": "\\"}], ids=str
+)
+def test_records_that_are_split_together_are_as_if_each_were_split_alone(
+    tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, fmt, together = random.Random(f"{settings}"), FileFormat.model_validate(settings), 0
+    pieces = ["a", "b", ",", ",", " ", '"x', '"', '",', ' "', '" ', '""', "\\", '\\"', "\\\\", "\n", "\n", ',"', '"\n']
+    for _ in range(400):
+        text = "".join(draw.choices(pieces, k=40)).replace(",", fmt.delimiter)
+        rows = "".join(draw.choices(['1,"a"\n', '2, "b\\"\n', '3,"c" \n', '"4",d \n'], k=3)).replace(",", fmt.delimiter)
+        (tmp_path / "a").write_text(f"id{fmt.delimiter}note\n{rows}{text}", encoding="utf-8")
+        found = _split(tmp_path / "a", fmt)
+        monkeypatch.setattr(spark_delimited._Splitter, "_many", _none_at_once)
+        assert found == _split(tmp_path / "a", fmt), text
+        monkeypatch.undo()
+        together += len(found)
+    assert together > 400
+
+
+def _none_at_once(self: Any, text: bytes, at: int, final: bool) -> Any:
+    yield from ()
+    return at
+
+
+def _split(path: Path, fmt: FileFormat | None = None) -> list[Any]:
+    fmt, count = fmt or FileFormat(), spark_delimited.Count()
     head = path.read_bytes().index(b"\n") + 1
     shape = spark_delimited.Shape(2, head, 1)
     found: list[Any] = []
