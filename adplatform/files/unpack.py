@@ -109,7 +109,7 @@ def _unpack(
     outer = _declared(_outer(path, head, fmt, origin), fmt, origin)
     if outer is Compression.NONE and not is_tar(start):
         _check_content(start, fmt, origin)
-        if _is_ready(start, fmt):
+        if is_ready(start, fmt):
             budget.check(size)
             if fmt.kind == "parquet":
                 _check_parquet(path, origin)
@@ -318,7 +318,8 @@ def _begun(chunks: Iterator[bytes], size: int = HEAD) -> tuple[bytes, Iterator[b
     return head[:size], itertools.chain([head], chunks) if head else iter(())
 
 
-def _is_ready(head: bytes, fmt: FileFormat) -> bool:
+def is_ready(head: bytes, fmt: FileFormat) -> bool:
+    """Whether plain content that begins so is read as it lies."""
     if fmt.kind == "parquet":
         return True
     if fmt.kind not in ("csv", "ndjson") or not is_utf8(fmt.encoding) or head.startswith(codecs.BOM_UTF8):

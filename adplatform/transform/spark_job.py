@@ -6,7 +6,7 @@ the script runs.
 """
 
 import argparse
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from adplatform.platform.extras import SPARK, extra
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.privacy.spark import KeyLoader
-from adplatform.transform import spark_engine, spark_files
+from adplatform.transform import spark_engine, spark_files, spark_parts, spark_ranges
 from adplatform.transform.compile import no_text
 from adplatform.transform.job_plan import (
     OUTPUT,
@@ -30,13 +30,11 @@ from adplatform.transform.job_plan import (
     RESULT,
     JobPlan,
     JobResult,
-    PlannedFile,
     ReportedFile,
     WrittenFile,
 )
 from adplatform.transform.layouts import UNNAMED, Accepted, Lines, accept_headers
 from adplatform.transform.spark_objects import Objects, aws_of
-from adplatform.transform.spark_parts import come_to_much
 from adplatform.transform.spark_received import (
     COLUMNS,
     Reader,
@@ -51,6 +49,7 @@ from adplatform.transform.spark_received import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.pandas._typing import ArrowMapIterFunction
 
 
 @acting(SPARK_JOB)
@@ -161,7 +160,7 @@ def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Obj
     left_out = {file: each.left_out for file, each in read.items()}
     aside = {file: each.rejects for file, each in read.items()}
     stages = spark_engine.stage(spark, result, output, plan.region, origins, left_out, aside)
-    names = [file.origin for file in _planned(plan)]
+    names = [file.origin for file in spark_parts.planned(plan)]
     day = plan.day.isoformat() if plan.contract.partition_by == DELIVERY_DATE else ""
     return JobResult(
         contract=accepted.contract,
@@ -186,26 +185,25 @@ def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Obj
 
 
 def _received(spark: "SparkSession", plan: JobPlan, output: str) -> list[Received]:
-    def read(again: Collection[int] = ()) -> list[Received]:
-        reader = Reader.of(plan, output, again)
-        numbers = spark.range(0, len(reader.tasks), 1, max(len(reader.tasks), 1))
-        return [loaded(row[0]) for row in numbers.mapInArrow(reader, COLUMNS).collect()]
+    def read(reader: Reader) -> list[Received]:
+        return [loaded(content) for content in _results(spark, reader, COLUMNS, len(reader.tasks))]
 
-    received, files = read(), _planned(plan)
-    reports = merged(report for each in received for report in each.reports)
-    much = {
-        report.place
-        for report in reports
-        if come_to_much(files[report.place], plan.limits, sum(file.most for file in report.files))
-    }
-    if not much:
+    looker = spark_parts.looker(plan)
+    ranges = _results(spark, looker, spark_ranges.COLUMNS, len(looker.tasks)) if looker.files else []
+    cuts = spark_ranges.cuts(looker, map(spark_ranges.loaded_range, ranges), plan.limits.rows)
+    reader = Reader.of(plan, output, cuts)
+    received = read(reader)
+    again = reader.again(received)
+    if not again:
         return received
     # Such a file is alone in the tasks of its parts.
-    return [each for each in received if not much & {report.place for report in each.reports}] + read(much)
+    kept = [each for each in received if not again & {report.place for report in each.reports}]
+    return kept + read(reader.wholly(again))
 
 
-def _planned(plan: JobPlan) -> list[PlannedFile]:
-    return sorted(plan.files, key=lambda file: file.ordinal)
+def _results(spark: "SparkSession", task: "ArrowMapIterFunction", columns: str, tasks: int) -> list[bytes]:
+    """What each of so many tasks gives that are told their numbers."""
+    return [row[0] for row in spark.range(0, tasks, 1, max(tasks, 1)).mapInArrow(task, columns).collect()]
 
 
 def _reported(origin: str, reason: Reason, message: str) -> ReportedFile:

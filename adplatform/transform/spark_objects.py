@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from adplatform.failures import PermanentFailure, naming
-from adplatform.files.compression import chunks_of
 from adplatform.platform.aws import Aws
 from adplatform.platform.aws_errors import aws_failures
 
@@ -80,7 +79,11 @@ class Objects:
         with aws_failures(uri):
             if isinstance(place, Path):
                 with place.open("rb") as file:
-                    yield from chunks_of(file)
+                    file.seek(first)
+                    left = place.stat().st_size - first if behind is None else behind - first
+                    while left > 0 and (chunk := file.read(min(_CHUNK, left))):
+                        left -= len(chunk)
+                        yield chunk
                 return
             which = {"VersionId": version} if version else {}
             if behind is not None:
@@ -97,12 +100,16 @@ class Objects:
             file.truncate(size)
         return target
 
-    def fetch_ranges(self, uri: str, version: str, target: Path, ranges: Iterable[tuple[int, int]]) -> None:
-        """Some bytes of an object, each range up to and without its second, to where they stand in ``target``."""
-        with aws_failures(uri), naming(target), target.open("r+b") as file:
+    def fetch_ranges(
+        self, uri: str, version: str, target: Path, ranges: Iterable[tuple[int, int]], *, joined: bool = False
+    ) -> None:
+        """Some bytes of an object, each range up to and without its second, to where they stand in ``target``, which is
+        begun, or ``joined`` one behind the other."""
+        with aws_failures(uri), naming(target), target.open("wb" if joined else "r+b") as file:
             for first, behind in ranges:
                 if first < behind:
-                    file.seek(first)
+                    if not joined:
+                        file.seek(first)
                     for chunk in self.chunks(uri, version, first, behind):
                         file.write(chunk)
 

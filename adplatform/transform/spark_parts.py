@@ -1,17 +1,19 @@
-"""What of the files of a delivery each task of Spark reads: small files together, and a large one of Parquet, whose row
-groups stand by themselves, in parts.
+"""What of the files of a delivery each task of Spark reads: small files together, and large ones in parts, where they
+can be told apart: Parquet by its row groups, plain text where ``spark_ranges`` cuts it.
 
-A task fetches of such a file its head, its footer and the row groups that begin in its part of the bytes, to a file in
+A task fetches of Parquet the head, the footer and the row groups that begin in its part of the bytes, to a file in
 which they stand where they stand in the whole, so that the same code reads it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.limits import Limits
 from adplatform.files.budget import Budget, require_room
+from adplatform.files.input_file import LeftOut
 from adplatform.files.line_ends import SAMPLE
 from adplatform.files.magic import data_kind_of
 from adplatform.files.parquet_size import LARGEST_FOOTER, RowGroups, bytes_of_group
@@ -20,6 +22,7 @@ from adplatform.platform.late import Late
 from adplatform.transform.job_plan import JobPlan, PlannedFile
 from adplatform.transform.spark_files import binned
 from adplatform.transform.spark_objects import Objects
+from adplatform.transform.spark_ranges import Cut, Looker, may_be_cut
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,35 +41,57 @@ _PAST_A_CHUNK = 128
 
 @dataclass(frozen=True)
 class Share:
-    """What of a planned file a task reads: of so many ``parts`` the one of this ``number``, all where there is one.
-    ``place`` is the file's among those of the plan. The share without a number is the SHA-256 of a file in parts."""
+    """What of a planned file a task reads: of so many ``parts`` the one of this ``number``, of text the records of
+    ``cut``; all where there is one. ``place`` is the file's among those of the plan. The share without a number is the
+    SHA-256 of a file in parts."""
 
     place: int
     file: PlannedFile
     number: int | None = 0
     parts: int = 1
+    cut: Cut | None = None
 
 
-def shares(plan: JobPlan, again: Collection[int] = ()) -> tuple[tuple[Share, ...], ...]:
-    """Those of each task; with ``again`` no files but these, by their places, and each of them as a whole."""
-    ordered = list(enumerate(sorted(plan.files, key=lambda file: file.ordinal)))
-    if again:
-        return tuple((Share(place, file),) for place, file in ordered if place in again)
-    least = max(_PART, sum(file.size for file in plan.files) // _MOST_PARTS)
-    fmt = plan.contract.format
+def shares(plan: JobPlan, cuts: Mapping[int, Sequence[Cut]]) -> tuple[tuple[Share, ...], ...]:
+    """Those of each task; ``cuts`` are the parts of files of text by their places."""
+    fmt, least = plan.contract.format, _least(plan)
     splits = fmt.kind == "parquet" and fmt.compression in ("auto", "none")
-    large = [(place, file) for place, file in ordered if splits and file.size > least]
-    small = [(place, file) for place, file in ordered if not splits or file.size <= least]
+    large, small = list[tuple[int, PlannedFile]](), list[tuple[int, PlannedFile]]()
+    for place, file in enumerate(planned(plan)):
+        (large if place in cuts or (splits and file.size > least) else small).append((place, file))
     bins = binned([file.size for _, file in small], least, max(1, len(small) // _LEAST_TASKS))
     return (
-        *((share,) for place, file in large for share in _in_parts(place, file, -(-file.size // least))),
+        *((share,) for place, file in large for share in _in_parts(place, file, least, cuts.get(place))),
         *(tuple(Share(*small[number]) for number in each) for each in bins),
     )
 
 
-def _in_parts(place: int, file: PlannedFile, parts: int) -> Iterator[Share]:
+def planned(plan: JobPlan) -> list[PlannedFile]:
+    """The files of a plan by their places."""
+    return sorted(plan.files, key=lambda file: file.ordinal)
+
+
+def looker(plan: JobPlan) -> Looker:
+    """What looks at the large files of text that may be cut."""
+    least = _least(plan)
+    files = [
+        (place, file, -(-file.size // least))
+        for place, file in enumerate(planned(plan))
+        if may_be_cut(plan.contract) and file.size > least and not come_to_much(file, plan.limits, file.size)
+    ]
+    return Looker(plan.contract.format, plan.region, tuple(files))
+
+
+def _least(plan: JobPlan) -> int:
+    """Bytes that a part has at least."""
+    return max(_PART, sum(file.size for file in plan.files) // _MOST_PARTS)
+
+
+def _in_parts(place: int, file: PlannedFile, least: int, cuts: Sequence[Cut] | None) -> Iterator[Share]:
+    parts = len(cuts) if cuts else -(-file.size // least)
     yield Share(place, file, None, parts)
-    yield from (Share(place, file, number, parts) for number in range(parts))
+    for number in range(parts):
+        yield Share(place, file, number, parts, cuts[number] if cuts else None)
 
 
 def come_to_much(file: PlannedFile, limits: Limits, most: int) -> bool:
@@ -76,7 +101,41 @@ def come_to_much(file: PlannedFile, limits: Limits, most: int) -> bool:
     return most > min(limits.unpacked, budget.most_by_ratio)
 
 
-def parquet_part(objects: Objects, share: Share, target: Path) -> tuple[Path, RowGroups] | None:
+@dataclass(frozen=True)
+class Fetched:
+    """What a task reads of a planned file: of Parquet only these ``groups``, of text without what it ``lacks``."""
+
+    path: Path
+    groups: RowGroups | None = None
+    lacks: LeftOut | None = None
+
+    @property
+    def rows_before(self) -> int:
+        """A number that no row of the parts before is above."""
+        return self.lacks.lines[0] if self.lacks else 0
+
+
+def fetched(objects: Objects, share: Share, work: Path) -> Fetched | None:
+    """What a share has, below ``work`` or where it lies; None where that is nothing.
+
+    Raises:
+        EnvironmentFailure, TransientFailure, PermanentFailure: the object cannot be had, or the disk is full.
+    """
+    file, target = share.file, work / "received"
+    if share.cut:
+        return _text_part(objects, share, share.cut, target)
+    if share.parts > 1:
+        part = parquet_part(objects, share, target)
+        if part and part.groups and (part.groups.places or not share.number):
+            return part
+        if part or share.number:
+            return None  # of a file that is packed the first task reads all
+    if "://" in file.uri:
+        require_room(work, file.size, file.origin)
+    return Fetched(objects.fetch(file.uri, file.version, target))
+
+
+def parquet_part(objects: Objects, share: Share, target: Path) -> Fetched | None:
     """The row groups of a share, in a file that has them where the whole one has them; None of a file that is packed,
     or is no Parquet. What is damaged is told by who reads it.
 
@@ -98,12 +157,12 @@ def parquet_part(objects: Objects, share: Share, target: Path) -> tuple[Path, Ro
     if data_kind_of(head) != "Parquet" or is_tar(head):
         return None
     if not footer <= min(file.size, LARGEST_FOOTER + _TAIL):
-        return path, RowGroups((), share.parts)
+        return Fetched(path, RowGroups((), share.parts))
     fetch([(file.size - footer, max(file.size - footer, file.size - SAMPLE))])
     try:
         metadata = pq.read_metadata(path)
     except (pa.ArrowException, OSError):
-        return path, RowGroups((), share.parts)
+        return Fetched(path, RowGroups((), share.parts))
     groups = [bytes_of_group(metadata.row_group(number)) for number in range(metadata.num_row_groups)]
     own = tuple(number for number, places in enumerate(groups) if _part_of(places, share) == share.number)
     ranges = list(
@@ -112,7 +171,7 @@ def parquet_part(objects: Objects, share: Share, target: Path) -> tuple[Path, Ro
     if path == target:
         require_room(target.parent, sum(behind - first for first, behind in ranges), file.origin)
     fetch((first, min(behind + _PAST_A_CHUNK, file.size)) for first, behind in ranges)
-    return path, RowGroups(own, share.parts)
+    return Fetched(path, RowGroups(own, share.parts))
 
 
 def _part_of(places: Sequence[tuple[int, int]], share: Share) -> int:
@@ -132,3 +191,12 @@ def _together(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         behind = max(behind, end)
     if behind:
         yield first, behind
+
+
+def _text_part(objects: Objects, share: Share, cut: Cut, target: Path) -> Fetched:
+    """The header and the records of a share as a file, and what this lacks of the whole one."""
+    file = share.file
+    require_room(target.parent, cut.head + cut.behind - cut.first, file.origin)
+    objects.fetch_ranges(file.uri, file.version, target, [(0, cut.head), (cut.first, cut.behind)], joined=True)
+    lacking = array("q", [cut.lines - cut.head_lines]), array("q", [cut.first - cut.head])
+    return Fetched(target, lacks=LeftOut(0, None, array("q", [cut.head_lines]), *lacking))

@@ -7,7 +7,7 @@ those that it read. Nothing here imports pyspark, and what it imports is in ever
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,14 +18,13 @@ from adplatform.contracts.column import Column
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.files.bad_file import BadFile, Reason
-from adplatform.files.budget import require_room
 from adplatform.files.compression import MOST_MEMBERS
 from adplatform.files.input_file import InputFile, surveyed
 from adplatform.files.members import told_of_members
 from adplatform.files.unpack import unpack
 from adplatform.platform.late import Late
 from adplatform.transform.copies import Copies
-from adplatform.transform.job_plan import JobPlan, PlannedFile, WrittenFile
+from adplatform.transform.job_plan import JobPlan, WrittenFile
 from adplatform.transform.layouts import Lines, Names, accept, empty_texts, first_record, header_of
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.one_line_end import with_one_line_end
@@ -35,7 +34,8 @@ from adplatform.transform.spark_files import Task
 from adplatform.transform.spark_json import Bad, Documents
 from adplatform.transform.spark_objects import Objects
 from adplatform.transform.spark_parquet import BadRows, bytes_of, columns_of, texts_of
-from adplatform.transform.spark_parts import Share, parquet_part, shares
+from adplatform.transform.spark_parts import Fetched, Share, come_to_much, fetched, shares
+from adplatform.transform.spark_ranges import Cut
 from adplatform.transform.values import FooterLikeRows
 
 if TYPE_CHECKING:
@@ -152,9 +152,29 @@ class Reader:
     tasks: tuple[tuple[Share, ...], ...]
 
     @classmethod
-    def of(cls, plan: JobPlan, output: str, again: Collection[int] = ()) -> "Reader":
-        """With ``again`` these files alone, by their places, each as a whole."""
-        return cls(plan.contract, plan.limits, plan.reserved, plan.region, output, shares(plan, again))
+    def of(cls, plan: JobPlan, output: str, cuts: Mapping[int, Sequence[Cut]]) -> "Reader":
+        return cls(plan.contract, plan.limits, plan.reserved, plan.region, output, shares(plan, cuts))
+
+    def again(self, received: Iterable[Received]) -> set[int]:
+        """The places of files that were read in parts and have to be read as a whole, because only that tells what they
+        are refused for, or that they are not: those that may come to too much together, and those of text of which a
+        part is bad, or was understood as another was not."""
+        parts: dict[int, list[Report]] = {}
+        for report in (report for each in received for report in each.reports):
+            parts.setdefault(report.place, []).append(report)
+        files = {share.place: share for each in self.tasks for share in each if share.parts > 1}
+        return {place for place, share in files.items() if self._is_read_again(share, parts[place])}
+
+    def _is_read_again(self, share: Share, parts: Sequence[Report]) -> bool:
+        files = [file for each in parts for file in each.files]
+        if share.cut is None:
+            return come_to_much(share.file, self.limits, sum(file.most for file in files))
+        return any(each.bad for each in parts) or len({(f.header, f.more, f.unnamed) for f in files}) > 1
+
+    def wholly(self, places: Collection[int]) -> "Reader":
+        """What reads these files alone, each as a whole."""
+        files = {share.place: share.file for each in self.tasks for share in each if share.place in places}
+        return replace(self, tasks=tuple((Share(place, file),) for place, file in files.items()))
 
     def __call__(self, numbers: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         for batch in numbers:
@@ -217,18 +237,17 @@ def _received(reader: Reader, share: Share, work: Path) -> "_Yielded[Report]":
     report, objects = Report(share.place), Objects(reader.region)
     if share.number is None:
         return replace(report, sha256=_sha256(objects.chunks(planned.uri, planned.version)))
-    part = parquet_part(objects, share, work / "part") if share.parts > 1 else None
-    if share.number and not (part and part[1].places):
+    part = fetched(objects, share, work)
+    if part is None:
         return report
+    path, groups, first, found = part.path, part.groups, share.place * MOST_MEMBERS, list[ReadFile]()
     try:
-        path, only = part or (_fetched(reader, planned, work), None)
         if share.parts == 1:
-            report = replace(report, sha256=_sha256(Objects(reader.region).chunks(str(path), "")))
-        first, found = share.place * MOST_MEMBERS, list[ReadFile]()
-        files = unpack(path, planned.origin, contract.format, work, first, reader.limits, planned.received, only)
-        for file in files:
+            report = replace(report, sha256=_sha256(objects.chunks(str(path), "")))
+        files = unpack(path, planned.origin, contract.format, work, first, reader.limits, planned.received, groups)
+        for file in (replace(file, left_out=part.lacks) if part.lacks else file for file in files):
             with told_of_members(contract.format.members):
-                read = yield from _read(contract, file, reader.reserved, work, only.places if only else None)
+                read = yield from _read(contract, file, reader.reserved, work, part)
             found.append(read)
             if file.path != path:
                 file.path.unlink()
@@ -238,12 +257,6 @@ def _received(reader: Reader, share: Share, work: Path) -> "_Yielded[Report]":
     return replace(report, files=tuple(found))
 
 
-def _fetched(reader: Reader, planned: PlannedFile, work: Path) -> Path:
-    if "://" in planned.uri:
-        require_room(work, planned.size, planned.origin)
-    return Objects(reader.region).fetch(planned.uri, planned.version, work / "received")
-
-
 def _sha256(chunks: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
     for chunk in chunks:
@@ -251,17 +264,15 @@ def _sha256(chunks: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _read(
-    contract: Contract, file: InputFile, reserved: Sequence[str], work: Path, groups: Sequence[int] | None
-) -> _Reading:
+def _read(contract: Contract, file: InputFile, reserved: Sequence[str], work: Path, part: Fetched) -> _Reading:
     kind = contract.format.prepared
     if kind == "parquet":
-        return (yield from _read_parquet(contract, file, reserved, groups))
+        return (yield from _read_parquet(contract, file, reserved, part.groups.places if part.groups else None))
     file = replace(file, survey=surveyed(file, contract.format))
     refuse_long_records(contract, [file])
     alike = with_one_line_end(contract.format, [file], work / "alike")
     read = _read_delimited if kind == "csv" else _read_json
-    return (yield from read(contract, file, reserved, alike))
+    return (yield from read(contract, file, reserved, alike, part.rows_before))
 
 
 @dataclass(frozen=True)
@@ -284,7 +295,9 @@ class _Header:
         return tuple(name for name, place in zip(self.names, self.declared, strict=True) if place is None)
 
 
-def _read_delimited(contract: Contract, delivered: InputFile, reserved: Sequence[str], alike: Copies) -> _Reading:
+def _read_delimited(
+    contract: Contract, delivered: InputFile, reserved: Sequence[str], alike: Copies, before: int
+) -> _Reading:
     [file] = alike.instead([delivered])
     record = first_record(file, contract.format)
     if record is None:
@@ -299,7 +312,8 @@ def _read_delimited(contract: Contract, delivered: InputFile, reserved: Sequence
         if isinstance(each, Reject):
             yield from batches.add(file, each)
         else:
-            yield batches.rows(file, each.numbers, each.lines, *_placed(contract, header, each, lines.unnamed))
+            placed = _placed(contract, header, each, lines.unnamed)
+            yield batches.rows(file, before + each.numbers, each.lines, *placed)
     yield from batches.rest(file)
     return replace(_read_file(file, names, header.undeclared, count), unnamed=lines.unnamed)
 
@@ -352,7 +366,9 @@ def _lists(columns: "Sequence[pa.Array]", count: int) -> "pa.Array":
     )
 
 
-def _read_json(contract: Contract, delivered: InputFile, reserved: Sequence[str], alike: Copies) -> _Reading:
+def _read_json(
+    contract: Contract, delivered: InputFile, reserved: Sequence[str], alike: Copies, before: int
+) -> _Reading:
     [file] = alike.instead([delivered])
     fmt, count, documents = contract.format, Count(), Documents(contract)
     batches = _Batches(contract, file.ordinal, alike, count)
@@ -373,7 +389,8 @@ def _read_json(contract: Contract, delivered: InputFile, reserved: Sequence[str]
             try:
                 found.append((number, line, *documents.texts(text)))
             except Bad:
-                yield from batches.add(file, Reject(file.ordinal, line, at, ("bad_json",), text))
+                delivered_at = file.delivered_line(line), file.delivered_at(line, at)
+                yield from batches.add(file, Reject(file.ordinal, *delivered_at, ("bad_json",), text))
         if not found:
             continue
         rows += len(found)
@@ -383,7 +400,7 @@ def _read_json(contract: Contract, delivered: InputFile, reserved: Sequence[str]
         placed = np.array(lines if fmt.kind == "ndjson" else [0] * len(lines), np.int64)
         yield batches.rows(
             file,
-            np.array(numbers, np.int64),
+            before + np.array(numbers, np.int64),
             placed,
             texts,
             pa.array(more, pa.list_(pa.string())) if keeps else None,

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from adplatform.platform.aws import Aws
 from adplatform.transform import spark_files
-from adplatform.transform.spark_files import read, write
+from adplatform.transform.spark_files import binned, read, write
 from adplatform_tests.local.aws.appflow_world import new_bucket
 
 SCHEMA = "id bigint, name string, amount decimal(18,2), seen timestamp, reasons array<string>, day date"
@@ -84,3 +84,9 @@ def test_a_file_that_is_large_enough_is_followed_by_another(tmp_path: Path, monk
     made = spark_files._written(f"{tmp_path}/", "", "", None, batches([1, 2, 3]))
     told = [row for batch in made for row in batch.to_pylist()]
     assert [each["rows"] for each in told] == [1, 1, 1]
+
+
+def test_small_files_are_read_together_and_large_ones_alone() -> None:
+    assert binned([5, 5, 1, 20, 1, 1], 10) == [[0, 1], [2], [3], [4, 5]]
+    assert binned([1] * 5, 10, 2) == [[0, 1], [2, 3], [4]]
+    assert binned([], 10) == []

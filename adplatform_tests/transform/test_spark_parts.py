@@ -1,5 +1,5 @@
-"""Large files of Parquet that several tasks of Spark read, row group by row group: what DuckDB reads, at the same
-places."""
+"""Large files that several tasks of Spark read, Parquet by its row groups and text by its records: what DuckDB reads,
+at the same places."""
 
 import gzip
 import hashlib
@@ -23,7 +23,8 @@ from adplatform.transform.spark_job import carry_out
 from adplatform.transform.spark_objects import Objects
 from adplatform.transform.spark_parts import Share, parquet_part
 from adplatform_tests.local.aws.appflow_world import new_bucket
-from adplatform_tests.transform.both_engines import agree, compared, plan_of
+from adplatform_tests.transform.both_engines import agree, compared, on_duckdb, on_spark, plan_of
+from adplatform_tests.transform.test_spark_job import CASES, COLUMNS
 
 ROWS, GROUP = 3_000, 100
 KEYED: dict[str, Any] = {
@@ -82,11 +83,11 @@ def test_a_task_fetches_no_more_than_its_row_groups(
     for number in range(8):
         target = tmp_path / str(number)
         part = parquet_part(Objects(aws.region), Share(0, file, number, 8), target)
-        assert part is not None
+        assert part is not None and part.groups is not None
         assert target.stat().st_size == len(body)
         assert target.stat().st_blocks * 512 < len(body) // 3
-        found += part[1].places
-        assert pq.ParquetFile(target).read_row_groups(part[1].places)["a"].null_count == 0
+        found += part.groups.places
+        assert pq.ParquetFile(target).read_row_groups(part.groups.places)["a"].null_count == 0
     assert found == list(range(20))
 
 
@@ -151,3 +152,76 @@ def test_parts_are_held_to_the_limits_of_their_file(tmp_path: Path, sail: SparkS
     embedded, spark = compared(sail, tmp_path, PLAIN, {"a": _words([100] * 29 + [5_000])}, limits)
     assert bool(embedded.failed) == (limit < 900_000)
     agree(embedded, spark)
+
+
+TEXTS = [name for name, (settings, _) in CASES.items() if settings.get("format", {}).get("kind", "csv") != "json"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [9, 23])
+@pytest.mark.parametrize("name", TEXTS)
+def test_text_is_the_same_wherever_it_may_be_cut(
+    tmp_path: Path, sail: SparkSession, monkeypatch: pytest.MonkeyPatch, name: str, part: int
+) -> None:
+    monkeypatch.setattr(spark_parts, "_PART", part)
+    settings, contents = CASES[name]
+    agree(*compared(sail, tmp_path, {"columns": COLUMNS} | settings, contents))
+
+
+def _records(crlf: bool) -> bytes:
+    """Of all kinds that are rejected or refused, and such with line ends and doubled quotes within values."""
+    kinds = (
+        '{n},"a\n{n}"',
+        "{n},b",
+        '{n},"c ""{n}"""',
+        "{n},d,e",
+        "x{n},f",
+        '{n},"g\n\n,{n}\n"',
+        "{n}",
+        "",
+        '{n % 7},""',
+    )
+    lines = [kinds[n % len(kinds)].replace("{n % 7}", str(n % 7)).replace("{n}", str(n)) for n in range(900)]
+    text = "\n".join(["id,note", *lines, ""])
+    return (text.replace("\n", "\r\n") if crlf else text).encode()
+
+
+@pytest.mark.parametrize("crlf", [False, True])
+def test_text_is_read_by_several_tasks_to_the_same_rows_and_rejects_at_the_same_places(
+    aws: Aws, aws_endpoint: str, tmp_path: Path, sail: SparkSession, monkeypatch: pytest.MonkeyPatch, crlf: bool
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint)
+    monkeypatch.setattr(spark_parts, "_PART", 1_000)
+    body, bucket = _records(crlf), new_bucket(aws)
+    aws.client("s3").put_object(Bucket=bucket, Key="a", Body=body)
+    (tmp_path / "a").write_bytes(body)
+    keyed = Contract.model_validate({"columns": COLUMNS, "key": ["id"]})
+    here = plan_of(keyed, [tmp_path / "a"])
+    file = here.files[0].model_copy(update={"uri": f"s3://{bucket}/a"})
+    agree(
+        on_duckdb(here, tmp_path / "duckdb"),
+        on_spark(sail, here.model_copy(update={"files": (file,), "region": aws.region}), tmp_path / "spark"),
+    )
+    assert len(list((tmp_path / "spark/received").iterdir())) == -(-len(body) // 1_000)
+
+
+@pytest.mark.parametrize("odd", [b'5,"a" b\n', b"6,c\r\n"])
+def test_text_in_which_only_its_beginning_tells_where_records_begin_is_read_by_one_task(
+    tmp_path: Path, sail: SparkSession, monkeypatch: pytest.MonkeyPatch, odd: bytes
+) -> None:
+    monkeypatch.setattr(spark_parts, "_PART", 1_000)
+    body = _records(crlf=False)
+    agree(*compared(sail, tmp_path, {"columns": COLUMNS}, {"a": body + odd + body.partition(b"\n")[2]}))
+    assert len(list((tmp_path / "spark/received").iterdir())) == 1
+
+
+def test_lines_of_json_are_read_by_several_tasks_to_the_same_rows_and_rejects(
+    tmp_path: Path, sail: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark_parts, "_PART", 1_000)
+    kinds = ('{{"id":{n},"note":"a\\n{n}"}}', "{{bad {n}", "", '{{"id":"x{n}"}}', '{{"id":{n},"note":[{n}]}}')
+    body = "".join(kinds[n % len(kinds)].format(n=n) + "\n" for n in range(900)).encode()
+    contract = {"columns": COLUMNS, "format": {"kind": "ndjson"}}
+    agree(*compared(sail, tmp_path / "good", contract, {"a": body}))
+    assert len(list((tmp_path / "good/spark/received").iterdir())) > 10
+    agree(*compared(sail, tmp_path / "more", contract, {"a": body + b'{"id":1,"more":2}\n'}))
