@@ -12,19 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
 from adplatform.engines.declared_spark import SCRIPT_KEY, script_findings, submit_parameters
 from adplatform.engines.emr_application import STARTS, application_named, forget_applications
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
-from adplatform.engines.spark_runs import LONGEST_RUN, arguments, with_result
+from adplatform.engines.spark_runs import LONGEST_RUN, arguments
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.names import SPARK_APPLICATION
-from adplatform.transform.job_plan import OUTPUT
 
 _CANCELLING = "CANCELLING"
 _STATES = {
@@ -183,7 +181,7 @@ class SparkOnEmr:
 
     def _run(self, said: Mapping[str, Any]) -> Run:
         state, region = _state(said), self.services.aws.region
-        run = Run(
+        return Run(
             run_id=said["jobRunId"],
             state=state,
             said=said["state"],
@@ -194,9 +192,6 @@ class SparkOnEmr:
             usage=_usage(said.get("billedResourceUtilization") or {}) if state not in _GOING else {},
             link=f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/serverless",
         )
-        given = ((said.get("jobDriver") or {}).get("sparkSubmit") or {}).get("entryPointArguments") or []
-        outputs = [value for name, value in pairwise(given) if name == OUTPUT]
-        return with_result(self.services, run, outputs[0] if outputs else "")
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from adplatform.engines import made_jobs
 from adplatform.engines.declared_spark import TARGET, glue_job
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.engines.glue_runs import GOING, HISTORY, LONGEST, GlueRuns, argument, earliest, state_of
-from adplatform.engines.spark_runs import LONGEST_RUN, arguments, with_result
+from adplatform.engines.spark_runs import LONGEST_RUN, arguments
 from adplatform.failures import clipped
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState
@@ -77,7 +77,7 @@ class SparkOnGlue:
     def _run(self, said: Mapping[str, Any]) -> Run:
         state, region = state_of(said), self.services.aws.region
         place = f"#/job/{quote(self.runs.job, safe='')}/run/{said['Id']}"
-        run = Run(
+        return Run(
             run_id=said["Id"],
             state=state,
             said=said["JobRunState"],
@@ -88,7 +88,6 @@ class SparkOnGlue:
             usage={"dpu_hours": hours} if (hours := _dpu_hours(said)) is not None else {},
             link=f"https://{region}.console.aws.amazon.com/gluestudio/home?region={region}{place}",
         )
-        return with_result(self.services, run, argument(said, OUTPUT))
 
 
 def _is_of(said: Mapping[str, Any], given: Mapping[str, str]) -> bool:

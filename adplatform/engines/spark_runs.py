@@ -1,20 +1,18 @@
-"""Runs of Spark that transform deliveries: what each is given, and when one has brought something.
+"""Runs of Spark that transform deliveries: what each is given.
 
 An intention is one try of one delivery. Its plan is in the raw zone before it is started, and what a run brings is
 below a prefix of that try, where its result is written last. So two runs of one try, where an answer was lost, do each
-other no harm. Runs go on beside each other, of one feed as of several.
+other no harm. Whether one that succeeded left a result is looked at once, when it is judged
+(``adplatform.engines.transforms``). Runs go on beside each other, of one feed as of several.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 
 from adplatform.engines.declared_spark import REGION, TARGET
-from adplatform.engines.engine import Run
 from adplatform.flow.services import Services
 from adplatform.flow.transforms import output_prefix, plan_key
-from adplatform.ledger.engine_run import Intention, RunState
-from adplatform.platform.aws_errors import aws_failures
-from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT
+from adplatform.ledger.engine_run import Intention
+from adplatform.transform.job_plan import OUTPUT, PLAN
 
 LONGEST_RUN = timedelta(hours=8)
 """After it a run is ended by its service."""
@@ -29,16 +27,3 @@ def arguments(services: Services, intention: Intention, mark: str) -> dict[str, 
         REGION: services.aws.region,
         TARGET: mark,
     }
-
-
-def with_result(services: Services, run: Run, output: str) -> Run:
-    """A run as its result has it: one that succeeded without writing any below ``output`` has failed."""
-    if run.state is not RunState.SUCCEEDED:
-        return run
-    bucket, below = services.zones.raw_bucket, services.zones.raw_uri("")
-    key = f"{output.removeprefix(below)}{RESULT}" if output.startswith(below) else ""
-    with aws_failures(key or "the result of a run"):
-        if services.store.is_there(bucket, key):
-            return run
-    text = "it ended without a result: is its script adplatform.transform.spark_job?"
-    return replace(run, state=RunState.FAILED, message=text)

@@ -9,17 +9,22 @@ from typing import Any
 
 import pytest
 
+from adplatform.contracts.feed import Feed
+from adplatform.contracts.model import Contract
 from adplatform.engines.declared_spark import MOST_RUNS, SCRIPT
 from adplatform.engines.emr_application import forget_applications
 from adplatform.engines.engine import Busy, Engine, Run, Started
 from adplatform.engines.spark import spark_engine
+from adplatform.engines.transforms import transform_targets, transform_watch
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.source import make_source
 from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.platform.calls import CODE_SERVER, OPERATOR, acting
 from adplatform.platform.names import SPARK_APPLICATION
+from adplatform.transform.job_plan import JobResult
 from adplatform_tests.local.aws.appflow_world import unique
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.glue_jobs import job_runs, make_job, order_job_fault, wait_for_job_run
@@ -39,6 +44,7 @@ from adplatform_tests.support.spark_runs import (
 )
 
 FEED = "orders"
+ORDERS: dict[str, Any] = {"name": FEED, "start_date": "2026-01-01", "columns": {"order_id": "int"}}
 SLEEPS = b"import time\ntime.sleep(60)\n"
 
 
@@ -119,13 +125,42 @@ def test_tries_have_one_plan_and_prefixes_of_their_own() -> None:
     assert not plan_key(replace(first, key=f"{FEED}/2026-03-14/v1/a2")).startswith(folder)
 
 
-def test_a_success_that_wrote_nothing_has_failed_and_the_next_try_brings_its_result(spark: Spark) -> None:
+def test_a_success_that_wrote_nothing_has_failed_and_a_result_is_looked_for_once(spark: Spark) -> None:
+    given = spark.engine.services  # type: ignore[attr-defined]
+    counted = CountedAws(given.aws.region, given.aws.endpoint_url)
+    declared = Feed.model_validate({**ORDERS, "engine": "spark"})
+    source, services = make_source("crm", given.zones.raw_bucket, [declared]), replace(given, aws=counted)
+    [name] = [target.name for target in transform_targets(services, source)]
+    runs, intention = services.ledger.engine_runs, replace(wanted(), target=name, begun=0, begun_at=None)
+    assert runs.intend(intention)
+
+    def looked(*, hours: int = 0) -> list[tuple[RunState, str]]:
+        """The runs after a look."""
+        later = replace(services, now=lambda: datetime.now(UTC) + timedelta(hours=hours))
+        counted.names.clear()
+        with acting(CODE_SERVER):
+            transform_watch(later, source).look()
+        return [(run.state, run.error) for run in runs.runs("crm", name)]
+
     spark.order("writes_nothing")
-    seen = spark.ended(wanted())
-    assert (seen.state, seen.final) == (RunState.FAILED, True)
-    assert seen.message.startswith("it ended without a result")
-    assert spark.ended(wanted(attempt=2)).state is RunState.SUCCEEDED
-    assert (spark.objects(wanted()), spark.objects(wanted(attempt=2))) == (set(), {"result.json"})
+    assert [state for state, _ in looked()] == [RunState.UNSEEN]
+    spark.wait(spark.runs()[0].get("Id") or spark.runs()[0]["id"])
+    [(state, error)] = looked()
+    assert (state, error.startswith("it ended without a result")) == (RunState.FAILED, True)
+    assert counted.names.count("GetObject") == 1
+    assert len(looked()) == 1
+    assert not {"GetObject", "HeadObject"} & set(counted.names)
+
+    contract = Contract.model_validate({"columns": ORDERS["columns"]})
+    result = JobResult(contract=contract).model_dump_json().encode()
+    spark.put_script(LEAVES_A_RESULT.replace(b'b"{}"', repr(result).encode()))
+    looked(hours=2)
+    for run in spark.runs():
+        spark.wait(run.get("Id") or run["id"])
+    assert sorted(looked(hours=2)) == [(RunState.FAILED, error), (RunState.SUCCEEDED, "0 clean rows in 0 files")]
+    assert counted.names.count("GetObject") == 1
+    looked(hours=2)
+    assert not {"GetObject", "HeadObject"} & set(counted.names)
 
 
 def test_a_run_whose_driver_is_lost_has_failed_and_leaves_no_result(spark: Spark) -> None:
