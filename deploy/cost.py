@@ -21,6 +21,8 @@ from deploy.template import Assembly, Resource
 
 HERE = Path(__file__).parent
 HOURS = 730
+_WORKER_CPUS = 4
+"""Of a DPU of Glue (G.1X), and of a worker of EMR Serverless where a run says nothing else."""
 _FREE = (
     *("AWS::AppFlow::ConnectorProfile", "AWS::DMS::Certificate", "AWS::DMS::Endpoint", "AWS::DMS::ReplicationTask"),
     *("AWS::DMS::ReplicationSubnetGroup", "AWS::EC2::InternetGateway", "AWS::EC2::Route", "AWS::EC2::RouteTable"),
@@ -41,7 +43,7 @@ _BY_USE = {
     "AWS::DataSync::Task": ("datasync_gigabyte",),
     "AWS::DynamoDB::Table": ("dynamodb_million_writes", "dynamodb_million_reads"),
     "AWS::EC2::FlowLog": ("log_gigabyte",),
-    "AWS::EMRServerless::Application": ("emr_serverless_vcpu_hour",),
+    "AWS::EMRServerless::Application": ("emr_serverless_vcpu_hour", "emr_serverless_gigabyte_hour"),
     "AWS::ECS::TaskDefinition": (),
     "AWS::Events::Archive": ("s3_gigabyte",),
     "AWS::Glue::Crawler": ("glue_dpu_hour",),
@@ -58,11 +60,13 @@ _BY_USE = {
 
 @dataclass(frozen=True)
 class Prices:
-    """USD; ``hourly`` and ``monthly`` of what is there, ``used`` of what is used."""
+    """USD; ``hourly`` and ``monthly`` of what is there, ``used`` of what is used. ``spark_run`` is no price: it is what
+    a run of Spark is assumed to take."""
 
     hourly: dict[str, float]
     monthly: dict[str, float]
     used: dict[str, float]
+    spark_run: dict[str, float]
 
     def a_month(self, name: str) -> float:
         return self.hourly[name] * HOURS if name in self.hourly else self.monthly[name]
@@ -88,7 +92,7 @@ def read_prices(file: Path = HERE / "prices.yaml") -> Prices:
     """
     read = yaml.safe_load(file.read_text())
     try:
-        return Prices(read["hourly"], read["monthly"], read["used"])
+        return Prices(read["hourly"], read["monthly"], read["used"], read["spark_run"])
     except KeyError as e:
         raise PermanentFailure(f"{file}: {e.args[0]} is missing") from None
 
@@ -118,6 +122,20 @@ def cost_of(estate: Estate, assembly: Assembly, prices: Prices) -> tuple[list[Li
         if _BY_USE[kind]
     ]
     return sorted(fixed, key=lambda line: -line.cost), by_use
+
+
+def spark_runs(prices: Prices) -> list[str]:
+    """What the assumed run of Spark costs on each service that may run it, as sentences."""
+    assumed, used = prices.spark_run, prices.used
+    idle = assumed["workers"] * _WORKER_CPUS * assumed["start_hours"]
+    cpu_hours = assumed["gigabytes"] * assumed["cpu_seconds_gigabyte"] / 3600 + idle
+    memory_hours = cpu_hours * assumed["gigabytes_a_cpu"]
+    dpu_hours = cpu_hours / _WORKER_CPUS
+    emr = cpu_hours * used["emr_serverless_vcpu_hour"] + memory_hours * used["emr_serverless_gigabyte_hour"]
+    return [
+        f"Glue: {dpu_hours:.1f} DPU-hours, {dpu_hours * used['glue_dpu_hour']:.2f} USD",
+        f"EMR Serverless: {cpu_hours:.1f} vCPU-hours and {memory_hours:.1f} GB-hours, {emr:.2f} USD",
+    ]
 
 
 def _there(assembly: Assembly, resource: Resource) -> Iterator[tuple[str, str, float]]:
@@ -176,7 +194,10 @@ def main() -> None:
         lines, by_use = cost_of(read_estate(read_config()), Assembly(folder), read_prices())
     except PermanentFailure as e:
         sys.exit(str(e))
-    print("\n".join([*table(lines), "", "By use:", *(f"- {each}" for each in by_use)]))
+    prices = read_prices()
+    runs = f"A run of Spark over {prices.spark_run['gigabytes']:g} GB, as prices.yaml assumes it:"
+    used = ["By use:", *(f"- {each}" for each in by_use), "", runs, *(f"- {each}" for each in spark_runs(prices))]
+    print("\n".join([*table(lines), "", *used]))
 
 
 if __name__ == "__main__":

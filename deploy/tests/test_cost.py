@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adplatform.failures import PermanentFailure
-from deploy.cost import Line, cost_of, read_prices, table
+from deploy.cost import Line, cost_of, read_prices, spark_runs, table
 from deploy.estate import Estate
 from deploy.template import Assembly, Resource
 
@@ -41,6 +41,23 @@ def test_a_second_zone_of_the_database_costs_as_much_again(estate: Estate, assem
     doubled = replace(PRICES, hourly={**PRICES.hourly, "database_instance": 2 * PRICES.hourly["database_instance"]})
     [dearer] = [line for line in cost_of(estate, assembly, doubled)[0] if line.what == database.what]
     assert dearer.cost == pytest.approx(2 * database.cost)
+
+
+def test_a_run_of_spark_costs_its_cpus_and_its_memory_where_that_is_paid_apart() -> None:
+    """100 GB take 10 CPU-hours, and ten workers of four CPUs wait for a tenth of an hour: 14 CPU-hours."""
+    assumed = {
+        "gigabytes": 100,
+        "cpu_seconds_gigabyte": 360,
+        "gigabytes_a_cpu": 4,
+        "start_hours": 0.1,
+        "workers": 10,
+    }
+    used = {"glue_dpu_hour": 0.4, "emr_serverless_vcpu_hour": 0.05, "emr_serverless_gigabyte_hour": 0.005}
+    assert spark_runs(replace(PRICES, used=used, spark_run=assumed)) == [
+        "Glue: 3.5 DPU-hours, 1.40 USD",
+        "EMR Serverless: 14.0 vCPU-hours and 56.0 GB-hours, 0.98 USD",
+    ]
+    assert len(spark_runs(PRICES)) == 2
 
 
 def test_the_table_has_a_sum() -> None:
