@@ -13,7 +13,7 @@ from moto.emrserverless.responses import EMRServerlessResponse
 from moto.emrserverless.utils import random_job_id
 
 from adplatform.local.aws import emr_runs, managed, scripts
-from adplatform.local.aws.emr_runs import SERVICE, LocalRun
+from adplatform.local.aws.emr_runs import SAVED_AS, SERVICE, LocalRun
 from adplatform.local.aws.managed import CONTROL
 
 _PAGE = 10
@@ -164,7 +164,7 @@ class LocalEmrResponse(EMRServerlessResponse):
         idle = timedelta(minutes=stops.get("idleTimeoutMinutes", 15))
         if ends and CONTROL.now() - max(ends) > idle:
             application.state = "STOPPED"
-            managed.changed(SERVICE)
+            managed.changed(SAVED_AS)
 
     def _unthrottled(self) -> Any:
         """The application that is asked for."""

@@ -19,6 +19,8 @@ from adplatform.local.aws.scripts import Script, Work
 from adplatform.local.aws.state import LOCK
 
 SERVICE = "emr-serverless"
+SAVED_AS = "emrserverless"
+"""What moto calls it when it is asked for something, and so the snapshot with its state."""
 FAULTS = {
     "answer_lost": "StartJobRun starts a run, and answers with an internal error",
     "history_expired": "runs of the application that have ended are gone from the next look on",
@@ -117,6 +119,11 @@ class LocalRun(ReportedState):
     def _submitted(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.asked["jobDriver"]["sparkSubmit"]
         return found
+
+    def finish(self, status: str, error: str | None = None) -> None:
+        """By the clock of the engines, as everything else of a run."""
+        super().finish(status, error)
+        self.end_time = CONTROL.now().replace(tzinfo=None)
 
     def script(self, region: str, folder: Path) -> Script:
         given = list(self._submitted.get("entryPointArguments", ()))

@@ -291,7 +291,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     dynamodb.install()
     datasync.install()
     glue.install(lambda: snapshots.changed("glue"))
-    emr.install(lambda: snapshots.changed(emr_runs.SERVICE))
+    emr.install(lambda: snapshots.changed(emr_runs.SAVED_AS))
     managed.CONTROL.changed = snapshots.changed
     managed.CONTROL.saved = snapshots.saved_since
     appflow.install()
