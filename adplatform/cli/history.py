@@ -67,7 +67,7 @@ def ledger(
         return
     if pattern and flow:
         delivery = services.ledger.deliveries.get(feed, delivered)
-        console.print(delivery_line(feed, delivery, what_lacks(services, pattern, flow, delivery)))
+        console.print(delivery_line(services, feed, delivery, what_lacks(services, pattern, flow, delivery)))
     if flow is not None and (said := judged(services.ledger.observations.of_day(feed, delivered))):
         accounts = [pulled.account for pulled in of_kind(patterns, PulledReports)]
         datasets = {f"{a.source}/{d.feed}": d for a in accounts for each in a.definitions for d in each.datasets}

@@ -6,6 +6,7 @@ from rich.table import Column, Table
 
 from adplatform.cli.report_history import instant
 from adplatform.files.arrivals import Wait
+from adplatform.flow.engine_work import engine_work
 from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.patience import MAX_ATTEMPTS, is_given_up
 from adplatform.flow.pattern import Pattern, settler_of
@@ -33,15 +34,15 @@ def waits(wait: Wait) -> str:
     return f"waits: {wait.because}" + (f", until {instant(wait.until)} UTC" if wait.until else "")
 
 
-def next_step(name: str, delivery: Delivery, wait: Wait | None) -> str:
-    """What happens next to a delivery, and what a person can do."""
+def next_step(name: str, delivery: Delivery, wait: Wait | None, work: str = "") -> str:
+    """What happens next to a delivery, and what a person can do; ``work`` is what an engine does for it."""
     match delivery.state:
         case DeliveryState.SETTLED:
             return f"the next look starts attempt {delivery.attempt} of {MAX_ATTEMPTS}"
         case DeliveryState.RUNNING:
             return f"run {delivery.run_id} is at work"
         case DeliveryState.TRANSFORMING:
-            return f"an engine transforms it; `adplatform runs {name.partition('/')[0]}` shows the run"
+            return work
     if wait and wait.because == delivery.error:
         return f"judged again when an object comes; `adplatform settle {name} {delivery.day}` takes what is there"
     if wait:
@@ -56,15 +57,17 @@ def next_step(name: str, delivery: Delivery, wait: Wait | None) -> str:
     return "nothing has arrived"
 
 
-def delivery_line(name: str, delivery: Delivery, wait: Wait | None) -> Table:
+def delivery_line(services: Services, name: str, delivery: Delivery, wait: Wait | None) -> Table:
     """The delivery itself: state, versions, attempts, error and what happens next."""
+    transforming = delivery.state is DeliveryState.TRANSFORMING
+    step = next_step(name, delivery, wait, engine_work(services, name, delivery) if transforming else "")
     table = Table(
         "state", "version", "readers see", "pending", "attempt", "changed (UTC)", long("error"), long("next"),
         title=f"delivery {name} {delivery.day}",
     )  # fmt: skip
     counts = (delivery.version, delivery.published, delivery.pending, delivery.attempt)
     shown = [str(n or "") for n in counts]
-    table.add_row(delivery.state, *shown, instant(delivery.changed_at), delivery.error, next_step(name, delivery, wait))
+    table.add_row(delivery.state, *shown, instant(delivery.changed_at), delivery.error, step)
     return table
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.close import archive_key, is_there
 from adplatform.flow.collection import named_table, tables_of
+from adplatform.flow.engine_work import engine_work
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
@@ -278,7 +279,8 @@ class _Examined:
         if delivery.state is DeliveryState.RUNNING:
             return self._found(f"{problem}; run {delivery.run_id} is at it, look again when it has ended", ""), True
         if delivery.state is DeliveryState.TRANSFORMING:
-            return self._found(f"{problem}; an engine transforms it, look again when that has ended", ""), True
+            work = engine_work(self.table.services, self.flow.name, delivery)
+            return self._found(f"{problem}; {work}; look again when it has ended", ""), True
         manifests = self._manifests()
         published = self._published(manifests)
         if published is None:

@@ -32,11 +32,6 @@ NINE = datetime(2026, 3, 14, 9, tzinfo=UTC)
     [
         (Delivery(DAY), None, "nothing has arrived"),
         (Delivery(DAY, arrivals=1), Wait("1 of 2 files"), "waits: 1 of 2 files"),
-        (
-            Delivery(DAY, arrivals=1, state=DeliveryState.TRANSFORMING),
-            None,
-            "an engine transforms it; `adplatform runs acme` shows the run",
-        ),
         (Delivery(DAY, arrivals=1), Wait("quiet", NINE), "waits: quiet, until 2026-03-14 09:00:00 UTC"),
         (
             Delivery(DAY, arrivals=1, state=DeliveryState.FAILED, permanent=True, error="broken"),

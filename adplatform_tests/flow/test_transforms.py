@@ -1,5 +1,6 @@
 """Deliveries whose transform an engine runs: from the run that gives one away to the run that publishes it."""
 
+import io
 import json
 import tempfile
 import uuid
@@ -12,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from adplatform.cli.standing import delivery_line
 from adplatform.contracts.feed import Feed
 from adplatform.engines.transforms import transform_watch
 from adplatform.failures import EnvironmentFailure, PermanentFailure, SenderFailure, TransientFailure
 from adplatform.flow.again import Work, settled_again
+from adplatform.flow.doctor import examine
+from adplatform.flow.engine_work import engine_work
 from adplatform.flow.provision import provision
 from adplatform.flow.raw import land
 from adplatform.flow.services import Services
@@ -29,6 +34,7 @@ from adplatform.lake.query import run_query
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.engine_run import Intention, IntentState, RunState
 from adplatform.ledger.publications import FileOutcome, Outcome, Publication
+from adplatform.ledger.table import key
 from adplatform.platform.aws import Aws
 from adplatform.platform.clock import utc_now
 from adplatform_tests.support.plainly import NoRunIsAlive, killed_at
@@ -483,6 +489,31 @@ def _killed_in_looks(made: Shop) -> int:
         if code == 0:
             return writes - 1
     raise AssertionError("no look came to its end")
+
+
+def test_people_are_told_which_run_has_a_delivery_and_what_to_do(services: Services) -> None:
+    made = shop(services)
+    made.put("a.csv", "1,ann@example.com,1.00")
+    made.run()
+    name, of = made.source.name, f"{made.source.name}/{TARGET}"
+    since = f"glue transforms it since {made.intentions[0].intended_at:%Y-%m-%d %H:%M} UTC"
+    told = engine_work(services, made.flow.name, made.delivery)
+    assert told == f"{since}; its run is not started yet, which a look of {name} does: `adplatform runs {of}`"
+    made.look()
+    made.look()
+    run = made.intentions[0].run_id
+    told = engine_work(services, made.flow.name, made.delivery)
+    assert told == (
+        f"{since}, run {run} (running), https://console.example.com/{run}; `adplatform runs {of}` follows it, "
+        f"`adplatform engines cancel {of} {run}` stops it"
+    )
+    console = Console(width=4000, record=True, file=io.StringIO())
+    console.print(delivery_line(services, made.flow.name, made.delivery, None))
+    assert told in console.export_text()
+    ledger = services.ledger
+    ledger.client.delete_item(TableName=ledger.table, Key=key(made.flow.name, made.newest.sort_key))
+    [finding] = examine(services, made.source, "doctor", repair=False)
+    assert finding.problem == f"the ledger lacks version 1; {told}; look again when it has ended"
 
 
 def test_looks_that_are_killed_anywhere_start_one_run_and_lose_nothing(services: Services) -> None:
