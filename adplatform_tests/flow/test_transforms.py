@@ -37,6 +37,8 @@ from adplatform.ledger.publications import FileOutcome, Outcome, Publication
 from adplatform.ledger.table import key
 from adplatform.platform.aws import Aws
 from adplatform.platform.clock import utc_now
+from adplatform_tests.flow.persons import JANE, erase_jane
+from adplatform_tests.flow.rotations import Club
 from adplatform_tests.support.plainly import NoRunIsAlive, killed_at
 from adplatform_tests.support.platforms import TODAY, make_services
 from adplatform_tests.support.transform_jobs import (
@@ -573,6 +575,57 @@ def test_what_makes_deliveries_again_waits_for_the_engine(services: Services) ->
     assert seen is None
     assert why == f"{made.flow.name} {DAY}: an engine transforms it; rotate again when that has ended"
     assert made.delivery.state is DeliveryState.TRANSFORMING
+
+
+def _through(made: Shop) -> None:
+    """Until what the engine is given is published."""
+    for _ in range(3):
+        made.look()
+        if all(not isinstance(each, Given) for each in made.run()) and made.delivery.published:
+            return
+        made.look()
+        made.carry_out()
+    raise AssertionError(made.delivery)
+
+
+@pytest.mark.parametrize("ends", ["before", "after"])
+def test_what_is_made_under_a_key_that_is_rotated_meanwhile_is_not_published(services: Services, ends: str) -> None:
+    made = shop(services)
+    club, local = Club(services, made.source), here(made)
+    made.put("a.csv", "1,ann@example.com,1.00")
+    made.run()
+    made.look()
+    before = club.key_id
+    if ends == "before":
+        assert made.carry_out() == 1
+    rotated = club.rotate()
+    assert rotated.problems == ()
+    if ends == "after":
+        assert made.carry_out() == 1
+    _through(made)
+    assert before != club.key_id == made.newest.key_id
+    assert made.delivery.version == 1
+    provision(services, [local.source])
+    local.put("a.csv", "1,ann@example.com,1.00")
+    local.run()
+    assert made.rows == local.rows
+
+
+def test_what_an_engine_staged_of_a_person_is_not_published_after_an_erasure(services: Services) -> None:
+    made = shop(services)
+    club = Club(services, made.source)
+    made.put("a.csv", f"1,{JANE},1.00", "2,bob@example.com,2.00")
+    made.run()
+    made.look()
+    assert made.carry_out() == 1
+    assert any(key.endswith(".parquet") for key in made.prepared())
+    receipt = erase_jane(club)
+    assert receipt.counts
+    _through(made)
+    assert [row[0] for row in made.rows] == [2]
+    assert erase_jane(club).problems == ()
+    assert [row[0] for row in made.rows] == [2]
+    assert not [key for key in made.prepared() if key.endswith(".parquet")]
 
 
 def test_a_run_that_somebody_stops_is_no_more_wanted(services: Services) -> None:
