@@ -7,14 +7,19 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from adplatform.cli import check_file
+from adplatform.cli.app import app
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
+from adplatform.patterns import DEFS, declared_patterns
 from adplatform_tests.support.platforms import make_platform
 from adplatform_tests.support.projects import ROOT, adplatform, copy_project
 
@@ -25,6 +30,13 @@ PARTNER = re.compile(r"```yaml\n(type: adplatform.*?)```", re.DOTALL)
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     return copy_project(tmp_path / "project")
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> Path:
+    """A copy of what is declared, for commands that are told where that is and run in this process."""
+    copied: Path = shutil.copytree(DEFS, tmp_path / "defs")
+    return copied
 
 
 @pytest.mark.slow
@@ -107,33 +119,34 @@ def test_a_partner_is_added_from_a_sample_and_tried_on_other_files(project: Path
     assert "example.com" not in tried.stdout
 
 
-def test_a_file_that_is_tried_is_said_to_lack_columns_or_to_be_put_aside(project: Path) -> None:
-    folder = project / "adplatform" / "defs" / "partners" / "acme"
-    folder.mkdir()
+def test_a_file_that_is_tried_is_said_to_lack_columns_or_to_be_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_file, "declared_patterns", partial(declared_patterns, folder=tmp_path))
     feeds = [
         {"name": policy, "start_date": "2026-01-01", "columns": {"a": "int", "b": None}, "schema_policy": policy}
         for policy in ("evolve", "quarantine")
     ]
     declared = {"type": "adplatform.components.PartnerPush", "attributes": {"source": "acme", "feeds": feeds}}
-    (folder / "defs.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
-    file = project / "a.csv"
+    (tmp_path / "defs.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
+    file = tmp_path / "a.csv"
     file.write_text("a\n2\n", encoding="utf-8")
-    evolving = adplatform(project, "check-file", "acme/evolve", str(file))
-    assert evolving.returncode == 0, evolving.stdout + evolving.stderr
+    evolving = CliRunner().invoke(app, ["check-file", "acme/evolve", str(file)])
+    assert evolving.exit_code == 0, evolving.output
     assert "files lack columns, whose rows have no value there: b (1 of 1 files); have them sent" in evolving.stdout
-    aside = adplatform(project, "check-file", "acme/quarantine", str(file))
-    assert aside.returncode == 1
+    aside = CliRunner().invoke(app, ["check-file", "acme/quarantine", str(file)])
+    assert aside.exit_code == 1
     assert "put aside: declared columns are missing from the header: 'b'" in aside.stdout
 
 
-def test_a_mistake_in_yaml_is_reported_with_file_line_and_reason(project: Path) -> None:
-    file = project / "adplatform" / "defs" / "partners" / "northwind" / "defs.yaml"
+def test_a_mistake_in_yaml_is_reported_with_file_line_and_reason(definitions: Path) -> None:
+    file = definitions / "partners" / "northwind" / "defs.yaml"
     lines = file.read_text(encoding="utf-8").splitlines()
     wrong = next(n for n, line in enumerate(lines) if "campaign_id:" in line)
     lines[wrong] = lines[wrong].replace("bigint", "biggint")
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    reported = adplatform(project, "validate")
-    assert reported.returncode == 1
+    reported = CliRunner().invoke(app, ["validate", str(definitions)])
+    assert reported.exit_code == 1
     assert f"{file}:{wrong + 1}:" in reported.stderr
     assert "unknown type 'biggint'" in reported.stderr
     assert "Traceback" not in reported.stderr
@@ -170,23 +183,23 @@ def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) 
     assert "is not a loopback address" in reported.stderr
 
 
-def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_with_its_line(project: Path) -> None:
+def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_with_its_line(definitions: Path) -> None:
     _, account, seller, crm, cloud, server, shop, live = PARTNER.findall(
         (ROOT / "README.md").read_text(encoding="utf-8")
     )
-    amazon = project / "adplatform" / "defs" / "amazon"
+    amazon = definitions / "amazon"
     (amazon / "seller" / "defs.yaml").write_text(seller, encoding="utf-8")
     defs = amazon / "ads" / "defs.yaml"
     defs.write_text(account, encoding="utf-8")
-    (project / "adplatform" / "defs" / "clouds" / "exports" / "defs.yaml").write_text(cloud, encoding="utf-8")
-    (project / "adplatform" / "defs" / "servers" / "parcels" / "defs.yaml").write_text(server, encoding="utf-8")
-    databases = project / "adplatform" / "defs" / "databases"
+    (definitions / "clouds" / "exports" / "defs.yaml").write_text(cloud, encoding="utf-8")
+    (definitions / "servers" / "parcels" / "defs.yaml").write_text(server, encoding="utf-8")
+    databases = definitions / "databases"
     (databases / "shop" / "defs.yaml").write_text(shop, encoding="utf-8")
     (databases / "shop_changes" / "defs.yaml").write_text(live, encoding="utf-8")
-    (project / "adplatform" / "defs" / "saas" / "crm" / "defs.yaml").write_text(crm, encoding="utf-8")
-    reported = adplatform(project, "validate")
-    assert reported.returncode == 0, reported.stderr
+    (definitions / "saas" / "crm" / "defs.yaml").write_text(crm, encoding="utf-8")
+    reported = CliRunner().invoke(app, ["validate", str(definitions)])
+    assert reported.exit_code == 0, reported.output
     defs.write_text(account.replace("keywordId,", "keywordID,"), encoding="utf-8")
-    refused = adplatform(project, "validate")
-    assert refused.returncode == 1
+    refused = CliRunner().invoke(app, ["validate", str(definitions)])
+    assert refused.exit_code == 1
     assert "did you mean keywordId?" in refused.stderr
