@@ -2,9 +2,11 @@
 
 import logging
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from json import loads
 from pathlib import Path
@@ -345,11 +347,24 @@ def open_http(
     """A client for the account whose credentials are in ``secret``. ``endpoint`` is a simulated Amazon in place of
     ``host``; ``directory`` is where tokens are shared; ``headers`` go with every request."""
     # A proxy of the environment is no way to a simulated Amazon, which is on this machine.
-    http = httpx.Client(timeout=timeout(patience), follow_redirects=False, trust_env=endpoint is None, headers=headers)
+    trust_env = endpoint is None
+    http = httpx.Client(
+        verify=_trusted(trust_env=trust_env),
+        trust_env=trust_env,
+        timeout=timeout(patience),
+        follow_redirects=False,
+        headers=headers,
+    )
     token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
     tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
     limits = RateLimits(ledger)
     return AmazonHttp(http, endpoint or host, tokens, authorise, limits, sleep, ledger.now, patience, counted)
+
+
+@cache
+def _trusted(*, trust_env: bool) -> ssl.SSLContext:
+    """The authorities are read once a process: that takes longer than all else of making a client."""
+    return httpx.create_ssl_context(trust_env=trust_env)
 
 
 def timeout(patience: timedelta) -> httpx.Timeout:
