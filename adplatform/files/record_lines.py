@@ -20,7 +20,7 @@ class Dialect:
     delimiter: bytes
     quote: bytes
     opening: "re.Pattern[bytes]"
-    """A quote at the beginning of a field."""
+    """A quote at the beginning of a field, or behind one blank there, as DuckDB takes it."""
     quotes: "re.Pattern[bytes]"
     """A quote within quotes, with what makes it part of the text."""
     skip: int
@@ -30,7 +30,7 @@ class Dialect:
     def of(cls, fmt: FileFormat) -> "Dialect":
         written = (fmt.delimiter, fmt.quote, fmt.escape or fmt.quote) if fmt.prepared == "csv" else ("", "", "")
         delimiter, quote, escape = (text.encode() for text in written)
-        opening = rb"(?:^|%b)%b" % (re.escape(delimiter), re.escape(quote))
+        opening = rb"(?:^|%b) ?%b" % (re.escape(delimiter), re.escape(quote))
         quotes = rb"%b%b|%b" % (re.escape(escape), re.escape(quote), re.escape(quote))
         return cls(delimiter, quote, re.compile(opening), re.compile(quotes), fmt.skip_lines)
 

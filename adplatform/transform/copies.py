@@ -23,7 +23,7 @@ class Copies:
         """Rejects of copies with the place and the text that they have in the file."""
         placed = list(rejects)
         for ordinal, (file, _) in self.files.items():
-            numbers = {n: r.line for n, r in enumerate(rejects) if r.file == ordinal and r.line is not None}
+            numbers = {n: r.line for n, r in enumerate(rejects) if r.file == ordinal}
             if not numbers:
                 continue
             lines = _lines(file, set(numbers.values()))

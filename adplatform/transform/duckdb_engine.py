@@ -29,13 +29,13 @@ from adplatform.transform.compile import Statements, compile_contract, output_co
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
-from adplatform.transform.line_count import Lines, count_lines, ends_before
+from adplatform.transform.line_count import count_lines, ends_before
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.one_line_end import stray_return
 from adplatform.transform.parquet import no_utf8, read_parquet
 from adplatform.transform.readers import Reading, read_delimited
 from adplatform.transform.record_places import Asked, integers
-from adplatform.transform.rejects import Reject
+from adplatform.transform.rejects import Reject, with_broken_quotes
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.undeclared import judged
 from adplatform.transform.values import FileCount, FooterLikeRows, Staged, StagedFile
@@ -121,9 +121,7 @@ def transform(
         refused = {r.origin for r in accepted.refused}
         read = [file for file in files if file.origin not in refused]
         _validate(con, statements, read)
-        rejects = reading.rejects()
-        lines = count_lines(con, accepted.contract, read, rejects) if contract.format.prepared == "csv" else Lines()
-        rejects += lines.lost
+        rejects, breaks = _all_of(con, reading, statements, accepted.contract, read)
         out = judged(
             accepted.contract,
             accepted.undeclared,
@@ -154,7 +152,7 @@ def transform(
             counts=counts,
             reasons=_reasons(con, quarantine),
             refused=accepted.refused,
-            line_breaks=lines.breaks,
+            line_breaks=breaks,
             withheld=out.withheld,
             evolved=tuple(accepted.undeclared),
             lacking={name: n for name, n in accepted.lacking.items() if not out.contract.column(name).drop},
@@ -237,6 +235,30 @@ def _validate(con: "duckdb.DuckDBPyConnection", statements: Statements, files: S
     con.register("files", origins)
     con.execute(f"create temp table validated_rows as {statements.validate}")
     con.execute("create temp view validated as select rowid as _row, * from validated_rows")
+
+
+def _all_of(
+    con: "duckdb.DuckDBPyConnection",
+    reading: Reading,
+    statements: Statements,
+    contract: Contract,
+    files: Sequence[InputFile],
+) -> tuple[list[Reject], int]:
+    """The rejects, and the line ends within values, once files of which DuckDB has lost something are split anew."""
+    if contract.format.prepared != "csv":
+        return reading.rejects(), 0
+    anew: dict[int, int] = {}
+    lost = frozenset(with_broken_quotes(con))
+    while True:
+        if lost:
+            anew |= reading.anew(lost)
+            con.execute(f"delete from validated_rows where _file in ({', '.join(map(str, lost))})")
+            con.execute(f"insert into validated_rows {statements.validate}")
+        rejects = reading.rejects()
+        lines = count_lines(con, contract, [file for file in files if file.ordinal not in anew], rejects)
+        lost = lines.lost
+        if not lost:
+            return rejects, lines.breaks + sum(anew.values())
 
 
 _SOME_ROWS = 20_000
@@ -352,7 +374,7 @@ def _write_quarantine(
         pa.table(
             {
                 "_file": [r.file for r in rejects],
-                "line": [r.line and sheets[r.file].of(r.line) for r in rejects],
+                "line": [sheets[r.file].of(r.line) for r in rejects],
                 "byte_position": [r.byte_position for r in rejects],
                 "reasons": [r.reasons for r in rejects],
                 "raw": [r.raw for r in rejects],

@@ -218,9 +218,9 @@ def _rejects(
         lines[ordinal][position] = text
     split = [Reject(r.file, r.line, r.byte_position, _as_json(r.reasons), r.raw) for r in unreadable]
     for file in files:
-        outside = [r.line for r in unreadable if r.file == file.ordinal and r.line]
+        outside = [r.line for r in unreadable if r.file == file.ordinal]
         split.extend(_bad_lines(file, lines[file.ordinal], outside))
-    return sorted(split, key=lambda r: (r.file, r.line or 0))
+    return sorted(split, key=lambda r: (r.file, r.line))
 
 
 def _unread(
@@ -251,7 +251,7 @@ def _lines(
         )
     )
     outside = of_rejects((reject for reject in unread() if reject.file == file.ordinal), empty_are_records=True)
-    return lines_of_records(file, fmt, Asked(places, len(places)), replace(outside, broken=None))
+    return lines_of_records(file, fmt, Asked(places, len(places)), outside)
 
 
 def _as_json(reasons: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
-"""The lines of a csv file held against the rows that DuckDB made of it: what a stray quote swallowed is found here.
+"""The lines of a csv file held against the rows that DuckDB made of it: what it lost is found here.
 
 A line is a row, also one that is left out, or a line of a reject, stands within a value, is empty, or belongs to the
-header. Near several broken
-quotes DuckDB loses some without a word.
+header.
 """
 
 from array import array
@@ -16,7 +15,7 @@ from adplatform.files.input_file import InputFile, surveyed
 from adplatform.files.record_lines import Dialect, empty_lines, longest_record
 from adplatform.transform.layouts import first_record
 from adplatform.transform.record_places import integers
-from adplatform.transform.rejects import SWALLOWED, UNTERMINATED, Reject, too_many_lines
+from adplatform.transform.rejects import Reject, too_many_lines
 from adplatform.transform.rules import identifier
 
 if TYPE_CHECKING:
@@ -25,24 +24,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lines:
-    """``breaks`` are the line ends within values of rows; ``lost`` has a reject, without place or text, for each line
-    that is in no row and no reject."""
+    """``breaks`` are the line ends within values of rows; ``lost`` are the files, by ordinal, of which a line is in no
+    row and no reject."""
 
     breaks: int = 0
-    lost: tuple[Reject, ...] = ()
+    lost: frozenset[int] = frozenset()
 
 
 def count_lines(
     con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], rejects: Sequence[Reject]
 ) -> Lines:
-    """What ``validated`` and ``rejects`` leave of the lines of ``files``. Only files with more lines than rows are
-    looked at, which few are; ``line_ends`` is defined, the rows of those that have line ends within values.
+    """What ``validated`` and ``rejects`` leave of the lines of ``files``: of several DuckDB loses a record that its
+    quotes keep open to the end of its file. Only files with more lines than rows are looked at, which few are;
+    ``line_ends`` is defined, the rows of those that have line ends within values.
 
     Raises:
         BadFile: a row has more lines than the format allows.
     """
     fmt = contract.format
-    con.execute("create temp table line_ends (_file integer, _row bigint, ends bigint)")
+    con.execute("create or replace temp table line_ends (_file integer, _row bigint, ends bigint)")
     if not fmt.quote or not files:
         return Lines()
     rows = dict(con.execute("select _file, count(*) from validated group by _file").fetchall())
@@ -51,17 +51,24 @@ def count_lines(
     suspects = [file for file in files if left[file.ordinal] > fmt.skip_lines + fmt.has_header]
     within = _within_values(con, contract, suspects) if suspects else {}
     for file in suspects:
-        if within.get(file.ordinal, (0, 0))[1] >= fmt.max_record_lines:
+        breaks, most = within.get(file.ordinal, (0, 0))
+        if most >= fmt.max_record_lines:
             line = longest_record(file.path, Dialect.of(fmt), fmt.max_record_lines)
             raise too_many_lines(file.origin, line and file.delivered_line(line), fmt)
-    broken = {reject.file for reject in rejects if UNTERMINATED in reject.reasons}
-    lost = [
-        Reject(file.ordinal, None, None, (SWALLOWED,), "")
-        for file in suspects
-        if file.ordinal in broken
-        for _ in range(left[file.ordinal] - within.get(file.ordinal, (0, 0))[0] - _of_no_record(file, contract))
-    ]
-    return Lines(sum(breaks for breaks, _ in within.values()), tuple(lost))
+        left[file.ordinal] -= breaks
+    lost = (f.ordinal for f in suspects if _has_more(f, contract, left[f.ordinal]))
+    return Lines(sum(breaks for breaks, _ in within.values()), frozenset(lost))
+
+
+def _has_more(file: InputFile, contract: Contract, lines: int) -> bool:
+    """Whether so many lines are more than those of the header and before it, and empty ones."""
+    fmt = contract.format
+    header = first_record(file, fmt) if fmt.has_header else None
+    size, before = 0, fmt.skip_lines
+    if header is not None:
+        with file.path.open("rb") as stream:
+            size, before = header.size, stream.read(header.size).count(b"\n")
+    return lines > before and lines > before + empty_lines(file.path, size)
 
 
 def _within_values(
@@ -102,12 +109,3 @@ def ends_before(con: "duckdb.DuckDBPyConnection", file: int) -> "array[int]":
 
 def _line_ends(text: str) -> str:
     return f"strlen({text}) - strlen(replace({text}, chr(10), ''))"
-
-
-def _of_no_record(file: InputFile, contract: Contract) -> int:
-    """Lines of the header and before it, and empty ones."""
-    header = first_record(file, contract.format)
-    if header is None or not contract.format.has_header:
-        return contract.format.skip_lines + empty_lines(file.path, 0)
-    with file.path.open("rb") as stream:
-        return stream.read(header.size).count(b"\n") + empty_lines(file.path, header.size)

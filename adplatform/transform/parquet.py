@@ -29,6 +29,7 @@ else:
     pq = Late("pyarrow.parquet")
 
 _NESTED = ("STRUCT", "MAP", "UNION")
+_FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
 _AT = re.compile(r"string index (\d+)")
 _DIGITS = 38
 """Of the widest decimal that DuckDB has."""
@@ -36,11 +37,13 @@ _DIGITS = 38
 
 @dataclass(frozen=True)
 class _Field:
-    """A column: what the file calls it, what DuckDB calls it, which renames what differs in case only, and its type."""
+    """A column: what the file calls it, what DuckDB calls it, which renames what differs in case only, and its type.
+    One that is ``spelled`` has decimals as text."""
 
     header: str
     name: str
     type: "DuckDBPyType"
+    spelled: bool = False
 
     @property
     def kind(self) -> str:
@@ -59,8 +62,9 @@ def read_parquet(
     Raises:
         PermanentFailure: a damaged file, or columns that break the contract.
     """
-    files = [_exact(con, file, links) for file in files]
-    fields = {file.ordinal: _fields(con, file, links) for file in files}
+    exact = [_exact(con, file, links) for file in files]
+    files = [file for file, _ in exact]
+    fields = {file.ordinal: _fields(con, file, links, spelled) for file, spelled in exact}
     headers = [(file, tuple(field.header for field in fields[file.ordinal]), Lines()) for file in files]
     accepted = accept(contract, headers, reserved)
     columns = {file: layout.columns for layout in accepted.layouts for file in layout.files}
@@ -84,11 +88,11 @@ def _scan(file: InputFile, links: Path) -> str:
     return f"read_parquet({literal(str(link(links, file)))}, hive_partitioning=false)"
 
 
-def _exact(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> InputFile:
+def _exact(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> tuple[InputFile, list[bool]]:
     """The file, or where it has decimals of more than 38 digits, which DuckDB makes doubles of, a copy of it with text
-    in their place."""
+    in their place; and of such a copy which columns these are."""
     if not any(precision and precision > _DIGITS for *_, precision in _schema(con, file, links)):
-        return file
+        return file, []
     link(links, file).unlink()
     target = links / f"{file.ordinal}-exact"
     try:
@@ -109,7 +113,7 @@ def _exact(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> In
                     sink.write_batch(pa.record_batch(columns, schema=sink.schema))
     except pa.ArrowException as e:
         raise _unreadable(file) from e
-    return replace(file, path=target)
+    return replace(file, path=target), wide
 
 
 def _has_wide(kind: "pa.DataType") -> bool:
@@ -122,14 +126,15 @@ def _spelled(decimals: "pa.Array") -> "pa.Array":
     return pa.array([None if value is None else f"{value:f}" for value in decimals.to_pylist()], pa.string())
 
 
-def _fields(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> list[_Field]:
+def _fields(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path, spelled: Sequence[bool]) -> list[_Field]:
     """The columns in the order of the file, in which DuckDB has them too, though not always under their names."""
     try:
         described = con.execute(f"select * from {_scan(file, links)} limit 0").description
     except duckdb.Error as e:
         raise _unreadable(file) from e
     headers = _top_level(_schema(con, file, links))
-    return [_Field(header, name, kind) for header, (name, kind, *_) in zip(headers, described, strict=True)]
+    known = zip(headers, described, spelled or [False] * len(described), strict=True)
+    return [_Field(header, name, kind, is_spelled) for header, (name, kind, *_), is_spelled in known]
 
 
 def _schema(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> list[tuple[str, int, int | None]]:
@@ -222,4 +227,5 @@ def _text(column: Column, field: _Field) -> str:
         return f"cast(cast({value} as timestamp) as varchar)"
     if found.endswith("[]") or found.startswith(_NESTED):
         return f"cast(to_json({value}) as varchar)"
-    return f"replace({text}, '.', ',')" if column.decimal_mark == "," and found != "VARCHAR" else text
+    is_number = field.spelled or found.startswith(_FRACTIONS)
+    return f"replace({text}, '.', ',')" if column.decimal_mark == "," and is_number else text

@@ -4,7 +4,7 @@ Nothing is sniffed: columns, dialect and header come from the contract, so a rea
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from adplatform.transform.padding import pad_rows
 from adplatform.transform.record_places import Asked, lines_of_records, of_rejects
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
+from adplatform.transform.split_files import SplitFile, fields_of, split_file
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,16 +34,24 @@ def no_lines(file: InputFile, asked: Asked, rejects: Sequence[Reject]) -> "array
     return array("q", bytes(8 * len(asked.wanted)))
 
 
+def nothing_anew(files: Collection[int]) -> Mapping[int, int]:
+    """Of a way to read that needs no other."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Reading:
     """``raw`` is defined; ``rejects`` lists what is in the files but not in ``raw``, once ``raw`` has been read.
-    ``lines``, given the rejects, says in which lines of a file some of its rows of ``raw`` begin, 0 where it is in none
-    or not certain. ``of_bytes`` are the columns that ``raw`` says of whether a value is no text."""
+    ``anew`` makes ``raw`` that of some files alone, given by their ordinals, read in a way that loses nothing, and has
+    the line ends within their values; ``rejects`` has theirs then. ``lines``, given the rejects, says in which lines of
+    a file some of its rows begin, 0 where it is in none or not certain. ``of_bytes`` are the columns that ``raw`` says
+    of whether a value is no text."""
 
     accepted: Accepted
     rejects: Callable[[], list[Reject]]
     lines: Callable[[InputFile, Asked, Sequence[Reject]], "array[int]"] = no_lines
     of_bytes: frozenset[str] = frozenset()
+    anew: Callable[[Collection[int]], Mapping[int, int]] = nothing_anew
 
 
 def read_delimited(
@@ -62,20 +71,34 @@ def read_delimited(
     padded = pad_rows(contract.format, accepted.layouts, links)
     layouts = [replace(layout, files=padded.instead(layout.files)) for layout in accepted.layouts]
     define_raw(con, accepted.contract, [_csv_scan(accepted.contract, layout, links) for layout in layouts])
+    again: dict[int, SplitFile] = {}
+
+    def anew(ordinals: Collection[int]) -> Mapping[int, int]:
+        for layout in accepted.layouts:
+            for file in layout.files:
+                if file.ordinal in ordinals:
+                    [delivered] = (each for each in files if each.ordinal == file.ordinal)
+                    again[file.ordinal] = split_file(file, delivered, contract.format, layout, links)
+        split = {ordinal: again[ordinal] for ordinal in ordinals}
+        define_raw(con, accepted.contract, [_split_scan(accepted.contract, each) for each in split.values()])
+        return {ordinal: each.breaks for ordinal, each in split.items()}
 
     def rejects() -> list[Reject]:
-        copies = padded.instead(alike.instead(files))
-        return alike.as_written(padded.as_written(stored_rejects(con, copies, contract.format)))
+        copies = [file for file in alike.instead(files) if file.ordinal not in again]
+        found = padded.as_written(stored_rejects(con, padded.instead(copies), contract.format))
+        return alike.as_written([*found, *(reject for each in again.values() for reject in each.rejects)])
 
     fmt = contract.format
 
     def lines(file: InputFile, asked: Asked, rejects: Sequence[Reject]) -> "array[int]":
+        if file.ordinal in again:
+            return again[file.ordinal].lines(asked.wanted)
         [read] = alike.instead([file])
         single = any(len(layout.columns) == 1 for layout in accepted.layouts if read in layout.files)
         own = [reject for reject in rejects if reject.file == file.ordinal]
         return lines_of_records(file, fmt, asked, of_rejects(own, empty_are_records=single))
 
-    return Reading(accepted, rejects if layouts else list, lines)
+    return Reading(accepted, rejects if layouts else list, lines, anew=anew)
 
 
 def define_raw(
@@ -84,7 +107,7 @@ def define_raw(
     texts = [f"null::varchar as {identifier(c.name)}" for c in contract.read_columns]
     columns = ", ".join((*texts, *(f"null::boolean as {identifier(no_text(name))}" for name in of_bytes)))
     nothing = f"select {columns}, 0 as _file where false"
-    con.execute(f"create temp view raw as {' union all by name '.join(scans) or nothing}")
+    con.execute(f"create or replace temp view raw as {' union all by name '.join(scans) or nothing}")
 
 
 def csv_options(**options: str) -> str:
@@ -125,9 +148,8 @@ def link(links: Path, file: InputFile) -> Path:
 
 def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
     file_format = contract.format
-    unnamed = [f"{UNNAMED}{number}" for number in range(layout.lines.unnamed)]
     options = {
-        "columns": "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in (*layout.columns, *unnamed)) + "}",
+        "columns": "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in fields_of(layout)) + "}",
         "header": str(file_format.has_header).lower(),
         "skip": str(layout.lines.skip),
         "delim": literal(file_format.delimiter),
@@ -138,6 +160,18 @@ def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
     if layout.lines.newline:
         options["new_line"] = literal(layout.lines.newline.encode("unicode_escape").decode())
     paths, ordinal = scanned_files(layout.files, links)
+    return _scan(contract, layout, f"read_csv({paths}, {csv_options(**options)})", ordinal)
+
+
+def _split_scan(contract: Contract, split: SplitFile) -> str:
+    fields = ", ".join(f"c{place} as {identifier(name)}" for place, name in enumerate(fields_of(split.layout)))
+    rows = f"(select {fields} from read_parquet({literal(str(split.rows))}))"
+    return _scan(contract, split.layout, rows, str(split.file.ordinal))
+
+
+def _scan(contract: Contract, layout: Layout, relation: str, ordinal: str) -> str:
+    """The columns of the contract, of a relation with the fields of a layout."""
+    unnamed = fields_of(layout)[len(layout.columns) :]
     lacking = [c for c in contract.read_columns if c.name not in layout.columns and not (c.name == UNNAMED and unnamed)]
     added = "".join(f", {absent(column)} as {identifier(column.name)}" for column in lacking)
     texts = [
@@ -149,7 +183,7 @@ def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
         added += f", concat({', '.join(map(identifier, unnamed))}) as {identifier(UNNAMED)}"
     if texts:
         own += f" replace ({', '.join(texts)})"
-    return f"select {own}{added}, {ordinal} as _file from read_csv({paths}, {csv_options(**options)})"
+    return f"select {own}{added}, {ordinal} as _file from {relation}"
 
 
 def absent(column: Column) -> str:

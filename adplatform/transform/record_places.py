@@ -12,7 +12,7 @@ from adplatform.contracts.file_format import FileFormat
 from adplatform.files.input_file import InputFile, surveyed
 from adplatform.files.record_lines import Dialect, delimiters, whole_lines
 from adplatform.transform.layouts import first_record
-from adplatform.transform.rejects import UNTERMINATED, Reject
+from adplatform.transform.rejects import Reject
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,10 +35,9 @@ class Asked:
 @dataclass(frozen=True)
 class Aside:
     """What of a file is in no record: ``lines`` as the delivered file counts them, in ascending order, and empty ones,
-    unless these are ``records``. From line ``broken`` on, where a quote is, it is not certain where a record begins."""
+    unless these are records."""
 
     lines: "array[int]"
-    broken: int | None = None
     empty_are_records: bool = False
 
 
@@ -52,25 +51,21 @@ def integers(result: "duckdb.DuckDBPyConnection") -> "array[int]":
 
 def of_rejects(rejects: Iterable[Reject], *, empty_are_records: bool) -> Aside:
     """What is aside by the rejects of one file."""
-    placed = [reject for reject in rejects if reject.line is not None]
-    broken = min((reject.line or 0 for reject in placed if UNTERMINATED in reject.reasons), default=None)
-    return Aside(array("q", sorted(reject.line or 0 for reject in placed)), broken, empty_are_records)
+    return Aside(array("q", sorted(reject.line for reject in rejects)), empty_are_records)
 
 
 def lines_of_records(file: InputFile, fmt: FileFormat, asked: Asked, aside: Aside) -> "array[int]":
-    """The line of the delivered file, from 1, in which each of the wanted records begins, in their order; 0 where that
-    is not certain: behind a broken quote, where the file does not have as many records as the engine read."""
+    """The line of the delivered file, from 1, in which each of the wanted records begins, in their order; 0 of those
+    that are not found. No quote of the file is broken."""
     if not asked.wanted:
         return array("q")
     with file.path.open("rb") as stream:
         before = _skip_header(file, fmt, stream)
         if (counted := _by_count(file, fmt, asked, aside, before)) is not None:
             return counted
-        found, records = _walk(stream, fmt, asked.wanted, aside, file, before)
-    certain = aside.broken if aside.broken is not None and records != asked.records else None
+        found = _walk(stream, fmt, asked.wanted, aside, file, before)
     found.extend(0 for _ in range(len(asked.wanted) - len(found)))
-    delivered = (file.delivered_line(line) if line else 0 for line in found)
-    return array("q", (line if certain is None or line < certain else 0 for line in delivered))
+    return array("q", (file.delivered_line(line) if line else 0 for line in found))
 
 
 def _skip_header(file: InputFile, fmt: FileFormat, stream: BinaryIO) -> int:
@@ -85,7 +80,7 @@ def _skip_header(file: InputFile, fmt: FileFormat, stream: BinaryIO) -> int:
 
 def _by_count(file: InputFile, fmt: FileFormat, asked: Asked, aside: Aside, header: int) -> "array[int] | None":
     """The lines, where each of the file is in a record, aside or in the header, and none has to be read; else None."""
-    if asked.ends is None or aside.broken is not None or file.left_out.lines:
+    if asked.ends is None or file.left_out.lines:
         return None
     if surveyed(file, fmt).lines != header + asked.records + asked.ends[-1] + len(aside.lines):
         return None
@@ -96,12 +91,11 @@ def _by_count(file: InputFile, fmt: FileFormat, asked: Asked, aside: Aside, head
 
 def _walk(
     stream: BinaryIO, fmt: FileFormat, wanted: "array[int]", aside: Aside, file: InputFile, number: int
-) -> tuple["array[int]", int]:
-    """The lines as this file counts them, and how many records it has up to the last one that is wanted, or where a
-    quote is broken to the end."""
+) -> "array[int]":
+    """The lines as this file counts them."""
     dialect, plain = Dialect.of(fmt), whole_lines(fmt)
     found, record, inside = array("q"), 0, False
-    while (len(found) < len(wanted) or aside.broken is not None) and (block := stream.read(_BLOCK)):
+    while len(found) < len(wanted) and (block := stream.read(_BLOCK)):
         block += stream.readline()
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
         if not inside and _is_plain(block, plain, aside, file, number, lines):
@@ -121,7 +115,7 @@ def _walk(
                 if len(found) < len(wanted) and wanted[len(found)] == record:
                     found.append(number)
             _, inside = delimiters(line, dialect, inside)
-    return found, record
+    return found
 
 
 def _is_plain(block: bytes, plain: "re.Pattern[bytes]", aside: Aside, file: InputFile, number: int, lines: int) -> bool:

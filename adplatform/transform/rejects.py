@@ -32,13 +32,12 @@ SWALLOWED = "swallowed_line"
 
 @dataclass(frozen=True)
 class Reject:
-    """``file`` is the ordinal of the file; ``line`` counts from 1, ``byte_position`` from 0; both are None of a line
-    that DuckDB lost. A record of several lines is one reject, with all of its text, and one more for each line after
-    its first."""
+    """``file`` is the ordinal of the file; ``line`` counts from 1, ``byte_position`` from 0. A record of several lines
+    is one reject, with all of its text, and one more for each line after its first."""
 
     file: int
-    line: int | None
-    byte_position: int | None
+    line: int
+    byte_position: int
     reasons: tuple[str, ...]
     raw: str
 
@@ -61,7 +60,20 @@ def stored_rejects(con: "duckdb.DuckDBPyConnection", files: Iterable[InputFile],
     for ordinal, position, text, errors in found:
         by_file.setdefault(ordinal, []).append((position, text or "", errors))
     of = {file.ordinal: file for file in files}
-    return [reject for ordinal, entries in by_file.items() for reject in _placed(of[ordinal], entries, fmt)]
+    return [reject for ordinal in by_file if ordinal in of for reject in _placed(of[ordinal], by_file[ordinal], fmt)]
+
+
+def with_broken_quotes(con: "duckdb.DuckDBPyConnection") -> set[int]:
+    """The files, by ordinal, with a record of which DuckDB does not know where it ends: near it rows are lost, or made
+    of parts of several, without a word."""
+    if not con.execute("select 1 from duckdb_tables() where table_name = 'reject_errors'").fetchall():
+        return set()
+    found = con.execute(
+        "select distinct cast(parse_filename(file_path) as integer) from reject_errors"
+        " join (select distinct scan_id, file_id, file_path from reject_scans) using (scan_id, file_id)"
+        " where error_type = 'UNQUOTED VALUE'"
+    )
+    return {ordinal for (ordinal,) in found.fetchall()}
 
 
 def _placed(file: InputFile, entries: list[tuple[int, str, list[str]]], fmt: FileFormat) -> Iterator[Reject]:
@@ -75,13 +87,15 @@ def _placed(file: InputFile, entries: list[tuple[int, str, list[str]]], fmt: Fil
             start = position + len(text) - len(body)
             line += _line_ends(stream, start - at)
             at = start
-            yield _reject(file, line, start, _reasons(errors), body.rstrip("\r\n"))
-            if dialect.quote and fmt.quote in body:
-                lines = lines_from(stream, dialect, fmt.max_record_lines + 1)
-                if len(lines) > fmt.max_record_lines:
-                    raise too_many_lines(file.origin, file.delivered_line(line), fmt)
-                yield from _swallowed(file, line, start, lines, end)
-                stream.seek(start)
+            has_quotes = bool(dialect.quote) and fmt.quote in body
+            lines = lines_from(stream, dialect, fmt.max_record_lines + 1) if has_quotes else [stream.readline()]
+            # Quotes with blanks between them are one to DuckDB.
+            lines += [stream.readline() for _ in range(body.rstrip("\r\n").count("\n") + 1 - len(lines))]
+            if len(lines) > fmt.max_record_lines:
+                raise too_many_lines(file.origin, file.delivered_line(line), fmt)
+            yield _reject(file, line, start, _reasons(errors), shown(b"".join(lines)).rstrip("\r\n"))
+            yield from _swallowed(file, line, start, lines, end)
+            stream.seek(start)
 
 
 def _swallowed(file: InputFile, line: int, at: int, lines: list[bytes], end: int | None) -> Iterator[Reject]:
@@ -92,6 +106,19 @@ def _swallowed(file: InputFile, line: int, at: int, lines: list[bytes], end: int
         if end is None or at < end:
             raw = text.decode("utf-8", "replace").rstrip("\r\n")
             yield _reject(file, number, at, (SWALLOWED,), raw)
+
+
+def shown(written: bytes) -> str:
+    """Text with a question mark for each byte that is not UTF-8."""
+    shown, at = [], 0
+    while True:
+        try:
+            shown.append(written[at:].decode())
+        except UnicodeDecodeError as e:
+            shown += [written[at : at + e.start].decode(), "?" * (e.end - e.start)]
+            at += e.end
+        else:
+            return "".join(shown)
 
 
 def _reject(file: InputFile, line: int, at: int, reasons: tuple[str, ...], raw: str) -> Reject:

@@ -1,5 +1,6 @@
-"""Delimited text split into records without an engine, as DuckDB splits it: what Spark and Arrow do with a broken
-quote, a short row or bytes that are not UTF-8 differs from it, and neither says in which line that was.
+"""Delimited text split into records without an engine, as DuckDB splits it where no quote is broken: what Spark and
+Arrow do with a broken quote, a short row or bytes that are not UTF-8 differs from it, and neither says in which line
+that was.
 
 Where quotes, line ends and counts of fields are in order, which numpy finds out for megabytes at once, Arrow splits the
 text; records that are not are split one at a time.
@@ -15,8 +16,9 @@ from adplatform.contracts.file_format import FileFormat
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
+from adplatform.transform.layouts import FirstRecord
 from adplatform.transform.one_line_end import stray_return
-from adplatform.transform.rejects import SWALLOWED, UNTERMINATED, Reject, too_many_lines
+from adplatform.transform.rejects import SWALLOWED, UNTERMINATED, Reject, shown, too_many_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +60,17 @@ class Shape:
     crlf: bool | None = None
 
 
+def shape_of(file: InputFile, fmt: FileFormat, columns: int, record: FirstRecord) -> Shape:
+    """Of csv that begins with that record."""
+    with file.path.open("rb") as stream:
+        if fmt.has_header:
+            head = stream.read(record.size)
+            crlf = head.endswith(b"\r\n") if head.endswith(b"\n") else None
+            return Shape(columns, record.size, head.count(b"\n"), crlf)
+        skipped = [stream.readline() for _ in range(record.lines.skip)]
+    return Shape(columns, sum(map(len, skipped)), len(skipped))
+
+
 @dataclass(frozen=True)
 class Splitting:
     """What marks the parts of a text. ``records`` are pieces of one that are read as they stand, without a quote."""
@@ -92,16 +105,22 @@ class Count:
 
 
 def split(
-    file: InputFile, fmt: FileFormat, splitting: Splitting, shape: Shape, count: Count
+    file: InputFile,
+    fmt: FileFormat,
+    splitting: Splitting,
+    shape: Shape,
+    count: Count,
+    delivered: InputFile | None = None,
 ) -> Iterator[Rows | Reject]:
-    """The rows and rejects of a file, in pieces and in no certain order; numbers grow along the file.
+    """The rows of a file in pieces, in their order, and its rejects between them in no certain order. ``delivered`` is
+    the file that it is a copy of.
 
     Raises:
         BadFile: a carriage return stands outside of quotes, or a record has more lines than the format allows.
     """
     with file.path.open("rb") as stream:
         stream.seek(shape.start)
-        yield from _Splitter(file, fmt, splitting, shape, count).all(stream)
+        yield from _Splitter(file, fmt, splitting, shape, count, delivered or file).all(stream)
 
 
 @dataclass(frozen=True)
@@ -119,8 +138,17 @@ class _Record:
 class _Splitter:
     """Moves over the bytes of one file."""
 
-    def __init__(self, file: InputFile, fmt: FileFormat, splitting: Splitting, shape: Shape, count: Count) -> None:
+    def __init__(
+        self,
+        file: InputFile,
+        fmt: FileFormat,
+        splitting: Splitting,
+        shape: Shape,
+        count: Count,
+        delivered: InputFile,
+    ) -> None:
         self._file, self._fmt, self._how, self._columns = file, fmt, splitting, shape.columns
+        self._delivered = delivered
         self._count = count
         self._at, self._line, self._number = shape.start, shape.lines + 1, 0
         self._crlf = shape.crlf
@@ -174,26 +202,37 @@ class _Splitter:
         numbers = self._number + np.cumsum(real)
         whole = bool(good.all())
         chosen = np.flatnonzero(good)
+        pieces: list[Rows] = []
         if len(chosen):
             kept = work[work_starts[0] : work_ends[-1] + 1] if whole else _joined(work, work_starts, work_ends, good)
             columns = self._parsed(kept, len(chosen))
-            yield Rows(columns, numbers[chosen], self._line + lines[chosen], self._at + at + starts[chosen])
+            pieces.append(Rows(columns, numbers[chosen], self._line + lines[chosen], self._at + at + starts[chosen]))
             self._count.rows += len(chosen)
             if len(newlines) > len(starts):
                 after = np.append(lines[1:], np.searchsorted(newlines, ends[-1] + 1))
                 self._count.breaks += int((after - lines - 1)[chosen].sum())
-        odd = np.flatnonzero(~good & real)
-        if len(odd):
-            records: list[tuple[_Record, int, int]] = []
-            for place in odd.tolist():
-                # Its end is known, so it is there as a whole.
-                if (record := self._record(text, at + int(starts[place]), final=True)) is None:
-                    continue
-                records.append((record, int(numbers[place]), self._line + int(lines[place])))
-            yield from self._finished(text, records)
+        odd = [
+            (record, int(numbers[place]), self._line + int(lines[place]))
+            for place in np.flatnonzero(~good & real).tolist()
+            # Its end is known, so it is there as a whole.
+            if (record := self._record(text, at + int(starts[place]), final=True)) is not None
+        ]
+        yield from self._together(pieces, text, odd)
         self._number = int(numbers[-1])
         self._line += int(np.searchsorted(newlines, ends[-1], side="right"))
         return at + int(ends[-1]) + 1
+
+    def _together(
+        self, pieces: list[Rows], text: bytes, odd: Sequence[tuple[_Record, int, int]]
+    ) -> Iterator[Rows | Reject]:
+        """The rows with those among the ``odd`` records, in their order, behind the rejects of these."""
+        for each in self._finished(text, odd):
+            if isinstance(each, Rows):
+                pieces.append(each)
+            else:
+                yield each
+        if pieces:
+            yield _joined_rows(pieces)
 
     def _in_order(self, text: bytes, at: int, final: bool) -> Any:
         """Where records begin and end from byte ``at`` on, as far as quotes and line ends are in order, and the same in
@@ -524,7 +563,7 @@ class _Splitter:
         return too_many_lines(self._file.origin, self._file.delivered_line(line), self._fmt)
 
     def _stray(self) -> BadFile:
-        return stray_return(self._file, self._fmt)
+        return stray_return(self._delivered, self._fmt)
 
 
 def _beyond_blanks(view: Any, places: Any) -> Any:
@@ -542,6 +581,20 @@ def _joined(work: bytes, starts: Any, ends: Any, good: Any) -> bytes:
     return b"".join(work[starts[first] : ends[behind - 1] + 1] for first, behind in runs)
 
 
+def _joined_rows(pieces: Sequence[Rows]) -> Rows:
+    if len(pieces) == 1:
+        return pieces[0]
+    numbers, lines, places = (
+        np.concatenate(each) for each in zip(*((p.numbers, p.lines, p.places) for p in pieces), strict=True)
+    )
+    order = np.argsort(numbers)
+    columns = [
+        pa.chunked_array(each).combine_chunks().take(pa.array(order))
+        for each in zip(*(piece.columns for piece in pieces), strict=True)
+    ]
+    return Rows(columns, numbers[order], lines[order], places[order])
+
+
 def _decoded(values: Sequence[bytes | None]) -> "pa.Array":
     return pa.array([None if value is None else value.decode() for value in values], pa.string())
 
@@ -552,16 +605,3 @@ def _is_text(written: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def shown(written: bytes) -> str:
-    """Text with a question mark for each byte that is not UTF-8, as DuckDB shows it."""
-    shown, at = [], 0
-    while True:
-        try:
-            shown.append(written[at:].decode())
-        except UnicodeDecodeError as e:
-            shown += [written[at : at + e.start].decode(), "?" * (e.end - e.start)]
-            at += e.end
-        else:
-            return "".join(shown)

@@ -67,7 +67,7 @@ class Documents:
         Raises:
             Bad: it is no object.
         """
-        document, quoted = _read(line), is_inexact(line)
+        document, exact = _read(line), is_inexact(line)
         if not isinstance(document, dict):
             raise Bad
         for place, reach in self._several:
@@ -80,12 +80,12 @@ class Documents:
                     if name not in self._known and name not in self.names:
                         self.names[name] = _getter((name,))
         found = [
-            _spelled(value, quoted, comma and not _is_string(value))
+            _spelled(value, exact, comma and not _is_string(value))
             for value, comma in ((get(document), comma) for get, comma in zip(self._getters, self._comma, strict=True))
         ]
         if not self._keeps:
             return found, []
-        return found, [_spelled(get(document), quoted, False) for get in self.names.values()]
+        return found, [_spelled(get(document), exact, False) for get in self.names.values()]
 
 
 def _is_string(value: Any) -> bool:
@@ -186,37 +186,38 @@ def _leniently(line: str) -> Any:
         raise Bad from None
 
 
-def _spelled(value: Any, quoted: bool, comma: bool) -> str | None:
-    """The text of a value; of one within which others are, JSON. Where numbers are ``quoted`` they keep their spelling,
+def _spelled(value: Any, exact: bool, comma: bool) -> str | None:
+    """The text of a value; of one within which others are, JSON. Where numbers are ``exact`` they keep their spelling,
     as they do not otherwise, and are texts within JSON."""
     if value is None:
         return None
     if isinstance(value, Number):
-        found = str(value) if quoted else plain(value)
+        found = str(value) if exact else plain(value)
     elif isinstance(value, str):
         found = value
     elif isinstance(value, bool):
         found = "true" if value else "false"
     else:
-        found = _written(value, quoted)
+        found = _written(value, exact)
     return found.replace(".", ",") if comma else found
 
 
-def _written(value: Any, quoted: bool) -> str:
+def _written(value: Any, exact: bool) -> str:
     if isinstance(value, Repeated):
-        return "{" + ",".join(f"{_quoted(k)}:{_written(v, quoted)}" for k, v in value.pairs) + "}"
+        return "{" + ",".join(f"{quoted(k)}:{_written(v, exact)}" for k, v in value.pairs) + "}"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_quoted(k)}:{_written(v, quoted)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{quoted(k)}:{_written(v, exact)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(_written(each, quoted) for each in value) + "]"
+        return "[" + ",".join(_written(each, exact) for each in value) + "]"
     if isinstance(value, Number):
-        return f'"{value}"' if quoted else plain(value)
+        return f'"{value}"' if exact else plain(value)
     if isinstance(value, str):
-        return _quoted(value)
+        return quoted(value)
     return "null" if value is None else "true" if value else "false"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text in JSON, as yyjson writes it."""
     written = json.dumps(text, ensure_ascii=False)
     return _ESCAPED.sub(lambda found: f"\\u{found[1].upper()}" if found[1] else found[0], written)
 

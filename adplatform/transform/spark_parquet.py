@@ -3,10 +3,12 @@
 import inspect
 import json
 import math
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,7 +19,7 @@ from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.parquet import first_without_text, no_utf8_in, rows_before
-from adplatform.transform.spark_json import of_double
+from adplatform.transform.spark_json import of_double, quoted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +38,10 @@ _BUFFER = 1 << 20
 """Bytes of each column that are read at once; otherwise all of a row group are."""
 _WIDEST = 9_223_372_036_854_775_807
 _DIGITS = 38
+_MAGIC, _TAIL = b"PAR1", 8
+_ARROW_SCHEMA = b"ARROW:schema"
+_AS_DOUBLE = 15
+"""Digits up to which DuckDB makes doubles of decimals in JSON."""
 
 
 def columns_of(path: Path, origin: str) -> tuple[str, ...]:
@@ -45,7 +51,7 @@ def columns_of(path: Path, origin: str) -> tuple[str, ...]:
         BadFile: it is none that can be read, or has decimals that cannot be.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with _opened(path) as file:
             schema, uuids = file.schema_arrow, _uuids(file)
     except (pa.ArrowException, OSError) as e:
         if _is_of_machine(e):
@@ -71,7 +77,7 @@ def columns_of(path: Path, origin: str) -> tuple[str, ...]:
 
 def bytes_of(path: Path, names: Sequence[str], columns: "Sequence[Column | None]") -> tuple[str, ...]:
     """Which of the columns that are read hold bytes of which the contract says that they are text."""
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         kinds = file.schema_arrow.types
     return tuple(
         name
@@ -111,9 +117,7 @@ def texts_of(
         BadRows: it is damaged, or a text is not UTF-8.
     """
     try:
-        with pq.ParquetFile(
-            file.path, coerce_int96_timestamp_unit="us", buffer_size=_BUFFER, **_extensions()
-        ) as source:
+        with _opened(file.path) as source:
             names, uuids = source.schema_arrow.names, _uuids(source)
             for run in _runs(range(source.num_row_groups) if groups is None else groups):
                 number = rows_before(source.metadata, run[0]) + 1
@@ -166,6 +170,24 @@ def _runs(groups: Iterable[int]) -> list[list[int]]:
     return runs
 
 
+def _opened(path: Path) -> "pq.ParquetFile":
+    """With the types that Parquet has, as DuckDB reads them, and not those that Arrow noted beside for itself."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END) - _TAIL
+        file.seek(max(0, end))
+        size = int.from_bytes(file.read(_TAIL - len(_MAGIC)), "little")
+        file.seek(max(0, end - size))
+        footer = file.read()
+    plain = pa.BufferReader(_MAGIC + footer.replace(_ARROW_SCHEMA, _ARROW_SCHEMA.lower()))
+    return pq.ParquetFile(
+        path,
+        metadata=pq.read_metadata(plain),
+        coerce_int96_timestamp_unit="us",
+        buffer_size=_BUFFER,
+        **_extensions(),
+    )
+
+
 def _without_text(batch: "pa.RecordBatch", of_bytes: Collection[str]) -> list[list[str] | None] | None:
     rows: dict[int, list[str]] = {}
     for name, values in zip(batch.schema.names, batch.columns, strict=True):
@@ -193,8 +215,6 @@ def _is_text(value: bytes) -> bool:
 
 
 def _holds_bytes(kind: "pa.DataType") -> bool:
-    if pa.types.is_dictionary(kind):
-        return _holds_bytes(kind.value_type)
     return _is_bytes(kind) or any(_holds_bytes(kind.field(n).type) for n in range(kind.num_fields))
 
 
@@ -205,19 +225,19 @@ def _has_wide(kind: "pa.DataType") -> bool:
 
 def _text(values: "pa.Array", column: Column) -> "pa.Array":
     kind = values.type
-    if pa.types.is_dictionary(kind):
-        values, kind = values.cast(kind.value_type), kind.value_type
     if isinstance(kind, pa.BaseExtensionType):
         return _mapped(values, str)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if pa.types.is_string(kind):
         values.validate(full=True)
-        return values.cast(pa.string())
+        return values
     if pa.types.is_integer(kind):
         return values.cast(pa.string())
-    spell = _spelling(kind, column)
-    found = _mapped(values, spell)
-    nested = kind.num_fields or pa.types.is_boolean(kind) or _is_bytes(kind)
-    return pc.replace_substring(found, ".", ",") if column.decimal_mark == "," and not nested else found
+    if kind.num_fields:
+        texts = pa.array(_json(values), pa.string())
+        return pc.if_else(values.is_valid(), texts, None)
+    found = _mapped(values, _spelling(kind, column))
+    is_number = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return pc.replace_substring(found, ".", ",") if column.decimal_mark == "," and is_number else found
 
 
 def _mapped(values: "pa.Array", spell: Callable[[Any], str]) -> "pa.Array":
@@ -225,7 +245,7 @@ def _mapped(values: "pa.Array", spell: Callable[[Any], str]) -> "pa.Array":
 
 
 def _listed(values: "pa.Array") -> list[Any]:
-    """Python's values; times of nanoseconds as integers, which Python has no other for."""
+    """Python's values; times as integers, since Python has none of nanoseconds."""
     if pa.types.is_timestamp(values.type) or pa.types.is_time(values.type):
         width = pa.int32() if values.type.bit_width == 32 else pa.int64()
         return list(values.view(width).to_pylist())
@@ -237,42 +257,45 @@ def _spelling(kind: "pa.DataType", column: Column) -> Callable[[Any], str]:
     if pa.types.is_boolean(kind):
         return lambda value: column.true_values[0] if value else column.false_values[0]
     if pa.types.is_floating(kind):
-        plain = _float if kind.bit_width == 64 else _short_float
+        plain = _plain(kind)
         if declared.name == "decimal":
             return lambda value: _rounded(value, declared.precision, declared.scale) or plain(value)
         if declared.name in ("int", "bigint"):
             return lambda value: str(int(value)) if _is_whole(value) else plain(value)
-        return plain
-    if pa.types.is_decimal(kind):
-        return lambda value: f"{value:f}"
     if pa.types.is_date(kind):
         behind = " 00:00:00" if declared.name == "timestamp" else ""
-        return lambda value: f"{_day(value)}{behind}"
+        return lambda value: f"{value.isoformat()}{behind}"
+    if pa.types.is_timestamp(kind) and kind.tz and kind.unit != "ns":
+        behind = "Z" if column.timezone else ""
+        return lambda value: f"{_instant(value, _PER_SECOND[kind.unit])}{behind}"
+    return _plain(kind)
+
+
+def _plain(kind: "pa.DataType") -> Callable[[Any], str]:
+    """How a value that consists of no others is written as text, whatever its column is."""
+    if pa.types.is_boolean(kind):
+        return lambda value: "true" if value else "false"
+    if pa.types.is_floating(kind):
+        return _float if kind.bit_width == 64 else _short_float
+    if pa.types.is_decimal(kind):
+        return lambda value: f"{value:f}"
     if pa.types.is_timestamp(kind):
-        # DuckDB has another type for those of nanoseconds, which it shows with their zone.
-        behind = "+00" if kind.tz and kind.unit == "ns" else "Z" if kind.tz and column.timezone else ""
-        per_second = _PER_SECOND[kind.unit]
-        return lambda value: f"{_instant(value, per_second)}{behind}"
+        behind = "+00" if kind.tz else ""
+        return lambda value: f"{_instant(value, _PER_SECOND[kind.unit])}{behind}"
     if pa.types.is_time(kind):
-        per_second = _PER_SECOND[kind.unit]
-        return lambda value: _clock(value, per_second)
-    if _is_bytes(kind):
-        return _of_bytes
-    return lambda value: _json(value, kind)
+        return lambda value: _clock(value, _PER_SECOND[kind.unit])
+    return _of_bytes if _is_bytes(kind) else str
 
 
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _EPOCH = date(1970, 1, 1)
 _DAY = 86_400
+_NULL = "null"
+_FIRST_SHOWN, _LAST_SHOWN, _ESCAPED = 32, 126, b"\\'\""
 
 
 def _is_bytes(kind: "pa.DataType") -> bool:
-    return bool(
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_fixed_size_binary(kind)
-        or pa.types.is_binary_view(kind)
-    )
+    return bool(pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _of_bytes(value: bytes) -> str:
@@ -308,10 +331,6 @@ def _short_float(value: float) -> str:
     return _float(float(str(np.float32(value))))
 
 
-def _day(value: date) -> str:
-    return value.isoformat()
-
-
 def _clock(ticks: int, per_second: int) -> str:
     seconds, fraction = divmod(ticks, per_second)
     hours, rest = divmod(seconds, 3600)
@@ -323,47 +342,80 @@ def _clock(ticks: int, per_second: int) -> str:
 
 def _instant(ticks: int, per_second: int) -> str:
     days, rest = divmod(ticks, _DAY * per_second)
-    return f"{_day(_EPOCH + timedelta(days=days))} {_clock(rest, per_second)}"
+    return f"{(_EPOCH + timedelta(days=days)).isoformat()} {_clock(rest, per_second)}"
 
 
-def _json(value: Any, kind: "pa.DataType") -> str:
-    return _written(_of_json(value, kind))
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(str(k), ensure_ascii=False)}:{_written(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_written, value)) + "]"
-    if isinstance(value, float):
-        return of_double(value) if math.isfinite(value) else f'"{_float(value)}"'
-    if isinstance(value, Decimal):
-        return of_double(float(value))
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _of_json(value: Any, kind: "pa.DataType") -> Any:
-    if value is None:
-        return None
+def _json(values: "pa.Array") -> list[str]:
+    """What DuckDB writes of values, of which others are parts, or of these."""
+    kind = values.type
     if pa.types.is_map(kind):
-        return {_key(key): _of_json(each, kind.item_type) for key, each in value}
+        names, items = _member_names(values.keys), _json(values.items)
+        return _by_row(values, lambda first, behind: _object(names(first, behind), items[first:behind]))
+    if pa.types.is_list(kind):
+        every = _json(values.values)
+        return _by_row(values, lambda first, behind: f"[{','.join(every[first:behind])}]")
     if pa.types.is_struct(kind):
-        return {
-            kind.field(n).name: _of_json(value[kind.field(n).name], kind.field(n).type) for n in range(kind.num_fields)
-        }
-    if isinstance(value, list):
-        return [_of_json(each, kind.value_type) for each in value]
-    if isinstance(value, bytes):
-        return _of_bytes(value)
-    if isinstance(value, datetime):
-        naive = value.replace(tzinfo=None).isoformat(sep=" ")
-        return f"{naive.rstrip('0') if value.microsecond else naive}{'+00' if value.tzinfo else ''}"
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if pa.types.is_floating(kind) and kind.bit_width == 32:
-        return float(str(np.float32(value)))
-    return value if isinstance(value, bool | int | float | str | Decimal) else str(value)
+        members = _told_apart(kind.field(n).name for n in range(kind.num_fields))
+        rows = zip(*map(_json, values.flatten()), strict=True)
+        found = [_object(members, row) for row in rows]
+        return [
+            text if is_there else _NULL for text, is_there in zip(found, values.is_valid().to_pylist(), strict=True)
+        ]
+    spell = _scalar(kind)
+    return [_NULL if value is None else spell(value) for value in _listed(values)]
 
 
-def _key(key: Any) -> str:
-    return _of_bytes(key) if isinstance(key, bytes) else str(key)
+def _by_row(values: "pa.Array", write: Callable[[int, int], str]) -> list[str]:
+    bounds, are_there = values.offsets.to_pylist(), values.is_valid().to_pylist()
+    return [
+        write(first, behind) if is_there else _NULL
+        for (first, behind), is_there in zip(pairwise(bounds), are_there, strict=True)
+    ]
+
+
+def _scalar(kind: "pa.DataType") -> Callable[[Any], str]:
+    if pa.types.is_floating(kind):
+        return lambda value: of_double(value) if math.isfinite(value) else json.dumps(value)
+    if pa.types.is_decimal(kind) and kind.precision <= _AS_DOUBLE:
+        return lambda value: of_double(float(value))
+    plain = _plain(kind)
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
+        return plain
+    return lambda value: quoted(plain(value))
+
+
+def _object(names: Iterable[str], values: Iterable[str]) -> str:
+    return "{" + ",".join(f"{quoted(name)}:{value}" for name, value in zip(names, values, strict=True)) + "}"
+
+
+def _member_names(keys: "pa.Array") -> Callable[[int, int], list[str]]:
+    """The keys of a map as text; bytes with escapes where two of one map would come to one text."""
+    plain = _json(keys) if keys.type.num_fields else list(map(_plain(keys.type), _listed(keys)))
+    if not _is_bytes(keys.type):
+        return lambda first, behind: plain[first:behind]
+
+    def names(first: int, behind: int) -> list[str]:
+        found = plain[first:behind]
+        if len(set(found)) == len(found):
+            return found
+        return ["".join(map(_escaped, key.as_py())) for key in keys[first:behind]]
+
+    return names
+
+
+def _escaped(byte: int) -> str:
+    return chr(byte) if _FIRST_SHOWN <= byte <= _LAST_SHOWN and byte not in _ESCAPED else f"\\x{byte:02X}"
+
+
+def _told_apart(names: Iterable[str]) -> list[str]:
+    """The names of the members of a structure, of which DuckDB renames those that differ from others in case only."""
+    known: dict[str, int] = {}
+    told = []
+    for given in names:
+        name, low = given, given.lower()
+        if low in known:
+            while (name := f"{given}_{known[low]}").lower() in known:
+                known[low] += 1
+        known[name.lower()] = 1
+        told.append(name)
+    return told

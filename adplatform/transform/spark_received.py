@@ -29,7 +29,7 @@ from adplatform.transform.layouts import Lines, Names, accept, empty_texts, firs
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.one_line_end import with_one_line_end
 from adplatform.transform.rejects import Reject
-from adplatform.transform.spark_delimited import Count, Rows, Shape, Splitting, split
+from adplatform.transform.spark_delimited import Count, Rows, Shape, Splitting, shape_of, split
 from adplatform.transform.spark_files import Task
 from adplatform.transform.spark_json import Bad, Documents
 from adplatform.transform.spark_objects import Objects
@@ -307,8 +307,8 @@ def _read_delimited(
     header, count = _Header.of(contract, names), Count()
     batches = _Batches(contract, file.ordinal, alike, count)
     fmt = contract.format
-    shape = _shape(file, contract, len(names) + lines.unnamed, record.size, lines)
-    for each in split(file, fmt, Splitting.of(fmt), shape, count):
+    shape = shape_of(file, fmt, len(names) + lines.unnamed, record)
+    for each in split(file, fmt, Splitting.of(fmt), shape, count, delivered):
         if isinstance(each, Reject):
             yield from batches.add(file, each)
         else:
@@ -316,17 +316,6 @@ def _read_delimited(
             yield batches.rows(file, before + each.numbers, each.lines, *placed)
     yield from batches.rest(file)
     return replace(_read_file(file, names, header.undeclared, count), unnamed=lines.unnamed)
-
-
-def _shape(file: InputFile, contract: Contract, columns: int, size: int, lines: Lines) -> Shape:
-    fmt = contract.format
-    with file.path.open("rb") as stream:
-        if fmt.has_header:
-            head = stream.read(size)
-            crlf = head.endswith(b"\r\n") if head.endswith(b"\n") else None
-            return Shape(columns, size, head.count(b"\n"), crlf)
-        skipped = [stream.readline() for _ in range(lines.skip)]
-    return Shape(columns, sum(map(len, skipped)), len(skipped))
 
 
 def _placed(
@@ -376,7 +365,7 @@ def _read_json(
         first = stream.readline()
     shape = Shape(1, crlf=first.endswith(b"\r\n") if first.endswith(b"\n") else None)
     rows = 0
-    for each in split(file, fmt, Splitting.of_lines(fmt), shape, count):
+    for each in split(file, fmt, Splitting.of_lines(fmt), shape, count, delivered):
         if isinstance(each, Reject):
             reasons = tuple("bad_json" if reason == "column_count" else reason for reason in each.reasons)
             yield from batches.add(file, replace(each, reasons=reasons))
@@ -417,7 +406,7 @@ def _read_parquet(
     accept(contract, [(file, names, Lines())], reserved)
     header, count = _Header.of(contract, names), Count()
     batches = _Batches(contract, file.ordinal, Copies({}), count)
-    evolved = Column(name="evolved")
+    evolved = Column(name="evolved").with_defaults(contract.defaults)
     wanted = [
         contract.read_columns[place] if place is not None else evolved if contract.schema_policy == "evolve" else None
         for place in header.declared
@@ -498,7 +487,7 @@ class _Batches:
             return
         found = {
             "_file": pa.array([self.file] * len(rejects), pa.int64()),
-            "line": pa.array([r.line and file.sheet.of(r.line) for r in rejects], pa.int64()),
+            "line": pa.array([file.sheet.of(r.line) for r in rejects], pa.int64()),
             "byte_position": pa.array([r.byte_position for r in rejects], pa.int64()),
             "reasons": pa.array([";".join(r.reasons) for r in rejects], pa.string()),
             "raw": pa.array([r.raw for r in rejects], pa.string()),

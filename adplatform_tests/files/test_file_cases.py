@@ -14,7 +14,7 @@ from adplatform.drafting.trial import Trial, try_contract
 from adplatform.failures import PermanentFailure
 
 CASES = Path(__file__).parents[3] / "shared/data/file_cases"
-_OF_CONTRACT = ("columns", "format", "schema_policy", "defaults", "skip_rows_where")
+OF_CONTRACT = ("columns", "format", "schema_policy", "defaults", "skip_rows_where")
 
 
 def case(name: str, rows: Any, *, file: str = "f.csv", quarantined: int = 0, left_out: int = 0, **settings: Any) -> Any:
@@ -27,7 +27,7 @@ def tried(tmp_path: Path, name: str, file: str, settings: Mapping[str, Any]) -> 
     if not declared.is_file():
         pytest.skip(f"the case {name} is kept elsewhere")
     [feed] = yaml.safe_load(declared.read_text(encoding="utf-8"))["attributes"]["feeds"]
-    contract = {key: value for key, value in feed.items() if key in _OF_CONTRACT}
+    contract = {key: value for key, value in feed.items() if key in OF_CONTRACT}
     return try_contract(Contract.model_validate(contract | settings), declared.with_name(file), tmp_path / "work")
 
 

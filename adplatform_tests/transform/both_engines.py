@@ -2,16 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile
@@ -19,10 +19,12 @@ from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import unpack
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
-from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
+from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile, ReportedFile
 from adplatform.transform.spark_job import Keys, carry_out
 from adplatform.transform.spark_objects import Objects
-from adplatform.transform.values import FileCount, Staged
+from adplatform.transform.values import FileCount, Staged, Withheld
+from adplatform_tests.transform import oracle
+from adplatform_tests.transform.corpora import Delivered
 from adplatform_tests.transform.outcome import comparable
 
 DAY = date(2026, 3, 14)
@@ -30,7 +32,8 @@ DAY = date(2026, 3, 14)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an engine made of a delivery; ``failed`` has the file and the message of what refused it."""
+    """What an engine made of a delivery; ``bad`` are the files that it refused, and ``failed`` is the message of what
+    refused all of them."""
 
     clean: Counter[str] = field(default_factory=Counter)
     quarantine: Counter[Any] = field(default_factory=Counter)
@@ -43,6 +46,7 @@ class Outcome:
     line_breaks: int = 0
     footers: tuple[Any, ...] = ()
     partitions: Counter[str] = field(default_factory=Counter)
+    bad: tuple[str, ...] = ()
     failed: str = ""
 
 
@@ -61,9 +65,10 @@ def on_spark(spark: SparkSession, plan: JobPlan, work: Path, keys: Keys | None =
 
 
 def outcome_of(result: JobResult) -> Outcome:
-    if result.failure or result.bad:
-        return Outcome(failed=result.failure or "; ".join(f"{b.origin}: {b.message} [{b.reason}]" for b in result.bad))
+    if result.failure:
+        return Outcome(failed=result.failure)
     return Outcome(
+        bad=_bad(result.bad),
         clean=_clean([(each.uri, each.partition) for each in result.clean]),
         quarantine=_quarantine([each.uri for each in result.quarantine]),
         counts={each.origin: each for each in result.counts},
@@ -79,20 +84,34 @@ def outcome_of(result: JobResult) -> Outcome:
 
 
 def on_duckdb(plan: JobPlan, work: Path, key: HashKey | None = None) -> Outcome:
+    """As a run of this machine does, which names one bad file after the other."""
+    files, bad = dict[str, tuple[InputFile, ...]](), list[BadFile]()
     work.mkdir(parents=True)
-    files: list[InputFile] = []
-    try:
-        for planned in plan.files:
-            path = Path(planned.uri)
-            files += unpack(path, planned.origin, plan.contract.format, work, len(files), plan.limits)
-        staged = transform(
-            plan.contract, files, plan.day, key, work / "out", EngineLimits("512MB"), None, plan.reserved
-        )
-    except BadFile as e:
-        return Outcome(failed=f"{e.origin}: {e.message} [{e.reason}]")
-    except PermanentFailure as e:
-        return Outcome(failed=str(e))
-    return outcome_of_staged(staged)
+    for planned in plan.files:
+        ordinal = sum(map(len, files.values()))
+        try:
+            files[planned.origin] = unpack(
+                Path(planned.uri), planned.origin, plan.contract.format, work, ordinal, plan.limits
+            )
+        except BadFile as e:
+            bad.append(e)
+    while not bad or plan.bad_file == "quarantine":
+        good = [file for each in files.values() for file in each]
+        out = work / f"out-{len(bad)}"
+        try:
+            staged = transform(plan.contract, good, plan.day, key, out, EngineLimits("512MB"), None, plan.reserved)
+        except BadFile as e:
+            bad.append(e)
+            del files[e.origin.partition("#")[0]]
+        except PermanentFailure as e:
+            return Outcome(failed=str(e))
+        else:
+            return replace(outcome_of_staged(staged), bad=_bad(bad))
+    return Outcome(bad=_bad(bad))
+
+
+def _bad(files: Iterable[BadFile | ReportedFile]) -> tuple[str, ...]:
+    return tuple(sorted(f"{each.origin}: {each.message} [{each.reason}]" for each in files))
 
 
 def outcome_of_staged(staged: Staged) -> Outcome:
@@ -148,8 +167,14 @@ def _without_line(row: Any) -> Any:
 
 
 def agree(embedded: Outcome, spark: Outcome) -> None:
-    """Both made the same of a delivery. DuckDB does not know the lines of some rows behind a broken quote, the job
+    """Both made the same of a delivery; of one that is refused the job names all bad files. DuckDB looks at some rows
+    alone where these tell what a column holds, and does not know the lines of some rows behind a broken quote, the job
     does."""
+    if embedded.bad and not embedded.counts:
+        embedded = replace(embedded, bad=spark.bad if set(embedded.bad) <= set(spark.bad) else embedded.bad)
+    of_some = {each.column for each in embedded.withheld if each.at_least}
+    spark = replace(spark, withheld=tuple(map(partial(_at_least, of_some), spark.withheld)))
+    embedded = replace(embedded, withheld=tuple(map(partial(_at_least, of_some), embedded.withheld)))
     for row in [row for row in embedded.quarantine if row[1] is None and row not in spark.quarantine]:
         known = [
             found for found in spark.quarantine if _without_line(found) == row and found not in embedded.quarantine
@@ -157,7 +182,28 @@ def agree(embedded: Outcome, spark: Outcome) -> None:
         for found in known[: embedded.quarantine[row]]:
             spark.quarantine[row] += spark.quarantine.pop(found)
     for each in fields(Outcome):
-        assert getattr(embedded, each.name) == getattr(spark, each.name), each.name
+        here, there = getattr(embedded, each.name), getattr(spark, each.name)
+        if isinstance(here, Counter):
+            here, there = here - there, there - here
+        assert here == there, f"{each.name}: {here} here, {there} on Spark"
+
+
+def difference_of(spark: SparkSession, work: Path, delivered: Delivered) -> str:
+    """In what the engines differ about a delivery, bad files being left out; "" where they agree."""
+    keys = Keys(oracle.KEY, load_key) if delivered.contract.needs_key else None
+    try:
+        agree(*compared(spark, work, delivered.contract, delivered.contents, keys, bad_file="quarantine"))
+    except AssertionError as e:
+        return str(e)
+    return ""
+
+
+def load_key() -> HashKey:
+    return oracle.KEY
+
+
+def _at_least(columns: Collection[str], withheld: Withheld) -> Withheld:
+    return replace(withheld, emails=0, phones=0, at_least=True) if withheld.column in columns else withheld
 
 
 def compared(
@@ -165,14 +211,14 @@ def compared(
     work: Path,
     contract: Mapping[str, Any] | Contract,
     contents: Mapping[str, bytes],
-    limits: Limits | None = None,
-    key: HashKey | None = None,
+    keys: Keys | None = None,
+    **settings: Any,
 ) -> tuple[Outcome, Outcome]:
-    """What DuckDB and Spark make of files with these names and contents."""
+    """What DuckDB and Spark make of files with these names and contents; ``settings`` are those of the plan."""
     folder = work / "delivered"
     folder.mkdir(parents=True)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     declared = contract if isinstance(contract, Contract) else Contract.model_validate(contract)
-    plan = plan_of(declared, [folder / name for name in contents], limits=limits or Limits())
-    return on_duckdb(plan, work / "duckdb", key), on_spark(spark, plan, work / "spark", Keys(key))
+    plan = plan_of(declared, [folder / name for name in contents], **settings)
+    return on_duckdb(plan, work / "duckdb", keys.key if keys else None), on_spark(spark, plan, work / "spark", keys)

@@ -1,14 +1,11 @@
 """The job of Spark on Spark itself, in one session: what Sail, which stands for it elsewhere, may do otherwise."""
 
 import base64
-import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
@@ -17,9 +14,18 @@ from adplatform.transform import spark_engine
 from adplatform.transform.spark_job import Keys, carry_out
 from adplatform.transform.spark_objects import Objects
 from adplatform_tests.transform import oracle
-from adplatform_tests.transform.both_engines import agree, compared, on_duckdb, on_spark, plan_of
+from adplatform_tests.transform.both_engines import (
+    agree,
+    compared,
+    difference_of,
+    load_key,
+    on_duckdb,
+    on_spark,
+    plan_of,
+)
+from adplatform_tests.transform.corpora import CORPORA
 from adplatform_tests.transform.spellings import BAD, TABLES
-from adplatform_tests.transform.test_spark_job import CASES, COLUMNS, load_key
+from adplatform_tests.transform.test_spark_job import CASES, COLUMNS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 REPOSITORY = Path(__file__).parents[2]
@@ -63,12 +69,14 @@ def test_a_delivery_becomes_the_same_on_spark(tmp_path: Path, spark: SparkSessio
     agree(*compared(spark, tmp_path, {"columns": COLUMNS} | settings, contents))
 
 
-def test_parquet_becomes_the_same_on_spark(tmp_path: Path, spark: SparkSession) -> None:
-    table = {"i": [1, 2], "f": [1e20, 0.1], "b": [b"\xff", b"ok"], "t": pa.array([0, 1_500_000], pa.timestamp("us"))}
-    packed = io.BytesIO()
-    pq.write_table(pa.table(table), packed)
-    contract: dict[str, Any] = {"columns": dict.fromkeys(table, "string"), "format": {"kind": "parquet"}}
-    agree(*compared(spark, tmp_path, contract, {"a": packed.getvalue()}))
+@pytest.mark.parametrize("name", CORPORA)
+def test_the_deliveries_of_a_corpus_become_the_same_on_spark(tmp_path: Path, spark: SparkSession, name: str) -> None:
+    wrong = {
+        each: difference
+        for number, (each, delivered) in enumerate(CORPORA[name]().items())
+        if (difference := difference_of(spark, tmp_path / str(number), delivered))
+    }
+    assert wrong == {}
 
 
 def test_texts_that_exporters_write_have_the_same_values_on_spark(spark: SparkSession) -> None:

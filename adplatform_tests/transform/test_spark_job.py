@@ -7,7 +7,6 @@ import random
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.aws import Aws
-from adplatform.privacy.keys import HashKey, create_key
+from adplatform.privacy.keys import create_key
 from adplatform.privacy.scan import Suspicion, scan_for_leaks
 from adplatform.transform import spark_delimited
 from adplatform.transform.duckdb_engine import EngineLimits, transform
@@ -30,17 +29,18 @@ from adplatform.transform.spark_objects import Objects
 from adplatform.transform.values import FileCount
 from adplatform_tests.local.aws.appflow_world import new_bucket
 from adplatform_tests.transform import oracle
-from adplatform_tests.transform import test_as_tools_write as tools
-from adplatform_tests.transform.both_engines import DAY, agree, compared, on_duckdb, on_spark, outcome_of, plan_of
-
-
-def _written_by_tools() -> Iterator[Any]:
-    """The deliveries of the tests of files as tools write them, by their names."""
-    for test in (tools.test_values_are_read, tools.test_refusals_name_what_reads_the_file):
-        [of] = [mark for mark in test.pytestmark if mark.name == "parametrize"]
-        for each in of.args[1]:
-            yield pytest.param(each.values[:3], id=each.id)
-
+from adplatform_tests.transform.both_engines import (
+    DAY,
+    agree,
+    compared,
+    difference_of,
+    load_key,
+    on_duckdb,
+    on_spark,
+    outcome_of,
+    plan_of,
+)
+from adplatform_tests.transform.corpora import CORPORA, EXHAUSTIVE
 
 COLUMNS: Any = {"id": {"type": "int", "required": True}, "note": "string"}
 BODY = b'id,note\n1,a\nx,b\n2,c,d\n3,"e\nf"\n4,"g" h\n'
@@ -161,8 +161,8 @@ def test_a_delivery_becomes_the_same_on_both_engines(tmp_path: Path, sail: Spark
 def test_limits_refuse_a_file_in_the_words_of_the_embedded_engine(tmp_path: Path, sail: SparkSession) -> None:
     packed = gzip.compress(b"id,note\n" + b"1,a\n" * 5_000)
     for number, limits in enumerate((Limits(rows=9), Limits(unpacked=1 << 10), Limits(ratio_from=1, ratio=2))):
-        embedded, spark = compared(sail, tmp_path / str(number), {"columns": COLUMNS}, {"a": packed}, limits)
-        assert "allowed" in embedded.failed or "times" in embedded.failed
+        embedded, spark = compared(sail, tmp_path / str(number), {"columns": COLUMNS}, {"a": packed}, limits=limits)
+        assert "allowed" in embedded.bad[0] or "times" in embedded.bad[0]
         agree(embedded, spark)
 
 
@@ -218,10 +218,6 @@ def test_a_contract_that_cannot_be_computed_is_a_failure_of_the_result(tmp_path:
     result = carry_out(sail, plan, f"{tmp_path}/out/", Objects(plan.region), lambda _: Keys())
     assert "no hashing key was given" in result.failure
     assert not (tmp_path / "out/clean").exists()
-
-
-def load_key() -> HashKey:
-    return oracle.KEY
 
 
 @pytest.mark.parametrize(("seed", "partition_by"), [(31, "dt"), (32, "day")])
@@ -311,11 +307,24 @@ def _split(path: Path, fmt: FileFormat | None = None) -> list[Any]:
     return sorted(found, key=repr)
 
 
+@pytest.mark.parametrize("name", CORPORA)
+def test_the_deliveries_of_a_corpus_become_the_same_on_both_engines(
+    tmp_path: Path, sail: SparkSession, name: str
+) -> None:
+    wrong = {
+        each: difference
+        for number, (each, delivered) in enumerate(CORPORA[name]().items())
+        if (difference := difference_of(sail, tmp_path / str(number), delivered))
+    }
+    assert wrong == {}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("case", list(_written_by_tools()))
-def test_what_tools_write_becomes_the_same_on_both_engines(tmp_path: Path, sail: SparkSession, case: Any) -> None:
-    columns, settings, data = case
-    agree(*compared(sail, tmp_path, {"columns": columns, **settings}, {"a": data}, key=oracle.KEY))
+@pytest.mark.parametrize(("corpus", "name"), [(c, n) for c, make in EXHAUSTIVE.items() for n in make()])
+def test_a_delivery_of_a_corpus_becomes_the_same_on_both_engines(
+    tmp_path: Path, sail: SparkSession, corpus: str, name: str
+) -> None:
+    assert difference_of(sail, tmp_path, EXHAUSTIVE[corpus]()[name]) == ""
 
 
 def test_objects_and_the_key_come_from_aws_in_the_version_that_the_plan_names(
