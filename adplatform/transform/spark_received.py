@@ -104,10 +104,14 @@ class Report:
 
 def merged(reports: Iterable[Report]) -> list[Report]:
     """What became of each file, of those in parts together, by their places."""
+    return [_merged(place, parts) for place, parts in sorted(_by_place(reports).items())]
+
+
+def _by_place(reports: Iterable[Report]) -> dict[int, list[Report]]:
     found: dict[int, list[Report]] = {}
     for each in reports:
         found.setdefault(each.place, []).append(each)
-    return [_merged(place, found[place]) for place in sorted(found)]
+    return found
 
 
 def _merged(place: int, parts: Sequence[Report]) -> Report:
@@ -159,9 +163,7 @@ class Reader:
         """The places of files that were read in parts and have to be read as a whole, because only that tells what they
         are refused for, or that they are not: those that may come to too much together, and those of text of which a
         part is bad, or was understood as another was not."""
-        parts: dict[int, list[Report]] = {}
-        for report in (report for each in received for report in each.reports):
-            parts.setdefault(report.place, []).append(report)
+        parts = _by_place(report for each in received for report in each.reports)
         files = {share.place: share for each in self.tasks for share in each if share.parts > 1}
         return {place for place, share in files.items() if self._is_read_again(share, parts[place])}
 
