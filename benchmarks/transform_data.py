@@ -5,9 +5,11 @@ seven ways, 5 % send the key of an earlier row again, e-mail and phone are in cl
 line breaks and emoji.
 """
 
+import gzip
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -65,13 +67,24 @@ def make(directory: Path, size: int, file_count: int = 1) -> Truth:
     share = -(-rows // file_count)
     for number in range(file_count):
         with (directory / f"part-{number:04d}.csv").open("wb") as out:
-            out.write((",".join(COLUMNS) + "\n").encode())
-            last = min(rows, (number + 1) * share)
-            for start in range(number * share, last, BLOCK):
-                out.write(_lines(np.arange(start, min(start + BLOCK, last), dtype=np.int64), tables))
+            _write(out, number * share, min(rows, (number + 1) * share), tables)
     truth = _truth(rows)
     known.write_text(json.dumps(asdict(truth)), encoding="utf-8")
     return truth
+
+
+def make_gzip(path: Path, size: int) -> Truth:
+    """Write about ``size`` bytes of text into one gzip file; the text is never on the disk."""
+    rows = size // BYTES_A_ROW
+    with gzip.open(path, "wb", compresslevel=1) as out:
+        _write(out, 0, rows, _tables())
+    return _truth(rows)
+
+
+def _write(out: IO[bytes], first: int, behind: int, tables: dict[str, pa.Array]) -> None:
+    out.write((",".join(COLUMNS) + "\n").encode())
+    for start in range(first, behind, BLOCK):
+        out.write(_lines(np.arange(start, min(start + BLOCK, behind), dtype=np.int64), tables))
 
 
 def _mixed(i: np.ndarray, salt: int) -> np.ndarray:

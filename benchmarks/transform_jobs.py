@@ -116,9 +116,9 @@ def _is_below(pid: int, root: int) -> bool:
     return pid == root
 
 
-def peak_rss() -> float:
-    """Of this process, in MB. ``ru_maxrss`` would begin with the parent's."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
+def peak_rss(pid: int | str = "self") -> float:
+    """Of this process or another, in MB. ``ru_maxrss`` would begin with the parent's."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024 / 1e6
 
 
