@@ -15,6 +15,7 @@ from adplatform.amazon.declared import Restatement, ready_made
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, selling_partner_definition
+from adplatform.contracts.consumers import NO_CONSUMERS, DeclaredConsumers
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, require_crawlable
 from adplatform.contracts.model import TableFormat, UndeclaredPersonal
@@ -168,6 +169,8 @@ class ReportSource(Strict):
     crawl: bool = False
     """Whether a Glue crawler reads the files of every report's table after a publication, and what it finds is
     compared with what is registered; `adplatform provision` makes the crawlers."""
+    consumers: DeclaredConsumers = NO_CONSUMERS
+    """Which services read the tables of all reports, as of a feed."""
     table_format: TableFormat = "parquet"
     """How the tables of the reports are kept: ``parquet`` (default) or ``iceberg``. A table that exists keeps the
     format that it has."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from adplatform.changes.made import MadeTable
 from adplatform.contracts.changes import CHANGED_AT, CHANGES, OP, SEQUENCE, ChangedTable
 from adplatform.contracts.column import Column
+from adplatform.contracts.consumers import NO_CONSUMERS
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import RowCheck
@@ -87,6 +88,7 @@ def changes_feed(table: ChangedTable) -> Feed:
         "key": (),
         "row_checks": tuple(checks),
         "format": _format(table.format),
+        "consumers": NO_CONSUMERS,
     }
     return Feed.model_construct(**{**own, **derived})
 

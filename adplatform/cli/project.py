@@ -4,7 +4,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import rmtree
@@ -26,6 +26,8 @@ from adplatform.platform.settings import read_settings
 
 if TYPE_CHECKING:
     from adplatform.cli.onboarding import SftpAccess
+    from adplatform.consumers.finding import Finding
+    from adplatform.contracts.consumers import ConsumerName
 
 
 def provision() -> None:
@@ -111,12 +113,9 @@ def validate(
         sources.setdefault(name, place)
         for text in entry.renamed:
             errors.print(f"{place}: {text}", highlight=False, soft_wrap=True, markup=False)
-        reasons, tables = _looked_at(entry)
-        for fatal, text in () if reasons else _unfit(entry, tables):
-            if fatal:
-                reasons.append(text)
-            else:
-                errors.print(f"{text} (a warning)", highlight=False, soft_wrap=True, markup=False)
+        reasons, warnings, tables = _looked_at(entry)
+        for text in warnings:
+            errors.print(f"{text} (a warning)", highlight=False, soft_wrap=True, markup=False)
         found += reasons
         flows += tables
     found += clashes(flows)
@@ -142,16 +141,18 @@ def disagreements(models: Iterable[BaseModel]) -> list[str]:
     return []
 
 
-def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], list[FeedFlow]]:
-    """What only shows when tables, layouts and contracts are made of a declaration, with its place, and its feeds."""
+def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], list[str], list[FeedFlow]]:
+    """What only shows when tables, layouts and contracts are made of a declaration, with its place: mistakes and
+    warnings; and its feeds."""
     from adplatform.files.landing import layout_of
     from adplatform.transform.compile import compile_contract
     from adplatform.transform.expressions import BadExpression
 
     try:
-        flows = list(pattern_of(declared, read_settings()).source.feeds)
+        pattern = pattern_of(declared, read_settings())
     except PermanentFailure as e:
-        return [f"{declared.file}:{declared.line}: {e}"], []
+        return [f"{declared.file}:{declared.line}: {e}"], [], []
+    flows = list(pattern.source.feeds)
     reasons = []
     for feed in (flow.feed for flow in flows):
         try:
@@ -160,21 +161,34 @@ def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], list[FeedFlow]
         except PermanentFailure as e:
             line = declared.texts.get(e.text, declared.line) if isinstance(e, BadExpression) else declared.line
             reasons.append(f"{declared.file}:{line}: feeds.{feed.name}: {e}")
-    return reasons, flows
+    unfit = [] if reasons else list(_unfit(declared, pattern))
+    reasons += [text for level, text in unfit if level == "error"]
+    return reasons, [text for level, text in unfit if level == "warning"], flows
 
 
-def _unfit(declared: Declared[BaseModel], flows: Iterable[FeedFlow]) -> Iterator[tuple[bool, str]]:
-    """What the services that are to read a table could not take, with its place, and whether that is an error."""
+def _unfit(declared: Declared[BaseModel], pattern: Pattern) -> Iterator[tuple[str, str]]:
+    """What the services that are to read a table could not take: the level of each, and a sentence with its place."""
+    places = {feed.name: number for number, feed in enumerate(getattr(declared.model, "feeds", ()))}
+    for name, by_consumer in _fitness(pattern):
+        for consumer, findings in by_consumer.items():
+            for each in findings:
+                path = ("consumers", consumer, *filter(None, each.setting.split(".")))
+                above = ("feeds", places[name]) if name in places else ()
+                where = ".".join(path if name not in places else ("feeds", name, *path))
+                of = "" if name in places else f"table {name}: "
+                yield each.level, f"{declared.file}:{declared.line_of(*above, *path)}: {where}: {of}{each}"
+
+
+def _fitness(pattern: Pattern) -> Iterator[tuple[str, "Mapping[ConsumerName, Sequence[Finding]]"]]:
+    """The tables of a source by name, each with what the services that are to read it could not take."""
+    from adplatform.changes.fitness import declared_fitness as of_changes
+    from adplatform.engines.changes import ChangedFiles
     from adplatform.flow.fitness import declared_fitness
 
-    places = {feed.name: number for number, feed in enumerate(getattr(declared.model, "feeds", ()))}
-    for flow in flows:
-        for consumer, findings in declared_fitness(flow).items():
-            for each in findings:
-                path = (consumer, *filter(None, each.setting.split(".")))
-                line = declared.line_of("feeds", places[flow.feed.name], "consumers", *path)
-                where = ".".join(("feeds", flow.feed.name, "consumers", *path))
-                yield each.level == "error", f"{declared.file}:{line}: {where}: {each}"
+    for flow in pattern.source.feeds:
+        yield flow.feed.name, declared_fitness(pattern.part(flow, "any") if pattern.part else flow)
+    for made in pattern.followed if isinstance(pattern, ChangedFiles) else ():
+        yield made.declared.name, of_changes(made)
 
 
 def schema(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from adplatform.consumers.finding import Finding
 from adplatform.consumers.table import Column, Table, misnamed
+from adplatform.consumers.values import Asked
 from adplatform.contracts.clean_rooms import AggregationRule, CleanRooms, CustomRule, ListRule, rule_columns
 from adplatform.failures import listed
 
@@ -14,6 +15,8 @@ MOST_CHARACTERS_IN_RULES = 127
 MOST_COLUMNS = 100
 """Clean Rooms User Guide, quotas: columns of a configured table."""
 _TEMPLATE = re.compile(r"arn:aws[a-z-]*:cleanrooms:[a-z0-9-]+:\d{12}:membership/[0-9a-f-]+/analysistemplate/[0-9a-f-]+")
+_MANY_ROWS = 100
+"""Of which it is no chance that each has another value."""
 _COUNTS = ("count", "count_distinct")
 
 
@@ -51,21 +54,34 @@ def findings(table: Table, settings: CleanRooms) -> Iterator[Finding]:
             yield from _custom(allowed, settings.rule)
 
 
+def asked(table: Table, settings: CleanRooms) -> Asked:
+    return Asked(repeated=frozenset(column.name for column in table.named(_shown(settings.rule)) if not column.kind))
+
+
+def _shown(rule: AggregationRule | ListRule | CustomRule | None) -> tuple[str, ...]:
+    """The columns of which queries see values."""
+    match rule:
+        case AggregationRule():
+            return rule.dimensions
+        case ListRule():
+            return rule.outputs
+        case _:
+            return ()
+
+
 def _joined(table: Table, names: tuple[str, ...]) -> Iterator[Finding]:
     for column in table.named(names):
         if column.treatment in ("lake", "short_id"):
             text = (
                 "it is a digest under a key of your own, which no other company's table has: join by an unkeyed one, "
-                f"such as {column.sources[0]} by the treatment amazon_ads, that they make alike"
+                f"such as {column.declared} by the treatment amazon_ads, that they make alike"
             )
             yield Finding("warning", text, column.name, "rule.join")
 
 
 def _aggregation(table: Table, allowed: list[Column], rule: AggregationRule) -> Iterator[Finding]:
-    for column in table.named(rule.dimensions):
-        if telling := _tells_rows_apart(table, column):
-            text = f"{telling}, and as a dimension would let single rows out; leave it out, or join or count by it"
-            yield Finding("error", text, column.name, "rule.dimensions")
+    way = "and as a dimension would let single rows out; leave it out, or join or count by it"
+    yield from _telling(table, rule.dimensions, "rule.dimensions", way)
     people = [column.name for column in allowed if column.is_hashed]
     if not rule.minimum:
         of = [*people, *rule.join, "a column"][0]
@@ -83,10 +99,10 @@ def _aggregation(table: Table, allowed: list[Column], rule: AggregationRule) -> 
 
 
 def _list(table: Table, rule: ListRule) -> Iterator[Finding]:
-    for column in table.named(rule.outputs):
-        if telling := _tells_rows_apart(table, column):
-            text = f"{telling}, and a list puts it out row by row; leave it out, or take an aggregation"
-            yield Finding("error", text, column.name, "rule.outputs")
+    way = "and a list puts it out row by row; leave it out, or take an aggregation"
+    yield from _telling(table, rule.outputs, "rule.outputs", way)
+    text = "a list puts out single rows, of those that the other side has, too; where counts do, take an aggregation"
+    yield Finding("warning", text, setting="rule.outputs")
 
 
 def _custom(allowed: list[Column], rule: CustomRule) -> Iterator[Finding]:
@@ -102,7 +118,15 @@ def _custom(allowed: list[Column], rule: CustomRule) -> Iterator[Finding]:
         yield Finding("warning", text, setting="rule.hidden")
 
 
-def _tells_rows_apart(table: Table, column: Column) -> str:
-    if column.is_hashed:
-        return f"it is personal ({column.kind}), if hashed"
-    return "it is the key, with another value in each row" if column.name in table.unique else ""
+def _telling(table: Table, names: tuple[str, ...], setting: str, way: str) -> Iterator[Finding]:
+    """What queries see that tells rows apart: a person, the key, or a column with another value in each row."""
+    for column in table.named(names):
+        values = table.values.get(column.name)
+        distinct = values is not None and values.repeated == 0 and values.filled >= _MANY_ROWS
+        if column.is_hashed:
+            yield Finding("error", f"it is personal ({column.kind}), if hashed, {way}", column.name, setting)
+        elif column.name in table.unique or distinct:
+            yield Finding("error", f"it has another value in each row, {way}", column.name, setting)
+    if len(table.key) > 1 and table.has_key_in(names):
+        text = "these have the whole key, which tells rows apart; leave out a part of it"
+        yield Finding("error", text, setting=setting)

@@ -44,7 +44,8 @@ def findings(table: Table, settings: EntityResolution) -> Iterator[Finding]:
         yield Finding("error", text)
     yield from misnamed(table, {"unique_id": (settings.unique_id,), "columns": settings.columns})
     yield from _fields(table, settings)
-    if id_ := table.get(settings.unique_id):
+    id_ = table.get(settings.unique_id)
+    if id_ is not None and not id_.is_bare:
         yield from _unique_id(table, id_)
     keys = {match_key(name, column) for name, column in settings.columns.items()}
     for rule in settings.rules:
@@ -75,7 +76,7 @@ def _fields(table: Table, settings: EntityResolution) -> Iterator[Finding]:
                 "that hashes it; digests that are delivered are known by amazon_ads, and not hashed again"
             )
             yield Finding("error", text, name, "columns")
-        yield from _text_of(column)
+        yield from _text_of(column, "columns")
     for group, keys in groups.items():
         if len(keys) > 1:
             text = f"the columns of group {group} have different match keys, {listed(sorted(keys))}; give them one"
@@ -89,23 +90,24 @@ def _fields(table: Table, settings: EntityResolution) -> Iterator[Finding]:
             yield Finding("error", text, column.name, "columns")
 
 
-def _text_of(column: Column) -> Iterator[Finding]:
+def _text_of(column: Column, setting: str) -> Iterator[Finding]:
     kind = column.type.name
     if kind in TEXT_BY_CAST:
         text = f"it is {kind}, and values are texts; hand over one by expression: cast({column.name} as string)"
-        yield Finding("warning", text, column.name, "columns")
+        yield Finding("warning", text, column.name, setting)
     elif kind != "string":
         text = f"it is {column.type.hive}, and values are texts; declare it as string"
-        yield Finding("error", text, column.name, "columns")
+        yield Finding("error", text, column.name, setting)
 
 
 def _unique_id(table: Table, id_: Column) -> Iterator[Finding]:
     values = table.values.get(id_.name)
     characters = _DIGEST_CHARACTERS if id_.form == "digest" else values.characters if values else None
     if id_.form == "digest":
-        [source] = id_.sources or (id_.name,)
-        short = next((c.name for c in table.columns if c.form == "short digest" and c.sources == id_.sources), "")
-        do = f"name {short}" if short else f"give {source} the treatment short_id, too, and name {source}_short_id"
+        short = f"{id_.declared}_short_id"
+        do = f"name {short}"
+        if table.get(short) is None:
+            do = f"give {id_.declared} the treatment short_id, too, and {do}"
         text = f"a digest has {_DIGEST_CHARACTERS} characters, and a unique id {LONGEST_ID} at most: {do}"
         yield Finding("error", text, id_.name, "unique_id")
     elif characters is not None and characters > LONGEST_ID:
@@ -115,7 +117,7 @@ def _unique_id(table: Table, id_: Column) -> Iterator[Finding]:
         )
         yield Finding("error", text, id_.name, "unique_id")
     if not id_.is_hashed:
-        yield from _text_of(id_)
+        yield from _text_of(id_, "unique_id")
     if values and values.nulls:
         text = f"rows without one: {values.nulls:,}, which are not matched; make it required"
         yield Finding("error", text, id_.name, "unique_id")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
+from io import RawIOBase
 from operator import or_
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from adplatform.contracts.consumers import Athena, Consumer, ConsumerName, Consu
 from adplatform.contracts.entity_resolution import EntityResolution
 from adplatform.failures import listed
 from adplatform.lake.audit import AuditFinding
-from adplatform.transform.values import StagedParquet
 
 
 def fitness(table: Table, consumer: Consumer) -> list[Finding]:
@@ -31,12 +31,12 @@ def check_name(consumer: ConsumerName) -> str:
 def fit_for(
     table: Table,
     consumers: Consumers,
-    files: Sequence[StagedParquet],
+    parquet: Sequence[Path | RawIOBase],
     work: Path,
     memory_limit: str,
     threads: int,
 ) -> list[AuditFinding]:
-    """One finding for each service that is to read the table, by its contract and the ``files`` of a delivery.
+    """One finding for each service that is to read the table, by its contract and the files of a delivery.
 
     Raises:
         TransientFailure: as :func:`adplatform.consumers.values.values_of`.
@@ -45,7 +45,7 @@ def fit_for(
     if not declared:
         return []
     asked = reduce(or_, (_asked(table, settings) for settings in declared.values()), Asked())
-    known = replace(table, values=values_of(files, asked, work, memory_limit, threads))
+    known = replace(table, values=values_of(parquet, asked, work, memory_limit, threads))
     return [_judged(name, fitness(known, settings)) for name, settings in declared.items()]
 
 
@@ -80,6 +80,8 @@ def _findings(table: Table, consumer: Consumer) -> Iterable[Finding]:
 
 def _asked(table: Table, consumer: Consumer) -> Asked:
     match consumer:
+        case CleanRooms():
+            return clean_rooms.asked(table, consumer)
         case EntityResolution():
             return entity_resolution.asked(table, consumer)
         case Redshift():

@@ -1,11 +1,11 @@
 """A clean table as services see it: columns by what they hold, and which of them a setting names."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from adplatform.consumers.finding import Finding
 from adplatform.consumers.values import Values
-from adplatform.contracts.column import SYSTEM_COLUMNS
+from adplatform.contracts.column import Column as Declared
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.model import Contract
 from adplatform.contracts.types import DataType
@@ -20,16 +20,16 @@ HASHED = ("digest", "short digest")
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table. ``kind`` is that of the personal data in it, "" for none, ``treatment`` and ``form`` what
-    was done with that; ``sources`` are the columns of the contract that it is made of. One that is ``added`` is the
-    platform's own."""
+    """A column of the table, and what the contract calls it: ``declared`` as ``email`` it may be stored as
+    ``email_lake``. ``kind`` is that of the personal data in it, "" for none, ``treatment`` and ``form`` what was done
+    with that. One that is ``added`` is the platform's own."""
 
     name: str
     type: DataType
+    declared: str
     kind: str = ""
     treatment: str = ""
     form: str = ""
-    sources: tuple[str, ...] = ()
     added: bool = False
 
     @property
@@ -44,18 +44,27 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """``unique`` are the columns of which each tells the rows of a delivery apart, because it is the key. A table with
-    one row of a key is ``whole``; in others each partition may have one. ``values`` is what is known of values, by
+    """``key`` tells the rows of a delivery apart: of each of its columns the names under which it is stored. A table
+    with one row of a key is ``whole``; in others each partition may have one. ``values`` is what is known of values, by
     column; nothing before a delivery."""
 
     columns: tuple[Column, ...]
-    unique: frozenset[str] = frozenset()
+    key: tuple[frozenset[str], ...] = ()
     whole: bool = False
     is_iceberg: bool = False
     values: Mapping[str, Values] = field(default_factory=dict)
 
     def get(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def unique(self) -> frozenset[str]:
+        """The columns of which each is the whole key."""
+        return self.key[0] if len(self.key) == 1 else frozenset()
+
+    def has_key_in(self, names: Iterable[str]) -> bool:
+        """Whether these columns together tell rows apart, because the key is among them."""
+        return bool(self.key) and all(stored & set(names) for stored in self.key)
 
     def named(self, names: Iterable[str]) -> list[Column]:
         """The columns of these names, those left out that there are not."""
@@ -70,28 +79,35 @@ class Table:
 
 def as_seen(spec: TableSpec, contract: Contract) -> Table:
     """The table as the catalog has it, by its contract."""
-    partitions = (_column(output) for output in spec.partitions)
+    declared = {column.name for column in contract.columns}
+    partitions = (_column(output, declared) for output in spec.partitions)
     # In the catalog dates are strings there (``adplatform.lake.catalog``).
     keys = (replace(key, type=_TEXT) if key.type.name == "date" and not spec.is_iceberg else key for key in partitions)
-    columns = (*map(_column, spec.columns), *keys)
-    key = contract.column(contract.key[0]) if len(contract.key) == 1 else None
-    telling = [each for each in pii_outputs(key, key.pii) if each.form in (*HASHED, "clear")] if key and key.pii else []
-    unique = {each.name for each in telling} if telling else {key.name} if key and not key.pii else set()
-    whole = spec.scope is None and contract.partition_by in (None, *contract.key[:1])
-    return Table(columns, frozenset(unique), whole, spec.is_iceberg)
+    columns = (*(_column(output, declared) for output in spec.columns), *keys)
+    key = tuple(_stored(contract.column(name)) for name in contract.key)
+    whole = spec.scope is None and (spec.partition is None or spec.partition.name in contract.key)
+    return Table(columns, key, whole, spec.is_iceberg)
 
 
-def _column(output: OutputColumn) -> Column:
-    tags = output.tags
-    added = output.name in SYSTEM_COLUMNS or "key" in tags  # a digest under the key before is there for a while
+def _stored(column: Declared) -> frozenset[str]:
+    """The names under which each value of a column is told from others."""
+    if column.pii is None:
+        return frozenset({column.name})
+    return frozenset(each.name for each in pii_outputs(column, column.pii) if each.form in (*HASHED, "clear"))
+
+
+def _column(output: OutputColumn, declared: Collection[str]) -> Column:
+    tags, name = output.tags, output.name
+    stored_for = (each for each in declared if name == each or (tags and name.startswith(f"{each}_")))
+    own = name.startswith("_") and not set(output.sources).intersection(declared)
     return Column(
-        name=output.name,
+        name=name,
         type=output.type,
+        declared=max(stored_for, key=len, default=name),
         kind=tags.get("pii", ""),
         treatment=tags.get("profile", ""),
         form=tags.get("form", ""),
-        sources=output.sources,
-        added=added,
+        added=own or "key" in tags,  # a digest under the key before is there for a while
     )
 
 
@@ -107,17 +123,16 @@ def misnamed(table: Table, named: Mapping[str, Iterable[str]]) -> Iterator[Findi
 
 
 def _unknown(table: Table, name: str) -> str:
-    stored = [column.name for column in table.columns if column.kind and column.sources == (name,)]
+    stored = [column.name for column in table.columns if column.kind and column.declared == name]
     if stored:
         return f"it is personal and stored as {', '.join(stored)}; name one of them"
     return f"the table has no such column{did_you_mean(name, (column.name for column in table.columns))}"
 
 
 def _bare(column: Column) -> str:
-    source = column.sources[0] if column.sources else column.name
     return (
         f"it is personal ({column.kind}) and {_FORMS.get(column.form, 'not hashed')}, and may not be handed over; give "
-        f"{source} a treatment that hashes it, such as lake, and name what that is stored as, or leave it out"
+        f"{column.declared} a treatment that hashes it, such as lake, and name what that is stored as, or leave it out"
     )
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adplatform.lake.limited import limited
+from adplatform.platform.at_once import at_once
 from adplatform.platform.late import Late
 from adplatform.transform.rules import identifier
-from adplatform.transform.values import StagedParquet
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -20,10 +21,11 @@ _FILES = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
 
 @dataclass(frozen=True)
 class Values:
-    """Of a column in all files: how many rows have no value, the least and the greatest value, the length of the
-    longest text, and how many values more than one row has. None is what nobody knows. It is not shown: a bound may be
-    a value of somebody."""
+    """Of a column in all files: how many rows have a value, as far as that is known, and how many have none, the least
+    and the greatest value, the length of the longest text, and how many values more than one row has. None is what
+    nobody knows. A bound may be a value of somebody, and is not shown."""
 
+    filled: int = 0
     nulls: int | None = None
     low: Any = field(default=None, repr=False)
     high: Any = field(default=None, repr=False)
@@ -47,24 +49,24 @@ class Asked:
 
 
 def values_of(
-    files: Sequence[StagedParquet], asked: Asked, work: Path, memory_limit: str, threads: int
+    parquet: Sequence[Path | RawIOBase], asked: Asked, work: Path, memory_limit: str, threads: int
 ) -> dict[str, Values]:
-    """What is known of each column. Files that are not on this disk are judged by their footers alone. ``work`` takes
-    what does not fit into memory.
+    """What is known of each column. Files that are not on this disk are open, and judged by their footers alone.
+    ``work`` takes what does not fit into memory.
 
     Raises:
         TransientFailure: memory or the disk ran out.
     """
-    footers = [pq.read_metadata(file.opened()) for file in files]
+    footers = at_once(pq.read_metadata, parquet)
     found = _by_footers(footers)
-    local = [path for file in files if isinstance(path := file.opened(), Path)]
-    if not local or len(local) < len(files):
+    local = [str(file) for file in parquet if isinstance(file, Path)]
+    if not local or len(local) < len(parquet):
         return found
     longer = [name for name, limit in asked.lengths.items() if name in found and _may_exceed(footers, name, limit)]
     repeated = [name for name in asked.repeated if name in found]
     if longer or repeated:
         with limited(memory_limit, threads, work) as con:
-            found = _counted(con, [str(path) for path in local], found, longer, repeated)
+            found = _counted(con, local, found, longer, repeated)
     return found
 
 
@@ -81,11 +83,11 @@ def _values(chunks: Sequence[Any]) -> Values:
     statistics = [chunk.statistics for chunk in chunks]
     if any(each is None or not each.has_null_count for each in statistics):
         return Values()
-    nulls = sum(each.null_count for each in statistics)
+    nulls, values = (sum(getattr(each, name) for each in statistics) for name in ("null_count", "num_values"))
     filled = [each for each in statistics if each.num_values]
     if not filled or any(not each.has_min_max for each in filled):
-        return Values(nulls)
-    return Values(nulls, min(each.min for each in filled), max(each.max for each in filled))
+        return Values(values, nulls)
+    return Values(values, nulls, min(each.min for each in filled), max(each.max for each in filled))
 
 
 def _may_exceed(footers: Iterable["pq.FileMetaData"], name: str, limit: int) -> bool:

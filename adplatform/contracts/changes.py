@@ -84,11 +84,8 @@ class ChangedTable(MergedFeed):
                 "skip_rows_where does not go with changes: a row that comes to meet it would stay as it was before; "
                 "have DMS leave such rows out by a filter of the table mappings"
             )
-        if self.consumers.declared:
-            raise ValueError(
-                "consumers is for tables of deliveries, and this one is made of changes; leave it out, and see in "
-                "docs/consumers.md what a service must be able to take"
-            )
+        if self.consumers.declared and not self.outputs:
+            raise ValueError("consumers read the table of rows, which outputs: current makes")
         if self.pgp is not None:
             raise ValueError("pgp is for files of a sender; leave it out")
         if self.latest_by or "partition_by" in self.model_fields_set:

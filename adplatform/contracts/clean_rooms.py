@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from adplatform.contracts.strict import Names, Strict
+from adplatform.contracts.strict import Names, Strict, kind_tag
 
 AggregateFunction = Literal["sum", "sum_distinct", "count", "count_distinct", "avg"]
 Minimum = Annotated[int, Field(ge=2, le=100_000)]
@@ -53,16 +53,11 @@ class CustomRule(Strict):
 _KINDS = ("aggregation", "list", "custom")
 
 
-def _tag(value: Any) -> str:
-    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
-    return f"({kind})"
-
-
 Rule = Annotated[
     Annotated[AggregationRule, Tag("(aggregation)")]
     | Annotated[ListRule, Tag("(list)")]
     | Annotated[CustomRule, Tag("(custom)")],
-    Discriminator(_tag, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
+    Discriminator(kind_tag, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
 ]
 
 

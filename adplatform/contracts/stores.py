@@ -3,12 +3,11 @@
 Patterns and limits are those of the DataSync API reference (CreateLocation…).
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from adplatform.contracts.strict import Strict
+from adplatform.contracts.strict import Strict, kind_tag
 
 AGENT = r"^arn:aws[a-z-]*:datasync:[a-z0-9-]+:[0-9]{12}:agent/agent-[0-9a-z]{17}$"
 SERVER = r"^(([a-zA-Z0-9-]*[a-zA-Z0-9])\.)*([A-Za-z0-9-:]*[A-Za-z0-9])$"
@@ -169,11 +168,6 @@ class SmbShare(Share):
 _KINDS = ("s3", "object_storage", "gcs", "azure_blob", "nfs", "smb")
 
 
-def _tag(value: Any) -> str:
-    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
-    return f"({kind})"
-
-
 AnyStore = Annotated[
     Annotated[S3Store, Tag("(s3)")]
     | Annotated[ObjectStorage, Tag("(object_storage)")]
@@ -181,5 +175,5 @@ AnyStore = Annotated[
     | Annotated[AzureBlob, Tag("(azure_blob)")]
     | Annotated[NfsShare, Tag("(nfs)")]
     | Annotated[SmbShare, Tag("(smb)")],
-    Discriminator(_tag, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
+    Discriminator(kind_tag, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
 ]

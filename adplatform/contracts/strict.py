@@ -100,4 +100,10 @@ def one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def kind_tag(value: Any) -> str:
+    """The branch of a union that ``kind`` names; in brackets, since it is no member of what is written."""
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return f"({kind})"
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many, json_schema_input_type=str | list[str])]

@@ -37,7 +37,8 @@ def delivered_fitness(settings: Settings, flow: FeedFlow, staged: Staged, work: 
     if not flow.feed.consumers.declared:
         return []
     table = _table(flow, staged.columns)
-    return fit_for(table, flow.feed.consumers, staged.files, work, settings.memory_limit, settings.threads)
+    opened = [file.opened() for file in staged.files]
+    return fit_for(table, flow.feed.consumers, opened, work, settings.memory_limit, settings.threads)
 
 
 def _table(flow: FeedFlow, columns: Iterable[OutputColumn]) -> Table:

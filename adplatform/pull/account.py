@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
 from adplatform.amazon.reports import ReportOrder
 from adplatform.amazon.sources import AdsSource, Marketplaces, Profiles, ReportSource, SellingPartnerSource
+from adplatform.contracts.consumers import NO_CONSUMERS, Consumers
 from adplatform.contracts.feed import Arrival
 from adplatform.contracts.model import Bounds, TableFormat, UndeclaredPersonal
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
@@ -63,6 +64,7 @@ class Account:
     archive: str = "archive/"
     retention: Retention = RETENTION
     crawl: bool = False
+    consumers: Consumers = NO_CONSUMERS
     table_format: TableFormat = "parquet"
     undeclared_personal: UndeclaredPersonal = "quarantine"
 
@@ -145,6 +147,7 @@ class Account:
             update={
                 **_ARRIVES_ALONE,
                 "crawl": self.crawl,
+                "consumers": self.consumers,
                 "table_format": self.table_format,
                 "undeclared_personal": self.undeclared_personal,
             }
@@ -208,6 +211,6 @@ def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
         *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
         *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive", "retention", "crawl"),
-        *("table_format", "undeclared_personal"),
+        *("consumers", "table_format", "undeclared_personal"),
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

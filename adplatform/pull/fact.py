@@ -111,6 +111,7 @@ def fact_of(account: Account) -> Fact | None:
         start_date=account.start_date,
         landing=account.landing,
         table_format=account.table_format,
+        consumers=account.consumers,
         columns=COLUMNS,
         format=FileFormat(kind="parquet"),
         arrival=Arrival(complete_when="count", expected_files=1, accept_early=None),

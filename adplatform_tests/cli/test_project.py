@@ -136,6 +136,21 @@ def test_what_a_service_cannot_take_of_a_table_is_reported_with_its_own_line_and
     validate(tmp_path)
 
 
+def test_what_a_service_cannot_take_of_reports_is_reported_for_each_table_with_its_partition_of_scopes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    consumers = "consumers: {quicksight: {columns: [dt, profile_id, clicks, costs]}}"
+    declared = ADS.format(source="ads", report="sp_campaigns").replace("}\n", f", {consumers}}}\n")
+    (tmp_path / "defs.yaml").write_text(declared, encoding="utf-8")
+    with pytest.raises(typer.Exit):
+        validate(tmp_path)
+    where = f"{tmp_path}/defs.yaml:3: consumers.quicksight.columns: table"
+    assert capsys.readouterr().err.splitlines() == [
+        f"{where} {table}: column costs: the table has no such column (did you mean cost?)"
+        for table in ("sp_campaigns", "ads_daily")
+    ]
+
+
 @pytest.mark.parametrize("text", [HINTS, README.read_text(encoding="utf-8")], ids=["demo", "README"])
 def test_queries_that_people_are_advised_to_try_name_tables_and_columns_that_there_are(text: str) -> None:
     settings = read_settings()

@@ -49,9 +49,13 @@ def rows(platform: Platform, table: str, columns: str = "id, status") -> list[tu
 
 
 def test_changes_are_merged_by_the_source_s_own_sensor(services: Services, instance: dg.DagsterInstance) -> None:
-    platform = platform_of(services, instance, outputs=["current", "history"])
+    platform = platform_of(services, instance, outputs=["current", "history"], consumers=["quicksight"])
     put(platform, "LOAD00000001.parquet", {"Op": "I", "id": 1, "status": "new"}, {"Op": "I", "id": 2, "status": "new"})
-    assert all(result.success for result in platform.process())
+    results = platform.process()
+    assert all(result.success for result in results)
+    checks = [check for result in results for check in result.get_asset_check_evaluations()]
+    fit = [(check.asset_key.path[-1], check.passed) for check in checks if check.check_name == "fit_for_quicksight"]
+    assert fit == [("orders", True)]
     assert rows(platform, "orders") == [(1, "new"), (2, "new")]
     put(
         platform,

@@ -14,6 +14,7 @@ MEMBERS: dict[str, Any] = {
     "email": {"pii": {"kind": "email", "treatment": ["lake", "amazon_ads", "mask"]}},
     "phone": {"pii": {"kind": "phone", "treatment": "clear"}},
     "city": {"pii": {"kind": "city", "treatment": "google"}},
+    "both": {"expression": "concat(member_id, email)", "pii": "generic_id"},
     "country": "string",
     "orders": "bigint",
     "joined_at": {"type": "timestamp", "required": True},

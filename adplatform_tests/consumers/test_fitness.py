@@ -38,7 +38,14 @@ def test_a_table_that_fits_is_found_to(service: ConsumerName) -> None:
 def test_where_no_columns_are_named_a_service_gets_those_that_show_nobody() -> None:
     hashed = ["member_id_lake", "member_id_short_id", "email_lake", "email_amazon_ads"]
     table = table_of(feed([]))
-    assert [column.name for column in table.presentable] == [*hashed, "country", "orders", "joined_at", "dt"]
+    assert [column.name for column in table.presentable] == [
+        *hashed,
+        "both_lake",
+        "country",
+        "orders",
+        "joined_at",
+        "dt",
+    ]
 
 
 BARE = ("phone", "email_masked", "city_google")
@@ -107,6 +114,11 @@ def test_a_personal_column_that_is_not_hashed_is_never_handed_over(
         ),
         (
             "clean_rooms",
+            {"rule": {"kind": "list", "join": "email_amazon_ads", "outputs": "country"}},
+            "warning rule.outputs : a list puts out single rows",
+        ),
+        (
+            "clean_rooms",
             {"columns": ["orders"], "rule": AGGREGATION},
             "error rule.join email_amazon_ads: it is not among the allowed columns",
         ),
@@ -138,9 +150,9 @@ def test_a_personal_column_that_is_not_hashed_is_never_handed_over(
         ),
         (
             "entity_resolution",
-            {**MATCHING, "unique_id": "email_lake"},
-            "error unique_id email_lake: a digest has 64 characters, and a unique id 38 at most: give email the "
-            "treatment short_id, too, and name email_short_id",
+            {**MATCHING, "unique_id": "both_lake"},
+            "error unique_id both_lake: a digest has 64 characters, and a unique id 38 at most: give both the "
+            "treatment short_id, too, and name both_short_id",
         ),
         (
             "entity_resolution",
@@ -274,3 +286,28 @@ def test_settings_that_no_service_takes_are_refused(consumers: Any, sentence: st
     with pytest.raises(ValidationError) as refused:
         feed(consumers)
     assert sentence in str(refused.value)
+
+
+PURCHASES: dict[str, Any] = {
+    "purchase_id": {"type": "bigint", "required": True},
+    "line": {"type": "int", "required": True},
+    "country": "string",
+}
+
+
+@pytest.mark.parametrize("setting", ["dimensions", "outputs"])
+def test_columns_that_have_the_whole_key_are_shown_by_no_rule(setting: str) -> None:
+    rules = {"dimensions": {**AGGREGATION, "aggregates": {"count": "line"}}, "outputs": {"kind": "list"}}
+
+    def said(*names: str, key: Any) -> list[str]:
+        rule = {**rules[setting], "join": "country", "minimum": {"country": 2}, setting: names}
+        if setting == "outputs":
+            del rule["minimum"]
+        every = found("clean_rooms", {"rule": rule}, PURCHASES, key=key)
+        return [each for each in every if f" rule.{setting} " in each]
+
+    assert [each for each in said("line", "country", key=["purchase_id", "line"]) if each.startswith("error")] == []
+    whole, *_ = said("line", "purchase_id", key=["purchase_id", "line"])
+    assert whole.startswith(f"error rule.{setting} : these have the whole key, which tells rows apart")
+    alone, *_ = said("purchase_id", key="purchase_id")
+    assert alone.startswith(f"error rule.{setting} purchase_id: it has another value in each row, and")

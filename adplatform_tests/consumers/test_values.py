@@ -12,7 +12,6 @@ from adplatform.consumers.fitness import fit_for
 from adplatform.consumers.values import Asked, values_of
 from adplatform.contracts.consumers import ConsumerName
 from adplatform.lake.audit import AuditFinding
-from adplatform.transform.values import StagedFile
 from adplatform_tests.consumers.tables import feed, table_of
 
 COLUMNS: dict[str, Any] = {
@@ -31,16 +30,16 @@ GOOD: dict[str, list[Any]] = {
 }
 
 
-def staged(folder: Path, *files: dict[str, list[Any]], **options: Any) -> list[StagedFile]:
+def staged(folder: Path, *files: dict[str, list[Any]], **options: Any) -> list[Path]:
     found = []
     for number, values in enumerate(files):
         path = folder / f"{number}.parquet"
         pq.write_table(pa.table({**GOOD, **values}, schema=SCHEMA), path, **options)
-        found.append(StagedFile(path, "", 2))
+        found.append(path)
     return found
 
 
-def judged(files: list[StagedFile], folder: Path, name: ConsumerName, settings: Any = None) -> AuditFinding:
+def judged(files: list[Path], folder: Path, name: ConsumerName, settings: Any = None) -> AuditFinding:
     declared = feed({name: settings}, COLUMNS)
     [finding] = fit_for(table_of(declared), declared.consumers, files, folder, "512MB", 1)
     return finding
@@ -103,6 +102,23 @@ def test_a_value_that_a_service_cannot_take_is_found_in_any_file_and_not_shown(
     assert said in found.description
     assert any(said.endswith(each["text"][: len(said.partition(": ")[2])]) for each in found.details)
     assert not any(str(value) in repr(found) for each in values.values() for value in each if len(str(value)) > 9)
+
+
+@pytest.mark.parametrize(("values", "passes"), [(range(200), False), ([*range(199), 0], True), (range(9), True)])
+def test_a_dimension_with_another_value_in_each_of_many_rows_would_let_rows_out(
+    tmp_path: Path, values: list[int], passes: bool
+) -> None:
+    rule = {"kind": "aggregation", "aggregates": {"count": "id"}, "dimensions": "number", "minimum": {"id": 2}}
+    rows = {
+        "number": list(values),
+        **{name: ["a"] * len(values) for name in ("id", "text")},
+        "at": [NOON] * len(values),
+    }
+    found = judged(staged(tmp_path, rows), tmp_path, "clean_rooms", {"rule": rule})
+    assert (found.passed, "column number: it has another value in each row" in found.description) == (
+        passes,
+        not passes,
+    )
 
 
 def test_what_the_footers_say_is_not_read_from_the_values(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The raw and the clean asset of a feed, whatever engine brought its files."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 
@@ -36,6 +36,7 @@ from adplatform.components.assembly.runs import (
 )
 from adplatform.components.assembly.transforms import given_observation, made_metadata
 from adplatform.consumers.fitness import check_name
+from adplatform.contracts.consumers import Consumers
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.automation_names import step_name
@@ -240,7 +241,12 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     @dg.multi_asset(
         name=step_name("clean", flow),
         specs=[spec],
-        check_specs=[*checks, *suspicions, *consumer_checks(flow, spec.key, partitions), *crawl_checks(flow, spec.key)],
+        check_specs=[
+            *checks,
+            *suspicions,
+            *consumer_checks(flow.feed.consumers, spec.key, partitions),
+            *crawl_checks(flow, spec.key),
+        ],
         can_subset=True,  # a run that has nothing to do judges nothing
         pool=f"publish_{flow.source}_{flow.feed.name}",
     )
@@ -267,7 +273,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
             try:
                 judged = judge(begun, found.extend, made=made)
             finally:
-                yield from (_audit_result(spec.key, finding) for finding in found)
+                yield from (audit_result(spec.key, finding) for finding in found)
             publication, table = publish(begun, judged, made)
             files = services.ledger.publications.file_outcomes
             outcomes = files(flow.name, day, delivery.version) if judged is None else judged.outcomes
@@ -285,7 +291,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
 
 
 def consumer_checks(
-    flow: FeedFlow, key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]
+    consumers: Consumers, key: dg.AssetKey, partitions: dg.PartitionsDefinition[str] | None = None
 ) -> list[dg.AssetCheckSpec]:
     """A check of the clean asset ``key`` for each service that reads the table."""
     return [
@@ -295,8 +301,14 @@ def consumer_checks(
             partitions_def=partitions,
             description=f"The service {name} can read the table as its settings under consumers say.",
         )
-        for name in flow.feed.consumers.declared
+        for name in consumers.declared
     ]
+
+
+def shown_findings(findings: Iterable[AuditFinding], audits: Container[str], flow: FeedFlow) -> Iterator[AuditFinding]:
+    """Those of ``findings`` that checks of the clean asset show: of the ``audits``, and of services."""
+    services = {check_name(name) for name in flow.feed.consumers.declared}
+    return (each for each in findings if each.name in audits or each.name in services)
 
 
 def _makes(context: dg.AssetExecutionContext, key: dg.AssetKey) -> bool:
@@ -419,7 +431,8 @@ def _check(
     )
 
 
-def _audit_result(key: dg.AssetKey, finding: AuditFinding) -> dg.AssetCheckResult:
+def audit_result(key: dg.AssetKey, finding: AuditFinding) -> dg.AssetCheckResult:
+    """What a check of the asset says of a finding."""
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=finding.name,

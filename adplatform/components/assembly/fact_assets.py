@@ -12,7 +12,14 @@ from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.amazon.sources import ReportSource
-from adplatform.components.assembly.delivery_assets import AUDITS, SUSPICION, audit_evaluation, note_hindrance
+from adplatform.components.assembly.delivery_assets import (
+    AUDITS,
+    SUSPICION,
+    audit_evaluation,
+    consumer_checks,
+    note_hindrance,
+    shown_findings,
+)
 from adplatform.components.assembly.metadata import clean_schema, topic_metadata
 from adplatform.components.assembly.report_assets import (
     DATE,
@@ -85,6 +92,7 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
         },
     )
     checks = [audit_check(spec.key, name, text, partitions) for name, text in _AUDITS.items()]
+    checks += consumer_checks(table.feed.consumers, spec.key, partitions)
 
     @dg.multi_asset(
         name=f"fact__{account.source}__{table.feed.name}",
@@ -178,7 +186,7 @@ class _Step:
         partition = partition_key(self.fact.account, marked.day, marked.scope)
 
         def log_checks(findings: Iterable[AuditFinding]) -> None:
-            for finding in (f for f in findings if f.name in _AUDITS):
+            for finding in shown_findings(findings, _AUDITS, self.fact.table):
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
         try:

@@ -10,12 +10,13 @@ import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 
 from adplatform.changes.accounted import count_merged, unaccounted
+from adplatform.changes.fitness import consumers_of, merged_fitness
 from adplatform.changes.fold import Folded, fold
 from adplatform.changes.folds_due import folds_due
 from adplatform.changes.made import MadeTable, history_columns
 from adplatform.components.assembly.arrivals import run_tags
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
-from adplatform.components.assembly.delivery_assets import clean_key
+from adplatform.components.assembly.delivery_assets import audit_result, clean_key, consumer_checks
 from adplatform.components.assembly.metadata import clean_schema, topic_metadata
 from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
@@ -108,6 +109,7 @@ def fold_asset(followed: MadeTable, owners: Sequence[str], tags: dict[str, str])
     ]
     key = _table_key(followed.name)
     checks = [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in _CHECKS.items()]
+    checks += consumer_checks(consumers_of(followed), key)
 
     @dg.multi_asset(
         name=f"fold__{followed.source}__{followed.target}",
@@ -225,3 +227,4 @@ def _results(
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{done.unplaced} changes have no key that could be stored and are not in the table",
     )
+    yield from (audit_result(key, finding) for finding in merged_fitness(services, followed, done))

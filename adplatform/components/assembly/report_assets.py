@@ -25,7 +25,9 @@ from adplatform.components.assembly.delivery_assets import (
     SUSPICION,
     NothingToDo,
     audit_evaluation,
+    consumer_checks,
     note_hindrance,
+    shown_findings,
     silently,
     stopping,
 )
@@ -183,6 +185,8 @@ def report_assets(
     fresh = fresh + timedelta(days=definition.policy.period.longest - 1) if fresh else None
     clean = [_clean_spec(account, raw.key, table, partitions, owners, tags, fresh) for table in tables]
     checks = [audit_check(spec.key, name, text, partitions) for spec in clean for name, text in _AUDITS.items()]
+    for table in tables:
+        checks += consumer_checks(table.feed.consumers, clean_key(account, table.feed.name), partitions)
     checks += [each for table in tables for each in crawl_checks(table, clean_key(account, table.feed.name))]
 
     @dg.multi_asset(
@@ -449,7 +453,7 @@ class _Step:
 
         def log_checks(findings: Iterable[AuditFinding]) -> None:
             mark(self.services.ledger, self.fact, flow, day)
-            for finding in (f for f in findings if f.name in _AUDITS):
+            for finding in shown_findings(findings, _AUDITS, flow):
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
         try:
