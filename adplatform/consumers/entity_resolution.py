@@ -26,7 +26,7 @@ _OF_PERSONS = frozenset(
     }
 )
 _DIGEST_CHARACTERS = 64
-TEXT_BY_CAST = ("int", "bigint", "date")
+_TEXT_BY_CAST = ("int", "bigint", "date")
 """Types whose values are texts once they are cast; it is not documented which others than text are read."""
 
 
@@ -92,7 +92,7 @@ def _fields(table: Table, settings: EntityResolution) -> Iterator[Finding]:
 
 def _text_of(column: Column, setting: str) -> Iterator[Finding]:
     kind = column.type.name
-    if kind in TEXT_BY_CAST:
+    if kind in _TEXT_BY_CAST:
         text = f"it is {kind}, and values are texts; hand over one by expression: cast({column.name} as string)"
         yield Finding("warning", text, column.name, setting)
     elif kind != "string":
