@@ -101,7 +101,7 @@ class Reach(Strict):
 class Spark(Strict):
     """The application of EMR Serverless; it costs nothing while no job runs."""
 
-    release: Annotated[str, Field(pattern=r"^emr-\d+\.\d+\.\d+$")] = "emr-7.9.0"
+    release: Annotated[str, Field(pattern=r"^emr-\d+\.\d+\.\d+$")] = "emr-7.13.0"
     cpus: int = Field(default=64, ge=4)
     """The most vCPUs of all jobs at once."""
     memory_gb: int = Field(default=256, ge=16)

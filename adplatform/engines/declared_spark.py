@@ -1,8 +1,7 @@
 """The Spark that transforms deliveries which outgrow one machine, as settings name it: the script of its runs, what is
 installed with them, and the job of AWS Glue where that is the Spark.
 
-Facts: Glue developer guide, "Using Python libraries" (wheels of S3, modules that are provided), "Auto Scaling"; EMR
-Serverless user guide, "Using Python libraries".
+Facts: Glue developer guide, "Using Python libraries" (wheels of S3, modules that are provided), "Auto Scaling".
 """
 
 from collections.abc import Sequence
@@ -27,8 +26,6 @@ GLUE_VERSION = "5.1"
 """Spark 3.5, Python 3.11."""
 MOST_RUNS = 20
 """Runs of the job of Glue that go on at once."""
-ENVIRONMENT_KEY = f"{FOLDER}environment.tar.gz"
-"""What EMR Serverless unpacks beside each of its processes: a Python with all that a run imports."""
 _MODULES, _SCALING = "--additional-python-modules", "--enable-auto-scaling"
 
 
@@ -85,19 +82,6 @@ def put_script(services: Services) -> None:
 def script_findings(services: Services, of: str) -> Sequence[Finding]:
     """Whether the script of runs is where it is looked for, and ours; ``of`` begins what is found."""
     return made_jobs.stored_findings(services, of, SCRIPT_KEY, SCRIPT)
-
-
-def submit_parameters(settings: Settings, zones: Zones) -> str:
-    """What EMR Serverless gives to spark-submit with each run."""
-    python = "./environment/bin/python"
-    conf = {
-        "spark.archives": f"{zones.raw_uri(ENVIRONMENT_KEY)}#environment",
-        "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": python,
-        "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": python,
-        "spark.executorEnv.PYSPARK_PYTHON": python,
-        "spark.dynamicAllocation.maxExecutors": str(settings.spark_workers),
-    }
-    return " ".join(f"--conf {name}={value}" for name, value in conf.items())
 
 
 def require_spark(settings: Settings) -> None:

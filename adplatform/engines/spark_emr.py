@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from adplatform.engines.declared_spark import SCRIPT_KEY, script_findings, submit_parameters
+from adplatform.engines.declared_spark import SCRIPT_KEY, script_findings
 from adplatform.engines.emr_application import STARTS, application_named, forget_applications
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
+from adplatform.engines.spark_environment import environment_findings, submit_parameters
 from adplatform.engines.spark_runs import LONGEST_RUN, arguments
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.flow.services import Services
@@ -79,7 +80,7 @@ class SparkOnEmr:
     def check(self) -> Sequence[Finding]:
         there = self._described_application()
         named, state = f"application {self.application}", there["state"]
-        found = list(script_findings(self.services, named))
+        found = [*script_findings(self.services, named), *environment_findings(self.services, named)]
         if str(there["type"]).upper() != "SPARK":
             found.append(Finding(f"{named} is of {there['type']}, and should be of Spark"))
         if not (there.get("autoStartConfiguration") or {}).get("enabled", True) and state != "STARTED":

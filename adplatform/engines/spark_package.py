@@ -11,9 +11,10 @@ Facts: Glue developer guide, "Python modules already provided in AWS Glue" (5.0:
 import base64
 import hashlib
 import io
+import platform
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
 
@@ -29,9 +30,11 @@ CARRIED = (
 """Distributions that the job imports and Glue has not."""
 _NAME = "adplatform_transform"
 PYTHON = (3, 11)
-"""Of Glue 5.0 and 5.1."""
+"""Of Glue 5.0 and 5.1, and the newer one of EMR Serverless 7."""
+MACHINE = "x86_64"
 _TAG = "cp311-cp311-manylinux_2_17_x86_64"
-_DIGEST = "sha256"
+DIGEST = "sha256"
+"""The metadatum of an object of it that says what it was made of."""
 PACKAGE_KEY = f"{FOLDER}{_NAME}-{version('adplatform')}-{_TAG}.whl"
 """Where the raw zone has it."""
 _LEFT_OUT = ("local/", "defs/", "cli/", "components/", "resources/")
@@ -51,9 +54,9 @@ def put_package(services: Services) -> str:
     place = zones.raw_uri(PACKAGE_KEY)
     with aws_failures(place):
         there = services.store.head(zones.raw_bucket, PACKAGE_KEY)
-        if there is None or there.get("Metadata", {}).get(_DIGEST) != digest:
+        if there is None or there.get("Metadata", {}).get(DIGEST) != digest:
             services.s3.put_object(
-                Bucket=zones.raw_bucket, Key=PACKAGE_KEY, Body=body, Metadata={_DIGEST: digest}, **zones.put_arguments
+                Bucket=zones.raw_bucket, Key=PACKAGE_KEY, Body=body, Metadata={DIGEST: digest}, **zones.put_arguments
             )
     return place
 
@@ -62,14 +65,12 @@ def wheel() -> tuple[str, bytes]:
     """The name of the wheel, and what it is.
 
     Raises:
-        PermanentFailure: another Python than Glue's runs here, or something that it carries is not installed.
+        PermanentFailure: as :func:`require_target`, or something that it carries is not installed.
     """
-    if sys.version_info[:2] != PYTHON:
-        wanted = ".".join(map(str, PYTHON))
-        raise PermanentFailure(f"the package of the Spark job is made with Python {wanted}, which Glue runs")
+    require_target()
     own = version("adplatform")
     about = f"{_NAME}-{own}.dist-info/"
-    content = {**dict(_carried()), **dict(_platform())}
+    content = {**dict(carried(CARRIED)), **dict(platform_files())}
     content[f"{about}METADATA"] = f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: {own}\n".encode()
     content[f"{about}WHEEL"] = (
         f"Wheel-Version: 1.0\nGenerator: adplatform\nRoot-Is-Purelib: false\nTag: {_TAG}\n".encode()
@@ -78,19 +79,43 @@ def wheel() -> tuple[str, bytes]:
     return f"{_NAME}-{own}-{_TAG}.whl", _zipped(content)
 
 
-def _carried() -> Iterator[tuple[str, bytes]]:
-    for name in CARRIED:
+def runs_here() -> bool:
+    """Whether what is installed here runs there, too."""
+    return sys.version_info[:2] == PYTHON and sys.platform == "linux" and platform.machine() == MACHINE
+
+
+def require_target() -> None:
+    """
+    Raises:
+        PermanentFailure: what is installed here is not for what the job runs on.
+    """
+    if not runs_here():
+        wanted = ".".join(map(str, PYTHON))
+        raise PermanentFailure(
+            f"what the Spark job imports is packed with Python {wanted} on Linux of {MACHINE}, as Spark runs it: run "
+            "`adplatform provision` there"
+        )
+
+
+def carried(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """The files of installed distributions, by their paths below the folder of modules.
+
+    Raises:
+        PermanentFailure: one is not installed.
+    """
+    for name in names:
         try:
             listed = files(name) or []
         except PackageNotFoundError as e:
-            raise PermanentFailure(f"the package of the Spark job carries {name}, which is not installed here") from e
+            raise PermanentFailure(f"the Spark job carries {name}, which is not installed here") from e
         for each in listed:
             path = each.as_posix()
             if not path.startswith("..") and "__pycache__" not in path and ".dist-info/" not in path:
                 yield path, each.read_binary()
 
 
-def _platform() -> Iterator[tuple[str, bytes]]:
+def platform_files() -> Iterator[tuple[str, bytes]]:
+    """The files of the platform that a job may import."""
     root = Path(__file__).parents[1]
     for path in root.rglob("*"):
         below = path.relative_to(root).as_posix()

@@ -9,6 +9,7 @@ from adplatform.engines.declared_replications import provide as provide_replicat
 from adplatform.engines.declared_replications import target_request
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.sftp.server import UploadedFiles, require_agreement
+from adplatform.engines.spark_environment import put_environment
 from adplatform.engines.spark_package import put_package
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Pattern
@@ -88,6 +89,8 @@ def _provision_engine(services: Services, pattern: EngineFiles) -> None:
 
 
 def _package(services: Services) -> str:
-    """Where the package of the job is that is made; empty where somebody else makes the job, or what its runs need."""
+    """Put what runs of the job import; where the package of Glue's is, empty where somebody else makes that job."""
     settings = services.settings
+    if settings.spark == "emr-serverless":
+        put_environment(services)
     return put_package(services) if settings.spark == "glue" and settings.spark_role else ""

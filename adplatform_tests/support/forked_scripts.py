@@ -5,12 +5,14 @@ import multiprocessing
 import os
 import runpy
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 _PROCESSES = multiprocessing.get_context("forkserver")
+LEADS_HERE = "sitecustomize.py"
+"""In the environment of a script that has this machine's modules."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _PROCESSES.set_forkserver_preload(["adplatform_tests.support.preloaded_scripts"])
 
@@ -37,9 +39,15 @@ class Forked:
         return self._process.exitcode
 
 
-def started(command: Sequence[str], folder: Path, environ: Mapping[str, str], errors: Path) -> Any:
-    """In the place of ``adplatform.local.aws.scripts._started``."""
-    process = _PROCESSES.Process(target=_run, args=(list(command), folder, dict(environ), errors))
+def started(
+    spawned: Callable[..., Any], command: Sequence[str], folder: Path, environ: Mapping[str, str], errors: Path
+) -> Any:
+    """In the place of ``adplatform.local.aws.scripts._started``, which is ``spawned``: it starts what has its own
+    modules."""
+    python, *script = command
+    if python != sys.executable and not (folder / "environment" / LEADS_HERE).exists():
+        return spawned(command, folder, environ, errors)
+    process = _PROCESSES.Process(target=_run, args=(script, folder, dict(environ), errors))
     process.start()
     return Forked(process)
 

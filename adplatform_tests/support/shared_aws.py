@@ -7,6 +7,7 @@ fifth of its time; and scripts of Glue jobs are forked, not started anew.
 import logging
 import os
 import sys
+from functools import partial
 
 from adplatform.local.aws.__main__ import main
 from adplatform.local.endpoint import Child
@@ -18,7 +19,7 @@ if __name__ == "__main__":
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # as main does before it imports moto
     from adplatform.local.aws import scripts
 
-    scripts._started = forked_scripts.started
+    scripts._started = partial(forked_scripts.started, scripts._started)
     status = main([*sys.argv[1:], "--save-every", "30"])
     logging.shutdown()
     os._exit(status)

@@ -1,10 +1,13 @@
 """Runs of Spark on the embedded AWS: applications of EMR Serverless, jobs of Glue, and what is done to their runs."""
 
 import gzip
+import io
 import sys
+import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ import pytest
 
 from adplatform.contracts.model import Contract
 from adplatform.engines.declared_spark import SCRIPT_KEY
-from adplatform.engines.spark_package import PYTHON
+from adplatform.engines.spark_environment import ENVIRONMENT_KEY
+from adplatform.engines.spark_package import runs_here
 from adplatform.flow.services import Services
 from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention
@@ -21,11 +25,12 @@ from adplatform.platform.aws import Aws
 from adplatform.privacy.keys import fetch_key
 from adplatform.transform.job_plan import RESULT, JobPlan, JobResult, PlannedFile
 from adplatform_tests.local.aws.appflow_world import unique
+from adplatform_tests.support.forked_scripts import LEADS_HERE
 from adplatform_tests.support.replication import administer
 from adplatform_tests.support.waiting import turns
 
 needs_python_of_glue = pytest.mark.skipif(
-    sys.version_info[:2] != PYTHON, reason="the job's wheel is made with the Python that Glue runs"
+    not runs_here(), reason="what the job imports is made with the Python and on the processor that run it"
 )
 ROLE = "arn:aws:iam::123456789012:role/adplatform-spark"
 LEAVES_A_RESULT = b"""
@@ -59,7 +64,20 @@ def make_application(aws: Aws, **more: Any) -> str:
 
 
 def put_entry_point(services: Services, script: bytes = LEAVES_A_RESULT) -> None:
-    services.s3.put_object(Bucket=services.zones.raw_bucket, Key=SCRIPT_KEY, Body=script)
+    for key, body in ((SCRIPT_KEY, script), (ENVIRONMENT_KEY, _packed_path())):
+        services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body)
+
+
+@cache
+def _packed_path() -> bytes:
+    """An archive that has what a run imports found where this process finds it: the true one takes seconds."""
+    text = "import site\n" + "".join(f"site.addsitedir({path!r})\n" for path in sys.path if Path(path).is_dir())
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        entry = tarfile.TarInfo(LEADS_HERE)
+        entry.size = len(text.encode())
+        archive.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
 
 
 def emr_runs(aws: Aws, application: str) -> list[dict[str, Any]]:

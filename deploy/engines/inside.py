@@ -3,6 +3,7 @@
 from adplatform.engines.declared_glue_jobs import script_key
 from adplatform.engines.declared_spark import SCRIPT_KEY
 from adplatform.engines.sftp.server import UploadedFiles
+from adplatform.engines.spark_environment import ENVIRONMENT_KEY
 from adplatform.engines.spark_package import PACKAGE_KEY
 from deploy.engines.glue import job_sources
 from deploy.estate import Estate
@@ -14,7 +15,8 @@ def statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     """Scripts of jobs, and keys with which workflows decrypt; the raw bucket says that it was deployed."""
     scripts = [estate.raw(script_key(declared)) for declared in job_sources(estate)]
     if estate.settings.spark:
-        scripts += [estate.raw(SCRIPT_KEY), estate.raw(PACKAGE_KEY)]
+        imported = PACKAGE_KEY if estate.settings.spark == "glue" else ENVIRONMENT_KEY
+        scripts += [estate.raw(SCRIPT_KEY), estate.raw(imported)]
     servers = [each.pattern.server for each in estate.sources if isinstance(each.pattern, UploadedFiles)]
     taken = sorted({s.workflow.decrypt.secret for s in servers if s.workflow and s.workflow.decrypt})
     found = [allow(["s3:GetBucketTagging"], estate.raw())]

@@ -7,6 +7,7 @@ Neither costs anything while nothing runs. What a run stages is published by who
 from dataclasses import replace
 
 from adplatform.engines.declared_spark import glue_job
+from adplatform.engines.spark_environment import ARCHITECTURE
 from adplatform.engines.spark_package import PACKAGE_KEY
 from adplatform.lake.zones import ENGINE_WORK
 from adplatform.platform import names
@@ -58,7 +59,7 @@ def _application(stack: ResourceStack, estate: Estate, keys: KeysStack, spark: S
             "Name": names.SPARK_APPLICATION,
             "Type": "SPARK",
             "ReleaseLabel": spark.release,
-            "Architecture": "ARM64",
+            "Architecture": ARCHITECTURE,
             "MaximumCapacity": {"Cpu": f"{spark.cpus} vCPU", "Memory": f"{spark.memory_gb} GB"},
             "AutoStartConfiguration": {"Enabled": True},
             "AutoStopConfiguration": {"Enabled": True, "IdleTimeoutMinutes": spark.idle_minutes},

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from adplatform.local.aws import scripts
+from adplatform.local.aws.emr_environment import with_archive
 from adplatform.local.aws.managed import CONTROL, Fault
 from adplatform.local.aws.reported_state import ReportedState
 from adplatform.local.aws.scripts import Script, Work
@@ -105,7 +106,7 @@ class LocalRun(ReportedState):
         if self.end is None or self.began is None:
             return {}
         hours = max(timedelta(0), self.end - self.began) / timedelta(hours=1)
-        named = _EXECUTORS.search(self._submitted.get("sparkSubmitParameters", ""))
+        named = _EXECUTORS.search(self._parameters)
         cpus = _DRIVER_CPUS + _EXECUTOR_CPUS * int(named[1] if named else 2)
         used = {"vCPUHour": hours * cpus, "memoryGBHour": hours * cpus * _GB_OF_CPU, "storageGBHour": 0.0}
         seconds = round(hours * 3600)
@@ -120,6 +121,10 @@ class LocalRun(ReportedState):
         found: Mapping[str, Any] = self.asked["jobDriver"]["sparkSubmit"]
         return found
 
+    @property
+    def _parameters(self) -> str:
+        return str(self._submitted.get("sparkSubmitParameters", ""))
+
     def finish(self, status: str, error: str | None = None) -> None:
         """By the clock of the engines, as everything else of a run."""
         super().finish(status, error)
@@ -127,7 +132,8 @@ class LocalRun(ReportedState):
 
     def script(self, region: str, folder: Path) -> Script:
         given = list(self._submitted.get("entryPointArguments", ()))
-        return scripts.with_spark(Script(self._submitted["entryPoint"], given, region), folder)
+        script = Script(self._submitted["entryPoint"], given, region)
+        return scripts.with_spark(with_archive(script, self._parameters, folder), folder)
 
 
 def begin(run: LocalRun, region: str, changed: Callable[[], None]) -> None:

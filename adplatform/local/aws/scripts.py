@@ -44,6 +44,7 @@ class Script:
     environment: Mapping[str, str] = field(default_factory=dict)
     before: Sequence[str] = ()
     """A script of this machine, and its arguments, that runs the script."""
+    python: str = sys.executable
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def carry_out(run_id: str, script: Script, folder: Path, going: Callable[[], boo
     fetch(script.place, file)
     errors.touch()
     environment = {**os.environ, **own_environment(script.region), **script.environment}
-    process = _started([*script.before, str(file), *script.arguments], folder, environment, errors)
+    process = _started([script.python, *script.before, str(file), *script.arguments], folder, environment, errors)
     _PROCESSES[run_id] = process
     try:
         while process.poll() is None and going():
@@ -117,10 +118,10 @@ def carry_out(run_id: str, script: Script, folder: Path, going: Callable[[], boo
 def _started(
     command: Sequence[str], folder: Path, environ: Mapping[str, str], errors: Path
 ) -> "subprocess.Popen[bytes]":
-    """A process of Python in ``folder``; the command begins with a script."""
+    """A process in ``folder``; the command begins with a Python and a script."""
     with errors.open("wb") as stderr:
         return subprocess.Popen(
-            [sys.executable, *command],
+            command,
             cwd=folder,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -155,6 +156,7 @@ def with_spark(script: Script, folder: Path, environ: Mapping[str, str] = os.env
         log.warning("%s runs on Sail", script.place)
         return replace(script, before=(str(with_sail.__file__),))
     log.warning("%s runs on the Spark %s", script.place, master or "of this machine")
+    environment = {**own_environment(script.region), **script.environment}
     settings = {
         "spark.master": master or "local[*]",
         "spark.driver.host": "127.0.0.1",
@@ -163,14 +165,14 @@ def with_spark(script: Script, folder: Path, environ: Mapping[str, str] = os.env
         "spark.executor.cores": "1",
         "spark.executor.memory": "512m",
         "spark.sql.shuffle.partitions": "4",
-        **{f"spark.executorEnv.{name}": value for name, value in own_environment(script.region).items()},
+        **{f"spark.executorEnv.{name}": value for name, value in environment.items()},
     }
     file = folder / "spark.conf"
     file.touch(0o600)  # it has the access key
     file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()), encoding="utf-8")
     given = {
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYSPARK_PYTHON": script.python,
+        "PYSPARK_DRIVER_PYTHON": script.python,
         "PYSPARK_SUBMIT_ARGS": f"--properties-file {file} pyspark-shell",
     }
     return replace(script, environment={**script.environment, **given})

@@ -6,6 +6,7 @@ import os
 import runpy
 import sys
 from importlib.abc import MetaPathFinder
+from pathlib import Path
 from typing import Any
 
 
@@ -25,14 +26,26 @@ class _Start(MetaPathFinder):
         os.environ["SPARK_REMOTE"] = f"sc://127.0.0.1:{port}"
 
 
+def _end_session() -> None:
+    """A session that is left to itself asks for minutes after a server that has ended, and keeps the process."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - not before the server is there
+
+    session = SparkSession.getActiveSession()
+    if session is not None:
+        session.stop()
+
+
 def main() -> None:
     start = _Start()
     sys.meta_path.insert(0, start)
     sys.argv = sys.argv[1:]
+    # Python puts the folder of this file there, whose secrets.py is not the one that scripts import.
+    sys.path[0] = str(Path(sys.argv[0]).parent)
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     finally:
         if start.server is not None:
+            _end_session()
             start.server.stop()
 
 
