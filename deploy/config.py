@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from adplatform.contracts.strict import Strict
+from adplatform.engines.emr_application import RELEASE
 from adplatform.failures import PermanentFailure
 from adplatform.platform.settings import PREFIX
 
@@ -101,7 +102,7 @@ class Reach(Strict):
 class Spark(Strict):
     """The application of EMR Serverless; it costs nothing while no job runs."""
 
-    release: Annotated[str, Field(pattern=r"^emr-\d+\.\d+\.\d+$")] = "emr-7.13.0"
+    release: Annotated[str, Field(pattern=r"^emr-\d+\.\d+\.\d+$")] = RELEASE
     cpus: int = Field(default=64, ge=4)
     """The most vCPUs of all jobs at once."""
     memory_gb: int = Field(default=256, ge=16)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from adplatform.engines.declared_spark import SCRIPT_KEY, script_findings
-from adplatform.engines.emr_application import STARTS, application_named, forget_applications
+from adplatform.engines.emr_application import STARTS, application_named, drift, forget_applications
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.engines.spark_environment import environment_findings, submit_parameters
 from adplatform.engines.spark_runs import LONGEST_RUN, arguments
@@ -79,13 +79,12 @@ class SparkOnEmr:
 
     def check(self) -> Sequence[Finding]:
         there = self._described_application()
-        named, state = f"application {self.application}", there["state"]
-        found = [*script_findings(self.services, named), *environment_findings(self.services, named)]
-        if str(there["type"]).upper() != "SPARK":
-            found.append(Finding(f"{named} is of {there['type']}, and should be of Spark"))
-        if not (there.get("autoStartConfiguration") or {}).get("enabled", True) and state != "STARTED":
-            found.append(Finding(f"{named} is {state} and does not start by itself: enable that, or start it"))
-        return found
+        named = f"application {self.application}"
+        return [
+            *drift(there, named, self.services.settings.spark_workers),
+            *script_findings(self.services, named),
+            *environment_findings(self.services, named),
+        ]
 
     def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
         token, settings = intention.token(_TOKEN), self.services.settings

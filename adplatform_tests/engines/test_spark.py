@@ -12,7 +12,7 @@ import pytest
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.model import Contract
 from adplatform.engines.declared_spark import MOST_RUNS, SCRIPT
-from adplatform.engines.emr_application import forget_applications
+from adplatform.engines.emr_application import RELEASE, application, forget_applications
 from adplatform.engines.engine import Busy, Engine, Run, Started
 from adplatform.engines.spark import spark_engine
 from adplatform.engines.transforms import transform_targets, transform_watch
@@ -90,15 +90,15 @@ def glue(services: Services) -> Spark:
 
 
 def emr(services: Services) -> Spark:
-    aws, application = services.aws, make_application(services.aws)
+    aws, made = services.aws, make_application(services.aws)
     put_entry_point(services)
     return Spark(
         services,
-        spark_engine(on_emr(services, application), "crm", FEED),
+        spark_engine(on_emr(services, made), "crm", FEED),
         "emr-serverless",
-        lambda name, **more: order_emr_fault(aws, name, application, **more),
-        lambda *run: wait_for_emr_run(aws, application, *run),
-        lambda: emr_runs(aws, application),
+        lambda name, **more: order_emr_fault(aws, name, made, **more),
+        lambda *run: wait_for_emr_run(aws, made, *run),
+        lambda: emr_runs(aws, made),
         lambda script: put_entry_point(services, script),
     )
 
@@ -253,15 +253,54 @@ def test_emr_takes_a_start_that_its_list_does_not_show_yet_for_the_same(services
 def test_an_application_that_does_not_start_by_itself_is_found(services: Services) -> None:
     provision(services, [])
     put_entry_point(services, SCRIPT)
-    application = make_application(services.aws, autoStartConfiguration={"enabled": False})
-    engine = spark_engine(on_emr(services, application), "crm", FEED)
+    made = make_application(services.aws, autoStartConfiguration={"enabled": False})
+    engine = spark_engine(on_emr(services, made), "crm", FEED)
     [finding] = engine.check()
     assert finding.fatal
-    assert finding.text.endswith("is CREATED and does not start by itself: enable that, or start it")
+    assert finding.text.endswith("its auto-start is off while it is CREATED, and should be on, or start it")
     with pytest.raises(PermanentFailure, match="does not auto-start"):
         engine.start(wanted())
-    services.aws.client("emr-serverless").start_application(applicationId=application)
+    services.aws.client("emr-serverless").start_application(applicationId=made)
     assert list(engine.check()) == []
+
+
+def test_what_differs_of_an_application_is_found_member_by_member(services: Services) -> None:
+    provision(services, [])
+    put_entry_point(services, SCRIPT)
+    declared = {**application(RELEASE, 64, 256, 5), "name": unique("application")}
+
+    def found(**more: Any) -> list[tuple[str, bool]]:
+        made = make_application(services.aws, **{**declared, **more})
+        findings = spark_engine(on_emr(services, made), "crm", FEED).check()
+        return [(each.text.removeprefix(f"application {made}: "), each.fatal) for each in findings]
+
+    assert found() == []
+    assert found(
+        architecture="ARM64", releaseLabel="emr-7.9.0", maximumCapacity={"cpu": "4 vCPU", "memory": "64 GB"}
+    ) == [
+        ("its architecture is ARM64, and should be X86_64, for which what runs import is made: make another", True),
+        (
+            "its release is emr-7.9.0, and should be emr-7.13.0 or a later one of 7, which has the Python of runs",
+            False,
+        ),
+        ("its most cpu is 4 vCPU, and should be 8 vCPU at least, for a driver and an executor", True),
+        (
+            "its most memory is 64 GB, and should be 176 GB, for a driver and the 10 executors of "
+            "ADPLATFORM_SPARK_WORKERS",
+            False,
+        ),
+    ]
+    ready = {"DRIVER": {"workerCount": 1, "workerConfiguration": {"cpu": "4 vCPU", "memory": "16 GB"}}}
+    network = {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]}
+    assert [
+        (text.partition(" is ")[0], fatal)
+        for text, fatal in found(
+            type="HIVE",
+            autoStopConfiguration={"enabled": False},
+            initialCapacity=ready,
+            networkConfiguration=network,
+        )
+    ] == [("its type", True), ("its auto-stop", False), ("its initial capacity", False), ("its network", False)]
 
 
 def test_the_application_is_found_by_its_name_once_a_process(services: Services) -> None:

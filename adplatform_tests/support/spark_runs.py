@@ -16,6 +16,7 @@ import pytest
 
 from adplatform.contracts.model import Contract
 from adplatform.engines.declared_spark import SCRIPT_KEY
+from adplatform.engines.emr_application import RELEASE
 from adplatform.engines.spark_environment import ENVIRONMENT_KEY
 from adplatform.engines.spark_package import runs_here
 from adplatform.flow.services import Services
@@ -58,7 +59,7 @@ def on_emr(services: Services, application: str) -> Services:
 
 
 def make_application(aws: Aws, **more: Any) -> str:
-    asked = {"name": unique("application"), "releaseLabel": "emr-7.9.0", "type": "SPARK", **more}
+    asked = {"name": unique("application"), "releaseLabel": RELEASE, "type": "SPARK", **more}
     made = aws.client("emr-serverless").create_application(**asked)
     return str(made["applicationId"])
 

@@ -7,7 +7,7 @@ Neither costs anything while nothing runs. What a run stages is published by who
 from dataclasses import replace
 
 from adplatform.engines.declared_spark import glue_job
-from adplatform.engines.spark_environment import ARCHITECTURE
+from adplatform.engines.emr_application import application
 from adplatform.engines.spark_package import PACKAGE_KEY
 from adplatform.lake.zones import ENGINE_WORK
 from adplatform.platform import names
@@ -56,13 +56,7 @@ def _application(stack: ResourceStack, estate: Estate, keys: KeysStack, spark: S
         *("spark", "application"),
         type="AWS::EMRServerless::Application",
         properties={
-            "Name": names.SPARK_APPLICATION,
-            "Type": "SPARK",
-            "ReleaseLabel": spark.release,
-            "Architecture": ARCHITECTURE,
-            "MaximumCapacity": {"Cpu": f"{spark.cpus} vCPU", "Memory": f"{spark.memory_gb} GB"},
-            "AutoStartConfiguration": {"Enabled": True},
-            "AutoStopConfiguration": {"Enabled": True, "IdleTimeoutMinutes": spark.idle_minutes},
+            **properties(application(spark.release, spark.cpus, spark.memory_gb, spark.idle_minutes)),
             "MonitoringConfiguration": {
                 "CloudWatchLoggingConfiguration": to_logs,
                 # It would keep logs under a key of the service.

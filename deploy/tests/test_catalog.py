@@ -1,9 +1,12 @@
 """The catalog: databases, crawlers, jobs, Spark, and tags of columns."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from adplatform.contracts.pii import PiiKind
+from adplatform.engines.emr_application import drift
+from adplatform.platform.settings import Settings
 from deploy.estate import Estate
 from deploy.template import Assembly
 from deploy.tests.engines import statements
@@ -99,10 +102,20 @@ def test_spark_stops_by_itself_has_a_limit_and_writes_where_things_go_after_a_we
     [application] = assembly.resources("AWS::EMRServerless::Application")
     assert application.properties["MaximumCapacity"] == {"Cpu": "64 vCPU", "Memory": "256 GB"}
     assert application.properties["AutoStopConfiguration"] == {"Enabled": True, "IdleTimeoutMinutes": 5}
+    told = {**_as_told(application.properties), "state": "CREATED"}
+    assert list(drift(told, "application", Settings("aws", Path()).spark_workers)) == []
+    assert [each.fatal for each in drift(told, "application", 100)] == [False, False]
     [written] = resources_for(assembly, "adplatform-spark", "s3:PutObject")
     assert written == "arn:aws:s3:::acme-ads-raw/prepared/spark/*"
     raw = assembly.named("AWS::S3::Bucket", "acme-ads-raw").properties["LifecycleConfiguration"]["Rules"]
     assert [rule["ExpirationInDays"] for rule in raw if rule.get("Prefix") == "prepared/"] == [7]
+
+
+def _as_told(properties: Any) -> Any:
+    """With names of members as GetApplication has them."""
+    if isinstance(properties, dict):
+        return {name[:1].lower() + name[1:]: _as_told(value) for name, value in properties.items()}
+    return properties
 
 
 def test_the_hashing_key_is_read_by_spark_and_by_no_other_role_here(assembly: Assembly) -> None:

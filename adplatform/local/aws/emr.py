@@ -30,9 +30,10 @@ class _Refused(JsonRESTError):
 
 class LocalEmrResponse(EMRServerlessResponse):
     def create_application(self) -> Any:
-        """moto starts it at once."""
+        """moto starts it at once, and forgets for which processor it is."""
         answer = super().create_application()
-        self._application(answer.result["applicationId"]).state = "CREATED"
+        application = self._application(answer.result["applicationId"])
+        application.state, application.architecture = "CREATED", self._asked.get("architecture", "X86_64")
         return answer
 
     def get_application(self) -> Any:
