@@ -117,7 +117,7 @@ def carried(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 def platform_files() -> Iterator[tuple[str, bytes]]:
     """The files of the platform that a job may import."""
     root = Path(__file__).parents[1]
-    for path in root.rglob("*"):
+    for path in sorted(root.rglob("*")):
         below = path.relative_to(root).as_posix()
         if path.is_file() and path.suffix != ".pyc" and not below.startswith(_LEFT_OUT):
             yield f"{root.name}/{below}", path.read_bytes()
