@@ -17,7 +17,16 @@ from deploy.roles import NO_RESOURCE, Statement, allow, compute_logs
 from deploy.stacks.keys import KeysStack
 
 _WRITES = ["s3:PutObject", "s3:AbortMultipartUpload"]
-_ROWS = ["GetItem", "BatchGetItem", "BatchWriteItem", "Query", "PutItem", "UpdateItem", "DeleteItem"]
+_ROWS = [
+    "GetItem",
+    "BatchGetItem",
+    "BatchWriteItem",
+    "Query",
+    "PutItem",
+    "UpdateItem",
+    "DeleteItem",
+    "ConditionCheckItem",
+]
 _USES = ["kms:Decrypt", "kms:GenerateDataKey"]
 _METADATA = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
 _TAGS = ["lakeformation:AddLFTagsToResource", "lakeformation:GetResourceLFTags"]

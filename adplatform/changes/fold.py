@@ -536,6 +536,7 @@ def _lead(doing: _Fold, version: Version, day: date, manifest: str) -> None:
         key_id=doing.plan.reached.key_id,
         run_id=doing.run_id,
         temp=doing.work,
+        first=not doing.tries,
     )
 
 

@@ -70,8 +70,10 @@ def show(
     key_id: str,
     run_id: str,
     temp: Path,
+    first: bool = False,
 ) -> None:
-    """Lead readers to a version, which is that of the try that has claimed ``row``.
+    """Lead readers to a version, which is that of the try that has claimed ``row``; ``first`` is as in
+    :func:`adplatform.lake.publish.publish`.
 
     Raises:
         ClaimLost: another try has the merge.
@@ -95,6 +97,7 @@ def show(
         temp=temp,
         key_id=key_id,
         manifest=manifest,
+        first=first,
         allowed=partial(require_claim, services, row),
     )
     if published.result is Result.SUPERSEDED:

@@ -1,18 +1,22 @@
 """A delivery that a run works on, with what is known of its version."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from adplatform.failures import PermanentFailure
 from adplatform.flow.parts import Base, base_of
 from adplatform.flow.services import Services
 from adplatform.flow.shown import is_placed
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.version import VersionObject, objects_of, origin_of, read_settlement
+from adplatform.flow.version import VersionObject, identity_of, objects_of, origin_of, read_settlement
 from adplatform.ledger.delivery import Delivery
-from adplatform.ledger.publications import FileOutcome, Publication, Versions
+from adplatform.ledger.publications import MOST_READ_BESIDE, FileOutcome, Publication, Versions
+
+_READ = ("known", "settlement", "objects", "base", "added")
+"""What is read of a delivery once, of the properties of one that has begun."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,27 @@ class Begun:
     delivery: Delivery
     work: Path
 
+    def going_on(self, before: "Begun | None") -> Self:
+        """The same with what a step before has read of the delivery, if it is still as it was then."""
+        if before is not None and (before.flow, before.delivery) == (self.flow, self.delivery):
+            read = {name: vars(before)[name] for name in _READ if name in vars(before)}
+            vars(self).update(read)
+        return self
+
     @cached_property
     def known(self) -> Versions:
-        """What the ledger knew of the delivery when that was first asked."""
-        return self.services.ledger.publications.of_delivery(self.flow.name, self.delivery)
+        """What the ledger knew of the delivery when that was first asked. Of a version that nobody can have shown, its
+        objects, too, if they are few."""
+        entries = self.settlement["objects"] if self.is_first and self.delivery.manifest_key else ()
+        few = entries if len(entries) <= MOST_READ_BESIDE else ()
+        publications = self.services.ledger.publications
+        return publications.of_delivery(self.flow.name, self.flow.table, self.delivery, map(identity_of, few))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing says that another run has had the version before."""
+        seen = self.delivery
+        return seen.attempt <= 1 and seen.launch <= 1 and not seen.deaths and seen.published < seen.version
 
     @property
     def publication(self) -> Publication:
@@ -45,12 +66,16 @@ class Begun:
     @cached_property
     def settlement(self) -> dict[str, Any]:
         """The manifest of its version."""
-        return read_settlement(self.services.s3, self.services.zones, self.publication.manifest_key)
+        key = self.delivery.manifest_key or self.publication.manifest_key
+        return read_settlement(self.services.s3, self.services.zones, key)
 
     @cached_property
     def objects(self) -> list[VersionObject]:
         """What its version consists of."""
-        return objects_of(self.services.ledger, self.flow, self.publication, self.settlement["objects"])
+        return self._objects_of(self.settlement["objects"])
+
+    def _objects_of(self, entries: Sequence[Mapping[str, Any]]) -> list[VersionObject]:
+        return objects_of(self.services.ledger, self.flow, self.publication, entries, self.known.objects)
 
     @cached_property
     def base(self) -> Base | None:
@@ -63,8 +88,7 @@ class Begun:
         if self.base is None:
             return self.objects
         taken = self.base.outcomes
-        entries = [e for e in self.settlement["objects"] if origin_of(e) not in taken]
-        return objects_of(self.services.ledger, self.flow, self.publication, entries)
+        return self._objects_of([e for e in self.settlement["objects"] if origin_of(e) not in taken])
 
     @cached_property
     def landed(self) -> dict[str, FileOutcome] | None:

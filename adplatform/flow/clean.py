@@ -20,7 +20,7 @@ from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_find
 from adplatform.flow.parts import Base, basis, extended, fits
 from adplatform.flow.repeats import judged, repeats, said_of
 from adplatform.flow.services import Services
-from adplatform.flow.small_files import Contents, named
+from adplatform.flow.small_files import Contents, Kept, named
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.transforms import Made, outcomes_of, staged
 from adplatform.flow.verdicts import bad, require_no_bad_file
@@ -34,8 +34,10 @@ from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
 from adplatform.lake.table import TableSpec, table_spec
+from adplatform.ledger.keys import TableKeys
+from adplatform.ledger.leases import Beside
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.publications import FileOutcome, Outcome, Publication, Recorded
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication, Recorded, TakenOver, part_rows
 from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
@@ -46,7 +48,9 @@ from adplatform.transform.values import OutputColumn, Staged
 log = logging.getLogger(__name__)
 
 _RECEIVED = "received"
-_NOTHING: Contents = {}
+_NOTHING = Kept()
+_MOST_TOGETHER = 50
+"""Rows of outcomes that are written by one transaction with the counts of their version."""
 _MOST_FILES = 200
 """Files whose rows the ledger keeps; a date that comes in parts has few."""
 
@@ -68,6 +72,8 @@ class Transformed:
     """The version of which it took over what it did not read; None where all files were read."""
     kept: bool = False
     """Whether its rows are those that readers see, under the hashing key that they are under."""
+    rows: tuple[FileOutcome | TakenOver, ...] = ()
+    """Rows of outcomes that the ledger does not have yet."""
 
     @property
     def refusals(self) -> tuple[AuditFinding, ...]:
@@ -82,24 +88,25 @@ def transform_version(
     objects: Sequence[VersionObject],
     work: Path,
     keys: HashingKeys | None = None,
-    contents: Contents = _NOTHING,
+    kept: Kept = _NOTHING,
     *,
     rows_before: int | None = None,
+    known: TableKeys | None = None,
 ) -> Transformed:
     """Fetch, unpack, transform and audit the files of a version that the raw step loaded. ``keys`` are those of a
-    rotation; by default the feed's own. Files are fetched unless they are among ``contents``. ``rows_before`` are what
-    readers see of the delivery.
+    rotation; by default the feed's own, for which ``known`` is as in :func:`hashing_keys`. Of what was ``kept`` of the
+    raw step nothing is fetched. ``rows_before`` are what readers see of the delivery.
 
     Raises:
         PermanentFailure: a file is bad and the feed refuses bad files, or the hashing key cannot be had.
         KeysDiffer: the delivery's table is under another hashing key.
         TransientFailure: a service did not answer.
     """
-    keys = keys or hashing_keys(services, flow)
-    staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys, contents)
-    services.ledger.publications.put_file_outcomes(flow.name, outcomes)
+    keys = keys or hashing_keys(services, flow, known)
+    staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys, kept)
     promised = {item.origin: item.rows for item in objects if item.rows is not None}
-    return _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before, work)
+    transformed = _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before, work, known=known)
+    return _with_rows(services, flow, transformed, outcomes)
 
 
 def transformed_by_engine(
@@ -111,18 +118,19 @@ def transformed_by_engine(
     made: Made,
     *,
     rows_before: int | None,
+    known: TableKeys | None = None,
 ) -> Transformed:
     """As :func:`transform_version`, of what an engine has made of the files.
 
     Raises:
         SenderFailure: more rows broke the contract than are kept. Otherwise as :func:`transform_version`.
     """
-    keys = hashing_keys(services, flow)
+    keys = hashing_keys(services, flow, known)
     outcomes = outcomes_of(flow, made, objects)
     services.ledger.publications.put_file_outcomes(flow.name, outcomes)
     promised = {item.origin: item.rows for item in objects if item.rows is not None}
     made_here = staged(services, made, work)
-    return _transformed(services, flow, day, promised, made_here, outcomes, keys, rows_before, work)
+    return _transformed(services, flow, day, promised, made_here, outcomes, keys, rows_before, work, known=known)
 
 
 def transform_part(
@@ -133,10 +141,11 @@ def transform_part(
     added: Sequence[VersionObject],
     work: Path,
     base: Base,
-    contents: Contents = _NOTHING,
+    kept: Kept = _NOTHING,
     *,
     promised: Mapping[str, int],
     rows_before: int | None,
+    known: TableKeys | None = None,
 ) -> Transformed | None:
     """As :func:`transform_version` for one that takes over what there is of ``base``, to which it adds files; None when
     they came to something that does not go together with that. ``promised`` are the rows of all of its objects, where
@@ -145,17 +154,29 @@ def transform_part(
     Raises:
         Gone: the base is not there any more. Otherwise as :func:`transform_version`.
     """
-    keys = hashing_keys(services, flow)
+    keys = hashing_keys(services, flow, known)
     before = base.outcomes.values()
-    staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys, contents, before)
+    staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys, kept, before)
     if not fits(base, flow, staged, keys):
         return None
     (work / "base").mkdir()
     whole, every = extended(services, base, flow, staged, outcomes, work / "base")
     accounted = tuple(replace(each, version=version) for each in every)
-    services.ledger.publications.put_part(flow.name, accounted, base.outcomes, recorded)
-    transformed = _transformed(services, flow, day, promised, whole, accounted, keys, rows_before, work, new=staged)
-    return replace(transformed, base=base.row)
+    transformed = _transformed(
+        services, flow, day, promised, whole, accounted, keys, rows_before, work, new=staged, known=known
+    )
+    rows = part_rows(accounted, base.outcomes, recorded)
+    return replace(_with_rows(services, flow, transformed, rows), base=base.row)
+
+
+def _with_rows(
+    services: Services, flow: FeedFlow, transformed: Transformed, rows: Sequence[FileOutcome | TakenOver]
+) -> Transformed:
+    """The same with the rows of its outcomes, which are noted with its counts; many are written at once."""
+    if len(rows) <= _MOST_TOGETHER:
+        return replace(transformed, rows=tuple(rows))
+    services.ledger.publications.put_file_outcomes(flow.name, rows)
+    return transformed
 
 
 def _read(
@@ -166,7 +187,7 @@ def _read(
     objects: Sequence[VersionObject],
     work: Path,
     keys: HashingKeys | None,
-    contents: Contents,
+    kept: Kept,
     before: Iterable[FileOutcome] = (),
 ) -> tuple[Staged, tuple[FileOutcome, ...], Recorded]:
     """What the files become, what became of each, with counts, and what was recorded of the version before. ``before``
@@ -176,7 +197,10 @@ def _read(
         PermanentFailure: a file has the bytes of another, and the feed refuses that. Otherwise as
             :func:`transform_version`.
     """
-    recorded = services.ledger.publications.recorded(flow.name, day, version)
+    if all(item.origin in kept.outcomes for item in objects):
+        recorded = Recorded({item.origin: kept.outcomes[item.origin] for item in objects}, {})
+    else:
+        recorded = services.ledger.publications.recorded(flow.name, day, version)
     landed = recorded.all
     outcomes = {item.origin: landed[item.origin] for item in objects}
     (work / _RECEIVED).mkdir()
@@ -186,7 +210,7 @@ def _read(
         if outcomes[item.origin].outcome is Outcome.LOADED
     ]
     inputs: dict[str, tuple[InputFile, ...]] = {}
-    fetched = list(zip(wanted, at_once(partial(_fetched, services, contents), wanted), strict=True))
+    fetched = list(zip(wanted, at_once(partial(_fetched, services, kept.contents), wanted), strict=True))
     repeated = repeats(services, flow, day, ((item, outcome) for (item, _, _), outcome in fetched), before)
     ordinal = 0
     for (item, _, local), outcome in fetched:
@@ -228,6 +252,7 @@ def _transformed(
     rows_before: int | None,
     work: Path,
     new: Staged | None = None,
+    known: TableKeys | None = None,
 ) -> Transformed:
     """The audited version. ``new`` is what of it was read, by default all."""
     evolves = flow.feed.contract.schema_policy == "evolve"
@@ -244,7 +269,7 @@ def _transformed(
             *_promised_rows(promised, outcomes, staged.reasons.get(SWALLOWED, 0)),
             *_engine_counts(services, flow, day, outcomes),
             *((vanished(now, before),) if flow.by_runs else ()),
-            one_key_finding(services.ledger, flow, keys),
+            one_key_finding(services.ledger, flow, keys, known),
             *delivered_fitness(services.settings, flow, staged, work),
         ),
         keys.current.id if keys else "",
@@ -269,9 +294,10 @@ def publish_version(
     work: Path,
     *,
     first: bool = False,
-) -> Publication | None:
-    """Make an audited version visible and remember where its rows went: in ``row``, which is that of the version. The
-    row as it is then; None when somebody else has noted meanwhile that it is published. ``first`` is as in
+    fresh: bool = False,
+) -> Publication:
+    """Make an audited version visible. The row of the version with where its rows went, which is still to be noted
+    (:func:`adplatform.flow.close.close`); ``row`` is as it was. ``first`` and ``fresh`` are as in
     :func:`adplatform.lake.publish.publish`.
 
     Raises:
@@ -280,12 +306,8 @@ def publish_version(
         TransientFailure: as :func:`adplatform.lake.publish.publish`.
     """
     staged, scope, day, version = transformed.staged, flow.scope, row.day, row.version
-    if not transformed.kept:
-        require_current(services, flow, transformed.key_id)
     _require_earlier(services.ledger, flow, day, version)
     counted = _counted_version(services, flow, row, transformed, run_id)
-    # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
-    services.ledger.publications.note(flow.name, counted)
     table = table_of(services.settings, flow, staged.columns)
     published = publish(
         services.lake,
@@ -299,13 +321,33 @@ def publish_version(
         key_id=transformed.key_id,
         manifest=row.manifest_key,
         first=first,
+        fresh=fresh,
+        # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
+        beside=_counts(services, flow, transformed, counted),
     )
     hidden = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
     seen = (said_of(transformed.outcomes), withheld_said(staged), lacking_said(staged), footers_said(staged))
     note = "; ".join(filter(None, (hidden, *seen)))
     shown = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
-    done = replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
-    return done if services.ledger.publications.note(flow.name, done) else None
+    return replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
+
+
+def _counts(services: Services, flow: FeedFlow, transformed: Transformed, counted: Publication) -> Beside:
+    """What notes the version with its counts and the outcomes of its files, unless the hashing key was replaced."""
+    publications, key_id = services.ledger.publications, "" if transformed.kept else transformed.key_id
+
+    def alone() -> None:
+        """
+        Raises:
+            EnvironmentFailure: as :func:`require_current`.
+        """
+        require_current(services, flow, key_id)
+        publications.put_file_outcomes(flow.name, transformed.rows)
+        publications.note(flow.name, counted)
+
+    rows = publications.outcome_writes(flow.name, transformed.rows)
+    current = [services.ledger.keys.current_write(key_id)] if key_id else []
+    return Beside([publications.note_write(flow.name, counted), *rows, *current], alone)
 
 
 def stage_for_rotation(
@@ -319,6 +361,7 @@ def stage_for_rotation(
     row = services.ledger.publications.get(flow.name, day, version)
     if row is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
+    services.ledger.publications.put_file_outcomes(flow.name, transformed.rows)
     counted = _counted_version(services, flow, row, transformed, run_id)
     stage_version(
         services.lake,
@@ -374,9 +417,9 @@ def _counted_version(
 
 
 def _require_earlier(ledger: Ledger, flow: FeedFlow, day: date, version: int) -> None:
-    """Refuse to publish a version unless the ledger has those before it as well: they are numbered without a gap,
-    except above settlements that the ledger has forgotten."""
-    if ledger.publications.are_without_gap(flow.name, day, version):
+    """Refuse to publish a version, which the ledger has, unless it has those before it as well: they are numbered
+    without a gap, except above settlements that the ledger has forgotten."""
+    if version == 1 or ledger.publications.are_without_gap(flow.name, day, version):
         return
     rows = {row.version for row in ledger.publications.of_feed(flow.name, day)}
     if version not in rows:

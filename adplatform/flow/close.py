@@ -1,8 +1,8 @@
 """The last step: source objects go to the archive, and only now; then the delivery counts as published."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -18,6 +18,7 @@ from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import located, read_settlement
 from adplatform.lake.zones import Zones, file_key
 from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import MOST_ARCHIVED, ObjectState, RawObject
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
@@ -36,10 +37,13 @@ def archive(
     settled_arrivals: int,
     only: Collection[str] | None = None,
     closed: int = 0,
+    objects: Iterable[RawObject] | None = None,
+    remember: Callable[[Mapping[str, RawObject]], None] | None = None,
 ) -> int:
     """Move every object version that the delivery had when it settled to the archive, or ``only`` those with these
     keys; returns how many moved. Originals of a feed without an archive stay where they are. So many of the first
-    objects as are ``closed`` were dealt with by an archiving that came to its end.
+    objects as are ``closed`` were dealt with by an archiving that came to its end. ``objects`` are those that are left
+    for who has just read them. ``remember`` notes where objects are that were copied, each under its key.
 
     Many together. Of each: copy, compare, remember, delete, in this order, so that at any moment the ledger names a
     place where the object is. Only the version that was settled is deleted, so a file that the sender overwrites
@@ -52,7 +56,10 @@ def archive(
         return 0
     there: list[RawObject] = []
     before: list[RawObject] = []
-    for obj in services.ledger.objects.not_archived(flow.name, day, above=closed or -1):
+    if objects is None:
+        objects = services.ledger.objects.not_archived(flow.name, day, above=closed or -1)
+    remember = remember or partial(_remember, services.ledger, flow, day)
+    for obj in objects:
         excluded = obj.state is ObjectState.EXCLUDED
         settled = excluded or (obj.state is ObjectState.ARRIVED and obj.number <= settled_arrivals)
         if settled and (only is None or obj.key in only):
@@ -62,7 +69,7 @@ def archive(
     for start in range(0, len(there), _MOST_DELETED):
         copied: list[RawObject] = []
         for first in range(start, min(start + _MOST_DELETED, len(there)), MOST_ARCHIVED):
-            copied += _copied_together(services, flow, there[first : first + MOST_ARCHIVED])
+            copied += _copied_together(services, flow, there[first : first + MOST_ARCHIVED], remember)
         _delete_originals(services.s3, copied)
         moved += len(copied)
     return moved
@@ -84,22 +91,32 @@ def archive_key(zones: Zones, flow: FeedFlow, day: date, key: str, version: str)
     return file_key(f"{zones.archive(flow.name, day, flow.archive)}{digest(key, version)}/", PurePosixPath(key).name)
 
 
-def _copied_together(services: Services, flow: FeedFlow, objects: Sequence[RawObject]) -> list[RawObject]:
+def _copied_together(
+    services: Services,
+    flow: FeedFlow,
+    objects: Sequence[RawObject],
+    remember: Callable[[Mapping[str, RawObject]], None],
+) -> list[RawObject]:
     """Copy the objects, and remember where they are, also of those that were copied before one failed; which were."""
     copied: dict[str, RawObject] = {}
     try:
         at_once(partial(_copied, services, flow, copied), objects)
     except (PermanentFailure, TransientFailure):
-        _remember(services, flow, copied)
+        _told(flow, copied, remember)
         raise
-    _remember(services, flow, copied)
+    _told(flow, copied, remember)
     return list(copied.values())
 
 
-def _remember(services: Services, flow: FeedFlow, copied: Mapping[str, RawObject]) -> None:
+def _told(flow: FeedFlow, copied: Mapping[str, RawObject], remember: Callable[[Mapping[str, RawObject]], None]) -> None:
     if copied:
         with aws_failures(f"{flow.name}: the ledger"):
-            services.ledger.objects.archived(flow.name, copied)
+            remember(copied)
+
+
+def _remember(ledger: Ledger, flow: FeedFlow, day: date, copied: Mapping[str, RawObject]) -> None:
+    if not ledger.objects.archived(flow.name, copied):
+        ledger.objects.archived_each(flow.name, day, copied)
 
 
 def _copied(services: Services, flow: FeedFlow, copied: dict[str, RawObject], obj: RawObject) -> None:
@@ -176,40 +193,81 @@ def close(
     *,
     row: Publication | None = None,
     closed: int = 0,
+    objects: Iterable[RawObject] | None = None,
+    noted: Callable[[], None] = lambda: None,
 ) -> Publication:
     """Archive, notify, and mark the version as published. May run again after a crash at any point. ``row`` is that of
-    the version for who has just written it, ``closed`` as in :func:`archive`.
+    the version for who has just shown it, which is written with the first objects that the archive has; ``noted`` is
+    called then, unless somebody else has noted meanwhile that it is published. ``closed`` and ``objects`` are as in
+    :func:`archive`.
 
     Raises:
         ClaimLost: another run has taken the delivery.
         TransientFailure: the version is not in the ledger, or an original is not where it was.
     """
-    held = claimed_by(services.ledger, flow, delivery.day, delivery.run_id)
+    ledger, day = services.ledger, delivery.day
     # What a run that goes on has written must stay where the engine says that it is.
     only = None
     if flow.by_runs and flow.archive:
         settlement = read_settlement(services.s3, services.zones, delivery.manifest_key)
         only = {entry["key"] for entry in settlement["objects"]}
-    archive(services, flow, delivery.day, delivery.settled_arrivals, only, closed)
-    row = row or services.ledger.publications.get(flow.name, delivery.day, delivery.version)
+    closing = _Closing(ledger, flow, delivery, row, noted)
+    archive(services, flow, day, delivery.settled_arrivals, only, closed, objects, closing.remember)
+    row = closing.row or ledger.publications.get(flow.name, day, delivery.version)
     if row is None:
-        raise TransientFailure(f"{flow.name} {delivery.day}: version {delivery.version} is not in the ledger")
+        raise TransientFailure(f"{flow.name} {day}: version {delivery.version} is not in the ledger")
     done = replace(
         row,
         state=DeliveryState.PUBLISHED,
-        finished_at=services.ledger.now(),
+        finished_at=ledger.now(),
         seconds=Decimal(str(round(seconds, 3))),
         error="",
     )
-    services.ledger.publications.put(flow.name, done)
-    if services.ledger.deliveries.close(flow.name, delivery.day, delivery.run_id, delivery.version, held) is None:
-        raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
+    write = ledger.publications.put_write(flow.name, done)
+    if ledger.deliveries.close(flow.name, day, delivery.run_id, delivery.version, delivery, write) is None:
+        raise ClaimLost(f"{flow.name} {day} was taken by another run while this one closed it")
+    closing.done()
     if delivery.hindered:
-        no_longer_hindered(services.ledger, flow, delivery.day)
+        no_longer_hindered(ledger, flow, day)
     # A second run of a version that is published and closed changes nothing, and nobody need hear of it.
     if row.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
         _notify(services, flow, done)
     return done
+
+
+@dataclass
+class _Closing:
+    """What the ledger learns while a version is closed. ``row`` is noted once, by the first write."""
+
+    ledger: Ledger
+    flow: FeedFlow
+    delivery: Delivery
+    row: Publication | None
+    noted: Callable[[], None]
+    _told: bool = False
+
+    def remember(self, copied: Mapping[str, RawObject]) -> None:
+        """Where objects are that were copied, if the run still has the delivery.
+
+        Raises:
+            ClaimLost: another run has taken it.
+        """
+        ledger, name, day, run_id = self.ledger, self.flow.name, self.delivery.day, self.delivery.run_id
+        others = [ledger.deliveries.held_write(name, day, run_id)]
+        if self.row is not None and not self._told:
+            others.append(ledger.publications.note_write(name, self.row))
+        if not ledger.objects.archived(name, copied, *others):
+            claimed_by(ledger, self.flow, day, run_id)
+            if self.row is not None and not self._told and not ledger.publications.note(name, self.row):
+                self.row = None
+            ledger.objects.archived_each(name, day, copied)
+        self.done()
+
+    def done(self) -> None:
+        """The row is written."""
+        if self.row is not None and not self._told:
+            self._told = True
+            self.noted()
 
 
 def _notify(services: Services, flow: FeedFlow, done: Publication) -> None:

@@ -22,13 +22,13 @@ from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.measures import count_judged, count_published
 from adplatform.flow.services import Services
-from adplatform.flow.small_files import Contents, keep, take
+from adplatform.flow.small_files import MOST_OUTCOMES, Kept, keep, peek, take
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.transforms import Made, clear
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.parts import Gone
-from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.objects import RawObject
 from adplatform.ledger.publications import FileOutcome, Publication
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.json_logs import about
@@ -77,7 +77,7 @@ def working(
             claimed = True
             facts = {"run_id": run_id, "source": flow.source, "feed": flow.name}
             with directory as work, about(**facts, day=day, version=delivery.version):
-                yield Begun(services, flow, delivery, Path(work))
+                yield Begun(services, flow, delivery, Path(work)).going_on(peek(run_id).begun)
     except ClaimLost:
         raise
     except (PermanentFailure, TransientFailure) as e:
@@ -114,8 +114,9 @@ def _failed(services: Services, flow: FeedFlow, day: date, run_id: str, error: E
         raise NotWritten(str(e)) from e
 
 
-def land(begun: Begun) -> tuple[FileOutcome, ...]:
-    """What became of each file of the claimed version; a version that readers see is not looked at again."""
+def land(begun: Begun, *, alone: bool = False) -> tuple[FileOutcome, ...]:
+    """What became of each file of the claimed version; a version that readers see is not looked at again. One run does
+    all of it ``alone``, in this process."""
     services, flow, delivery = begun.services, begun.flow, begun.delivery
     if begun.shown:
         return tuple(services.ledger.publications.file_outcomes(flow.name, delivery.day, delivery.version))
@@ -123,8 +124,11 @@ def land(begun: Begun) -> tuple[FileOutcome, ...]:
         return tuple(begun.landed[item.origin] for item in begun.objects)
     taken = begun.base.outcomes_of(delivery.version) if begun.base else ()
     contents: dict[str, bytes] = {}
-    landed = raw.land(services, flow, delivery.day, delivery.version, begun.added, begun.work, contents)
-    keep(delivery.run_id, contents)
+    recorded = not (alone and begun.is_first and len(begun.added) <= MOST_OUTCOMES)
+    landed = raw.land(
+        services, flow, delivery.day, delivery.version, begun.added, begun.work, contents, recorded=recorded
+    )
+    keep(delivery.run_id, Kept.of(contents, landed, begun))
     return (*taken, *landed)
 
 
@@ -140,28 +144,32 @@ def judge(
     services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
     if begun.shown:
         return None
-    contents, transformed = take(begun.delivery.run_id), None
+    kept, transformed, known = take(begun.delivery.run_id), None, begun.known.keys
+    if not begun.is_first:  # another attempt may have recorded more
+        kept = Kept(kept.contents)
+    rows_before = begun.rows_before
     if made is not None:
         transformed = clean.transformed_by_engine(
-            services, flow, day, begun.objects, begun.work, made, rows_before=begun.rows_before
+            services, flow, day, begun.objects, begun.work, made, rows_before=rows_before, known=known
         )
     elif keys is None:
-        transformed = _transformed_part(begun, contents)
+        transformed = _transformed_part(begun, kept)
     if transformed is None:
         transformed = clean.transform_version(
-            services, flow, day, version, begun.objects, begun.work, keys, contents, rows_before=begun.rows_before
+            services, flow, day, version, begun.objects, begun.work, keys, kept, rows_before=rows_before, known=known
         )
     if begun.lessened:
         transformed = clean.without_bounds(transformed)
     audited(transformed.findings)
     count_judged(services.metrics, flow, begun.delivery, transformed)
     if transformed.refusals:
+        services.ledger.publications.put_file_outcomes(flow.name, transformed.rows)
         reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
         raise SenderFailure(f"{flow.name} {day}: the audit refused version {version}: {reasons}")
     return transformed
 
 
-def _transformed_part(begun: Begun, contents: Contents) -> clean.Transformed | None:
+def _transformed_part(begun: Begun, kept: Kept) -> clean.Transformed | None:
     """The version with only its new files read; None when all of them have to be."""
     services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
     if begun.base is None:
@@ -177,9 +185,10 @@ def _transformed_part(begun: Begun, contents: Contents) -> clean.Transformed | N
             begun.added,
             work,
             begun.base,
-            contents,
+            kept,
             promised=begun.promised,
             rows_before=begun.rows_before,
+            known=begun.known.keys,
         )
     except Gone as e:
         log.warning("%s %s: %s", flow.name, day, e)
@@ -198,22 +207,43 @@ def publish(
     Raises: as :func:`working`.
     """
     services, flow, delivery = begun.services, begun.flow, begun.delivery
-    columns, row = output_columns(flow.feed.contract), None
+    columns, row, objects, closed = output_columns(flow.feed.contract), None, None, 0
     if judged is not None:
         row = clean.publish_version(
-            services, flow, begun.publication, judged, delivery.run_id, begun.work, first=_is_first(delivery)
+            services,
+            flow,
+            begun.publication,
+            judged,
+            delivery.run_id,
+            begun.work,
+            first=begun.is_first,
+            fresh=begun.is_first and begun.known.placement is None,
         )
         columns = judged.staged.columns
+        closed = begun.base.settled if begun.base and not flow.by_runs else 0
+        objects = _every_object(begun, closed)
     now = services.ledger.now()
     seconds = (now - (delivery.changed_at or now)).total_seconds()
-    if judged is not None and row is not None and not begun.lessened:
-        files = [each.object for each in (begun.added if judged.base else begun.objects)]
-        count_published(services.metrics, flow, delivery, judged, files, now, seconds)
-    closed = begun.base.settled if judged is not None and begun.base and not flow.by_runs else 0
-    done = close(services, flow, delivery, seconds, row=row, closed=closed)
+
+    def noted() -> None:
+        if judged is not None and not begun.lessened:
+            files = [each.object for each in (begun.added if judged.base else begun.objects)]
+            count_published(services.metrics, flow, delivery, judged, files, now, seconds)
+
+    done = close(services, flow, delivery, seconds, row=row, closed=closed, objects=objects, noted=noted)
     if made is not None:
         _clear(services, made)
     return done, columns
+
+
+def _every_object(begun: Begun, closed: int) -> list[RawObject] | None:
+    """The objects of the delivery that arrived after so many that are ``closed``, as they were read for its version;
+    None where others may have arrived, or were left out of it."""
+    delivery = begun.delivery
+    objects = [each.object for each in (begun.added if begun.base else begun.objects)]
+    numbers = {obj.number for obj in objects}
+    whole = not delivery.pending and numbers == set(range(closed + 1, delivery.settled_arrivals + 1))
+    return objects if whole and not begun.flow.by_runs else None
 
 
 def _clear(services: Services, made: Made) -> None:
@@ -225,11 +255,6 @@ def _clear(services: Services, made: Made) -> None:
         log.warning("%s is left where it is: %s", made.prefix, e)
 
 
-def _is_first(delivery: Delivery) -> bool:
-    """Whether nothing says that another run has had the version before."""
-    return delivery.attempt <= 1 and delivery.launch <= 1 and not delivery.deaths
-
-
 def publish_delivery(
     services: Services, flow: FeedFlow, day: date, run_id: str, temp: Path, audited: Audited = lambda _: None
 ) -> tuple[Publication, tuple[OutputColumn, ...]]:
@@ -238,5 +263,5 @@ def publish_delivery(
     Raises: as :func:`working`.
     """
     with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as begun:
-        require_no_bad_file(flow, land(begun))
+        require_no_bad_file(flow, land(begun, alone=True))
         return publish(begun, judge(begun, audited))

@@ -7,7 +7,7 @@ from adplatform.failures import EnvironmentFailure
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.keys import LakeKey, RotationState, TableRotation
+from adplatform.ledger.keys import LakeKey, RotationState, TableKeys, TableRotation
 from adplatform.ledger.ledger import Ledger
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
@@ -38,8 +38,9 @@ def meets_deliveries(flow: FeedFlow) -> bool:
     return flow.feed.contract.partition_by not in (None, DELIVERY_DATE)
 
 
-def hashing_keys(services: Services, flow: FeedFlow) -> HashingKeys | None:
-    """The keys that a delivery of the feed is to be made with; None when its contract needs none.
+def hashing_keys(services: Services, flow: FeedFlow, known: TableKeys | None = None) -> HashingKeys | None:
+    """The keys that a delivery of the feed is to be made with; None when its contract needs none. ``known`` is what the
+    run has read of the key of its table; :func:`require_current` is for what changes later.
 
     Raises:
         KeysDiffer: the rows of the delivery would meet rows that were hashed with another key.
@@ -47,7 +48,8 @@ def hashing_keys(services: Services, flow: FeedFlow) -> HashingKeys | None:
     """
     if not flow.feed.contract.needs_key:
         return None
-    lake, rotation = services.ledger.keys.of_table(flow.table)
+    known = known or services.ledger.keys.of_table(flow.table)
+    rotation = known.rotation
     if rotation is not None and rotation.state is RotationState.KEPT:
         return HashingKeys(kept_key(services, rotation))
     key = fetch_key(services.secrets, services.settings.hash_key_secret)
@@ -55,7 +57,7 @@ def hashing_keys(services: Services, flow: FeedFlow) -> HashingKeys | None:
         others = _other_keys(services.ledger, flow, key.id)
         if others or (rotation is not None and rotation.state is RotationState.RUNNING):
             raise KeysDiffer(_waits(flow, key.id, " and ".join(others), rotation))
-    return HashingKeys(key, _previous(services, key, lake))
+    return HashingKeys(key, _previous(services, key, known.lake))
 
 
 def _other_keys(ledger: Ledger, flow: FeedFlow, key_id: str) -> list[str]:
@@ -92,8 +94,8 @@ def require_current(services: Services, flow: FeedFlow, key_id: str) -> None:
     Raises:
         EnvironmentFailure: it was; the delivery is made again.
     """
-    lake = services.ledger.keys.lake_key()
-    if not key_id or lake is None or key_id == lake.key_id:
+    lake = services.ledger.keys.lake_key() if key_id else None
+    if lake is None or key_id == lake.key_id:
         return
     rotation = services.ledger.keys.rotation(flow.table)
     if rotation is not None and rotation.state is RotationState.KEPT and rotation.from_id == key_id:
@@ -106,13 +108,16 @@ def require_current(services: Services, flow: FeedFlow, key_id: str) -> None:
         )
 
 
-def one_key_finding(ledger: Ledger, flow: FeedFlow, keys: HashingKeys | None) -> AuditFinding:
-    """Whether the delivery's digests can be joined with those of all other dates and tables."""
+def one_key_finding(
+    ledger: Ledger, flow: FeedFlow, keys: HashingKeys | None, known: TableKeys | None = None
+) -> AuditFinding:
+    """Whether the delivery's digests can be joined with those of all other dates and tables; ``known`` is as in
+    :func:`hashing_keys`."""
     if keys is None:
         return AuditFinding(ONE_KEY, True, False, "no column is hashed with the key of the lake")
     key_id = keys.current.id
-    known, rotation = ledger.keys.of_table(flow.table)
-    lake = known or ledger.keys.begin(key_id)
+    known = known or ledger.keys.of_table(flow.table)
+    lake, rotation = known.lake or ledger.keys.begin(key_id), known.rotation
     if key_id != lake.key_id:
         text = (
             f"hashed with key {key_id}, while the key of the lake is {lake.key_id} since {lake.since:%Y-%m-%d}: joins "

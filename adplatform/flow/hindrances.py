@@ -1,6 +1,6 @@
 """What hinders a source's work where it runs: people hear of each cause once, when it begins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from adplatform.failures import EnvironmentFailure
 from adplatform.ledger.ledger import Ledger
@@ -22,8 +22,9 @@ def begin_hindrance(
     return ledger.messages.troubles(source).get(name)
 
 
-def end_hindrances(ledger: Ledger, source: str, work: str) -> None:
-    """The work goes on; people are notified of whatever hinders it the next time."""
-    for name in ledger.messages.troubles(source):
+def end_hindrances(ledger: Ledger, source: str, work: str, troubles: Iterable[str] | None = None) -> None:
+    """The work goes on; people are notified of whatever hinders it the next time. ``troubles`` are those of the source
+    for who has just read them."""
+    for name in ledger.messages.troubles(source) if troubles is None else troubles:
         if name.startswith(f"hindrance/{work}"):
             ledger.messages.clear_trouble(source, name)

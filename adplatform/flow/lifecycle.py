@@ -27,10 +27,8 @@ def claim(ledger: Ledger, flow: FeedFlow, day: date, run_id: str) -> Delivery:
         PermanentFailure: nothing has settled for that date.
         ClaimLost: another run has it. If that run is dead, the next tick of the source's sensor frees the delivery.
     """
-    seen = ledger.deliveries.get(flow.name, day)
-    if seen.is_held_by(run_id):
-        return seen
-    return ledger.deliveries.claim(flow.name, day, run_id, seen) or claimed_by(ledger, flow, day, run_id)
+    taken, delivery = ledger.deliveries.claim(flow.name, day, run_id)
+    return delivery if taken else _held(flow, delivery, run_id)
 
 
 def release(ledger: Ledger, flow: FeedFlow, day: date, run_id: str) -> None:
@@ -48,9 +46,12 @@ def claimed_by(ledger: Ledger, flow: FeedFlow, day: date, run_id: str) -> Delive
     Raises:
         ClaimLost: another run holds it.
     """
-    delivery = ledger.deliveries.get(flow.name, day)
+    return _held(flow, ledger.deliveries.get(flow.name, day), run_id)
+
+
+def _held(flow: FeedFlow, delivery: Delivery, run_id: str) -> Delivery:
     if not delivery.is_held_by(run_id):
-        raise ClaimLost(f"{flow.name} {day} is held by run {delivery.run_id or 'none'}; this one stops")
+        raise ClaimLost(f"{flow.name} {delivery.day} is held by run {delivery.run_id or 'none'}; this one stops")
     return delivery
 
 

@@ -1,6 +1,7 @@
 """Messages of failures that are sent until they are: what the platform knows is no news only once somebody got it."""
 
 import json
+from collections.abc import Iterable
 
 from adplatform.contracts.source import Topics
 from adplatform.flow.services import Services
@@ -16,9 +17,9 @@ def notify(services: Services, source: str, message: Unsent) -> None:
         services.ledger.messages.put_unsent(source, message)
 
 
-def send_unsent(services: Services, source: str) -> None:
-    """Send what is still to be sent; what cannot be sent stays."""
-    for message in services.ledger.messages.unsent(source):
+def send_unsent(services: Services, source: str, unsent: Iterable[Unsent] | None = None) -> None:
+    """Send what is still to be sent, ``unsent`` for who has just read it; what cannot be sent stays."""
+    for message in services.ledger.messages.unsent(source) if unsent is None else unsent:
         if _sent(services, message):
             services.ledger.messages.clear_unsent(source, message)
 

@@ -42,9 +42,12 @@ def land(
     objects: Sequence[VersionObject],
     work: Path,
     contents: dict[str, bytes] | None = None,
+    *,
+    recorded: bool = True,
 ) -> tuple[FileOutcome, ...]:
     """Check and prepare files of a version; returns and records one outcome per object. ``contents`` gets the small
-    ones (``flow.small_files``), as far as they need no decryption.
+    ones (``flow.small_files``), as far as they need no decryption. Of those who transform the files themselves a
+    moment later, outcomes of which nothing is bad need not be ``recorded``: they will be with their counts.
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
@@ -69,7 +72,8 @@ def land(
         replace(o, outcome=verdict(flow, item)) if o.outcome is Outcome.REFUSED else o
         for item, o in zip(objects, outcomes, strict=True)
     )
-    services.ledger.publications.put_file_outcomes(flow.name, judged)
+    if recorded or any(each.outcome not in (Outcome.LOADED, Outcome.EMPTY) for each in judged):
+        services.ledger.publications.put_file_outcomes(flow.name, judged)
     return judged
 
 

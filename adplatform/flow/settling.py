@@ -7,7 +7,7 @@ object out of a version that looks complete.
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 MAX_MANIFEST = 16 * 2**20
 MOST_STARTED = 200
 """Runs that one look asks for; each is asked for again until it has begun."""
+_READ_TOGETHER = 25
+"""Deliveries that a look reads by one call. What changes until it comes to the last is looked at by the next."""
 FRESH = timedelta(minutes=1)
 """How old a listing may be that stands for one before a delivery settles."""
 MEND_MANIFEST = "ask the sender to send a correct manifest; the date goes on without this one"
@@ -249,16 +251,13 @@ class Settler:
                 waiting.append(Waiting(flows[name], row.day, wait))
             else:
                 groups[name].append(row)
-        rotating = self._rotating() if any(groups.values()) else {}
-        for name, flow in flows.items():
-            rotation = rotating.get(flow.table)
-            if rotation and flow.feed.contract.needs_key:
-                waiting += [Waiting(flow, row.day, _rotation_wait(rotation)) for row in groups[name]]
-                groups[name] = []
         at, place = mark or Mark(), {name: n for n, name in enumerate(flows)}
         names = _from_mark(list(flows), place.__getitem__, place.get(at.feed))
-        turns = in_turns(
-            [(name, row) for row in _from_mark(groups[name], lambda row: row.day, at.days.get(name))] for name in names
+        turns = list(
+            in_turns(
+                [(name, row) for row in _from_mark(groups[name], lambda row: row.day, at.days.get(name))]
+                for name in names
+            )
         )
         listings = _Listings(budget, listing)
         due: list[Due] = []
@@ -266,12 +265,17 @@ class Settler:
         hindrances: list[EnvironmentFailure] = []
         stopped: Mark | None = None
         looked, days = "", dict(at.days)
+        rows = self._as_they_are(flows, turns)
         for name, row in turns:
             if looked and (budget.spent or (most is not None and len(due) >= most)):
                 stopped = Mark(looked, days)
                 break
             looked, days[name] = name, row.day
-            found = self._look_at(flows[name], row, runs, rules[name], listings)
+            delivery, rotation = next(rows)
+            if rotation:
+                waiting.append(Waiting(flows[name], row.day, _rotation_wait(rotation)))
+                continue
+            found = self._look_at(flows[name], delivery, runs, rules[name], listings)
             due += found.due
             problems += found.problems
             waiting += found.waiting
@@ -291,9 +295,21 @@ class Settler:
             return Wait(str(e))
         return decision if isinstance(decision, Wait) else Wait(f"complete, {decision.because}: the next look takes it")
 
-    def _rotating(self) -> dict[str, TableRotation]:
-        """The tables whose deliveries are being made under another hashing key, to be shown together."""
-        return {r.table: r for r in self.ledger.keys.rotations() if r.state is RotationState.RUNNING}
+    def _as_they_are(
+        self, flows: Mapping[str, FeedFlow], listed: Sequence[tuple[str, Delivery]]
+    ) -> Iterator[tuple[Delivery, TableRotation | None]]:
+        """These deliveries, which the index has listed, one after the other as they are, some at a time by one call;
+        and those of which the table is being made under another hashing key, to be shown as a whole, with that."""
+        keys = {name: flow.table for name, flow in flows.items() if flow.feed.contract.needs_key}
+        for start in range(0, len(listed), _READ_TOGETHER):
+            some = listed[start : start + _READ_TOGETHER]
+            rows, rotations = self.ledger.deliveries.with_rotations(
+                (name, row.day, keys.get(name)) for name, row in some
+            )
+            for name, row in some:
+                rotation = rotations.get(keys.get(name, ""))
+                running = rotation if rotation and rotation.state is RotationState.RUNNING else None
+                yield rows.get((name, row.day), Delivery(row.day)), running
 
     def settle(self, flow: FeedFlow, delivery: Delivery, *, anyway: bool = False) -> Delivery | None:
         """Settle the delivery if it is complete (or ``anyway``); None when it is not, has a run, or changed meanwhile.
@@ -332,7 +348,7 @@ class Settler:
         problems: list[Problem] = []
         waiting: list[Waiting] = []
         hindrances: list[EnvironmentFailure] = []
-        delivery = self._without_dead_run(flow, row.day, runs, problems)
+        delivery = self._without_dead_run(flow, row, runs, problems)
         if delivery.pending and delivery.state not in BUSY:
             settled: Delivery | None = None
             known = self._known_wait(flow, delivery, rule)
@@ -394,19 +410,36 @@ class Settler:
         entries = [_manifest_entry(o, listed.get(o.key)) for o in decision.objects]
         if flow.every_version:
             entries = _told_apart(decision.objects, entries)
-        versions = self.ledger.publications.since(flow.name, delivery.day, delivery.version)
-        if not (anyway or reopened(delivery, objects)) and self._is_published(flow, delivery, versions, entries):
+        since, again = self.ledger.publications.since, anyway or reopened(delivery, objects)
+        # A delivery without versions has rows of some only where a doctor was stopped.
+        versions = since(flow.name, delivery.day, delivery.version) if delivery.version else []
+        if not again and self._is_published(flow, delivery, versions, entries):
             log.info("%s %s: the same files came again", flow.name, delivery.day)
             return self.ledger.deliveries.same_again(flow.name, delivery)
+        settled = self._settle_as(flow, delivery, objects, versions, decision.because, entries, again=again)
+        if settled is None and not delivery.version and (versions := since(flow.name, delivery.day, 0)):
+            settled = self._settle_as(flow, delivery, objects, versions, decision.because, entries, again=again)
+        return settled
+
+    def _settle_as(
+        self,
+        flow: FeedFlow,
+        delivery: Delivery,
+        objects: Sequence[RawObject],
+        versions: Iterable[Publication],
+        because: str,
+        entries: Sequence[Entry],
+        *,
+        again: bool,
+    ) -> Delivery | None:
+        """Settle the delivery as the version behind these."""
         version = self._next_version(flow, delivery, objects, versions)
-        again = anyway or reopened(delivery, objects)
-        manifest_key = self._write_manifest(flow, delivery.day, version, decision.because, entries, again=again)
         return self.ledger.deliveries.settle(
             flow.name,
             delivery,
             objects=len(entries),
-            manifest_key=manifest_key,
-            because=decision.because,
+            manifest_key=self._write_manifest(flow, delivery.day, version, because, entries, again=again),
+            because=because,
             version=version,
         )
 
@@ -625,12 +658,12 @@ class Settler:
         self.s3.put_object(Bucket=self.zones.raw_bucket, Key=key, Body=body, **self.zones.put_arguments)
         return key
 
-    def _without_dead_run(self, flow: FeedFlow, day: date, runs: Runs, problems: list[Problem]) -> Delivery:
+    def _without_dead_run(self, flow: FeedFlow, delivery: Delivery, runs: Runs, problems: list[Problem]) -> Delivery:
         """The delivery; free again if its run ended without a word: stopped from outside, killed, or never started.
 
         ``problems`` learns of one whose runs died too often.
         """
-        delivery = self.ledger.deliveries.get(flow.name, day)
+        day = delivery.day
         if delivery.state is DeliveryState.RUNNING and not runs.alive(delivery.run_id):
             ended, error = delivery.run_id, f"run {delivery.run_id} ended without a result"
         # The run ended before it could claim the delivery, and a run key launches only one run, ever.

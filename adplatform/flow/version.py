@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -57,19 +58,24 @@ def version_objects(
 
 
 def objects_of(
-    ledger: Ledger, flow: FeedFlow, publication: Publication, entries: Sequence[Mapping[str, Any]]
+    ledger: Ledger,
+    flow: FeedFlow,
+    publication: Publication,
+    entries: Sequence[Mapping[str, Any]],
+    known: Mapping[str, RawObject] = MappingProxyType({}),
 ) -> list[VersionObject]:
-    """The objects of these entries of the version's manifest, at their present places.
+    """The objects of these entries of the version's manifest, at their present places; ``known`` has those that were
+    read a moment ago, by their identity.
 
     Raises:
         PermanentFailure: the ledger does not know one of them.
     """
     day = publication.day
-    if len(entries) <= MOST_READ:
-        rows = ledger.objects.named(flow.name, day, map(identity_of, entries))
-    else:
-        rows = ledger.objects.of_day(flow.name, day)
-    known = {o.identity: o for o in rows}
+    identities = set(map(identity_of, entries))
+    if not identities <= known.keys():
+        few = len(entries) <= MOST_READ
+        rows = ledger.objects.named(flow.name, day, identities) if few else ledger.objects.of_day(flow.name, day)
+        known = {o.identity: o for o in rows}
     found = []
     for entry in entries:
         obj = known.get(identity_of(entry))

@@ -48,6 +48,10 @@ _TABLE_INPUT = (
 Json = dict[str, Any]
 
 
+class PartitionChanged(TransientFailure):
+    """A partition is there that was not, or is not that was."""
+
+
 @dataclass(frozen=True)
 class Partition:
     """Where one partition's files lie. ``value`` is as the catalog spells it, not as the path does; of a table with two
@@ -185,7 +189,7 @@ class Catalog:
         ``exists``. A creation never moves what somebody else made meanwhile.
 
         Raises:
-            TransientFailure: the partition was made or removed by somebody else meanwhile.
+            PartitionChanged: the partition was made or removed by somebody else meanwhile.
         """
         columns = [{"Name": name, "Type": hive} for name, hive in table.columns]
         values = partition_values(partition.value, len(table.partitions))
@@ -206,7 +210,7 @@ class Catalog:
         except (self.glue.exceptions.AlreadyExistsException, self.glue.exceptions.EntityNotFoundException) as e:
             made = self.partition_of(spec, values)  # by an attempt of the same call, perhaps, whose answer was lost
             if made is None or made.location != partition.location:
-                raise TransientFailure(
+                raise PartitionChanged(
                     f"partition {partition.value!r} of {spec.database}.{spec.name} was changed by others; run again"
                 ) from e
 
@@ -259,9 +263,9 @@ class Catalog:
         for _ in range(_ATTEMPTS):
             found = self._get(spec)
             if found is None:
-                self.ensure_database(spec)
-                check()
-                self._create(spec, location, parameters)
+                made = self._create(spec, location, parameters, check)
+                if made is not None and self.tags is None:
+                    return _table(made)
                 continue
             wanted = change(_evolved(found, spec))
             if wanted == _input(found):
@@ -288,12 +292,18 @@ class Catalog:
         try:
             self.glue.get_database(Name=spec.database)
         except self.glue.exceptions.EntityNotFoundException:
-            try:
-                self.glue.create_database(DatabaseInput=database_input(spec.database, spec.feed.split("/")[0]))
-            except self.glue.exceptions.AlreadyExistsException:
-                return
+            self._create_database(spec)
 
-    def _create(self, spec: TableSpec, location: str, parameters: Mapping[str, str]) -> None:
+    def _create_database(self, spec: TableSpec) -> None:
+        try:
+            self.glue.create_database(DatabaseInput=database_input(spec.database, spec.feed.split("/")[0]))
+        except self.glue.exceptions.AlreadyExistsException:
+            return
+
+    def _create(
+        self, spec: TableSpec, location: str, parameters: Mapping[str, str], check: Callable[[], None]
+    ) -> Json | None:
+        """The table as it was asked for; None where somebody else was faster."""
         table = {
             "Name": spec.name,
             **_described(spec),
@@ -302,10 +312,17 @@ class Catalog:
             "PartitionKeys": [_key(c) for c in spec.partitions],
             "Parameters": {"EXTERNAL": "TRUE", **_PARQUET, **lineage(spec), **parameters},
         }
-        try:
-            self.glue.create_table(DatabaseName=spec.database, TableInput=table)
-        except self.glue.exceptions.AlreadyExistsException:
-            return
+        for _ in range(2):
+            check()
+            try:
+                self.glue.create_table(DatabaseName=spec.database, TableInput=table)
+            except self.glue.exceptions.AlreadyExistsException:
+                return None
+            except self.glue.exceptions.EntityNotFoundException:
+                self._create_database(spec)
+            else:
+                return table
+        return None
 
     def make_keys_strings(self, spec: Named, check: Callable[[], None] = lambda: None) -> tuple[str, ...]:
         """Make the partition columns of a Parquet table that are dates strings: one change of the table, without any of

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from adplatform.lake.catalog import Catalog
 from adplatform.lake.store import Store
-from adplatform.ledger.leases import Lease
+from adplatform.ledger.leases import Beside, Lease
 from adplatform.ledger.ledger import Ledger
 from adplatform.platform.aws import CALL_BUDGET, longest_call
 
@@ -44,8 +44,9 @@ class Lake:
         return max(map(longest_call, (self.store.s3, self.catalog.glue, self.ledger.client)))
 
     @contextmanager
-    def alone(self, feed: str, run_id: str) -> Iterator[Lease]:
-        """Hold what readers of ``feed`` follow. Two attempts of one run exclude each other, too.
+    def alone(self, feed: str, run_id: str, beside: Beside | None = None) -> Iterator[Lease]:
+        """Hold what readers of ``feed`` follow. Two attempts of one run exclude each other, too. ``beside`` is written
+        before.
 
         Raises:
             TransientFailure: another run held it for longer than ``lease_wait``.
@@ -56,5 +57,6 @@ class Lake:
             ttl=self.lease_ttl,
             wait=self.lease_wait,
             sleep=self.sleep,
+            beside=beside,
         ) as lease:
             yield lease

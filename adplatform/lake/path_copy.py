@@ -45,13 +45,15 @@ def follow_to(
     value: str,
     shown: Partition | None,
     files: Iterable[Sized] | None = None,
+    *,
+    is_new: bool = False,
 ) -> None:
     """:func:`follow` by who has just made the catalog show ``shown``, None for nothing, and perhaps has just listed its
-    ``files``.
+    ``files``. One that ``is_new`` is the first of its partition, so that its folder is not there yet.
 
     Raises: as :func:`follow`.
     """
-    _apply(lake, lease, _difference_to(lake, feed, columns, value, shown, files))
+    _apply(lake, lease, _difference_to(lake, feed, columns, value, shown, files, () if is_new else None))
 
 
 def complete(lake: Lake, table: TableSpec, values: Iterable[str], run_id: str) -> None:
@@ -121,6 +123,7 @@ def _difference_to(
     value: str,
     shown: Partition | None,
     files: Iterable[Sized] | None = None,
+    present: Iterable[Stored] | None = None,
 ) -> _Difference:
     if shown is not None and not _is_version(lake, feed, shown.location):
         return _Difference({}, ())
@@ -128,7 +131,8 @@ def _difference_to(
     if files is None:
         files = _files(lake, shown.location if shown else "")
     folder = zones.clean(feed) + partition_folder(columns, value)
-    return _difference(lake, feed, folder, files, lake.store.listing(zones.clean_bucket, folder))
+    present = lake.store.listing(zones.clean_bucket, folder) if present is None else present
+    return _difference(lake, feed, folder, files, present)
 
 
 def _files(lake: Lake, location: str) -> Iterable[Sized]:

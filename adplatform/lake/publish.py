@@ -13,6 +13,7 @@ gave up on a call, or lost the lease, compares catalog and ledger when it has th
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -24,13 +25,13 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake import formats
 from adplatform.lake.agreement import compare
 from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, note_shown, require, upload
-from adplatform.lake.catalog import Partition
+from adplatform.lake.catalog import Partition, PartitionChanged
 from adplatform.lake.entry import FEED, ROWS, Entry, Settled, is_known, provenance, require_known, settled, unknown
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import complete, follow_to
 from adplatform.lake.slices import forget, place, placed
 from adplatform.lake.table import TableSpec
-from adplatform.ledger.leases import Lease
+from adplatform.ledger.leases import Beside, Lease
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.values import Staged
 
@@ -50,7 +51,9 @@ def publish(
     key_id: str = "",
     manifest: str = "",
     first: bool = False,
+    fresh: bool = False,
     allowed: Callable[[], None] = lambda: None,
+    beside: Beside | None = None,
 ) -> Published:
     """Show ``version`` of the delivery of ``day`` to the readers of ``table``.
 
@@ -58,8 +61,10 @@ def publish(
     version of it. ``temp`` is an existing directory for work files, ``scope`` the delivery's value of the second
     partition column where the table has one. ``key_id`` names the key that hashed personal columns, "" when there are
     none, and ``manifest`` the settlement. ``first`` when nobody is likely to have shown it before: then table and
-    readers are looked at only once, under the lease. Under the lease ``allowed`` is called, which raises where nothing
-    may be shown any more.
+    readers are looked at only once, under the lease; and not at all when the delivery is ``fresh``, so that as far as
+    the ledger knows readers see nothing of it, unless the catalog has something in its place. Under the lease
+    ``allowed`` is called, which raises where nothing may be shown any more. ``beside`` is what the ledger has to know
+    before anybody sees the delivery: it is written with the lease of a ``first`` one, otherwise at once.
 
     Raises:
         PermanentFailure: the table cannot take the columns, a staged file is outside the table's partitions, ``scope``
@@ -75,13 +80,16 @@ def publish(
     with aws_failures(f"table {table.qualified}, {lake.store.zones.clean_uri(lake.store.zones.versions(table.feed))}"):
         published = None
         if not first:
+            if beside is not None:
+                beside.alone()
             formats.check(lake, table)
             published = look(lake, attempt, False).published
         if published is None:
             attempt = replace(attempt, field_ids=formats.field_ids(lake, table))
             with TemporaryDirectory(dir=temp) as work:
                 uploads = upload(lake, attempt, staged, Path(work))
-                published = _alone(lake, attempt, uploads, Path(work), look, show, allowed)
+                noted = beside if first else None
+                published = _alone(lake, attempt, uploads, Path(work), look, show, allowed, noted, fresh=fresh)
         if published.result is not Result.PUBLISHED:
             complete(lake, table, (flip.partition for flip in published.flips), run_id)
         if published.result is Result.ALREADY:
@@ -92,10 +100,11 @@ def publish(
 @dataclass(frozen=True)
 class _Seen:
     """What one look at the readers of an attempt's delivery came to: the outcome when nothing is left to do, and
-    whether the catalog ``has`` the one entry that the delivery fills."""
+    whether the catalog ``has`` the one entry that the delivery fills. ``looked`` is False where nobody did."""
 
     published: Published | None
     has: bool = False
+    looked: bool = True
 
 
 _Looking = Callable[[Lake, Attempt, bool], _Seen]
@@ -119,11 +128,19 @@ def _alone(
     look: "_Looking",
     show: "_Showing",
     allowed: Callable[[], None],
+    beside: Beside | None,
+    *,
+    fresh: bool,
 ) -> Published:
     doubtful = False
     try:
-        with lake.alone(attempt.table.feed, attempt.run_id) as lease:
+        with lake.alone(attempt.table.feed, attempt.run_id, beside) as lease:
             require(lake, uploads)
+            if fresh and show is _show_day:
+                allowed()
+                doubtful = True
+                with suppress(PartitionChanged):
+                    return show(lake, lease, attempt, uploads, work, _Seen(None, looked=False))
             seen = look(lake, attempt, True)
             if seen.published is not None:
                 return seen.published
@@ -187,7 +204,8 @@ def _show_day(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload],
     partition = Partition(files.partition, location, parameters)
     lake.catalog.put_partition(attempt.table, table, partition, lambda: lease.check(lake.call), exists=seen.has)
     published = _shown_now(lake, lease, attempt, files, location)
-    follow_to(lake, lease, feed, table.partitions, files.partition, partition, files.files)
+    is_new = not seen.looked
+    follow_to(lake, lease, feed, table.partitions, files.partition, partition, files.files, is_new=is_new)
     return published
 
 

@@ -8,6 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.pauses import PAUSES, Pause, pause_key
+from adplatform.ledger.rows import from_item
+from adplatform.ledger.table import key, unwire
 
 RENEW_EVERY = timedelta(minutes=1)
 EXPIRES_AFTER = timedelta(minutes=10)
@@ -33,17 +36,31 @@ class Automation:
 
     def owner(self) -> Owner | None:
         answer = self.ledger.client.get_item(TableName=self.ledger.table, Key=_KEY, ConsistentRead=True)
-        item = answer.get("Item")
-        if item is None:
-            return None
-        text = {name: value["S"] for name, value in item.items()}
-        instants = {name: datetime.fromisoformat(text[name]) for name in ("since", "seen_at")}
-        return Owner(text["id"], text["host"], text["home"], **instants)
+        return _owner(answer.get("Item"))
+
+    def owner_and_pause(self, source: str) -> tuple[Owner | None, Pause | None]:
+        """The owner, and whether the source is paused, by one call."""
+        paused = key(PAUSES, pause_key(source))
+        wanted = {self.ledger.table: {"Keys": [_KEY, paused], "ConsistentRead": True}}
+        answer = self.ledger.client.batch_get_item(RequestItems=wanted)
+        if answer.get("UnprocessedKeys"):
+            return self.owner(), self.ledger.pauses.of(source)
+        found = {(item["pk"]["S"], item["sk"]["S"]): item for item in answer["Responses"].get(self.ledger.table, ())}
+        pause = found.get((paused["pk"]["S"], paused["sk"]["S"]))
+        return _owner(found.get((_KEY["pk"]["S"], _KEY["sk"]["S"]))), from_item(Pause, unwire(pause)) if pause else None
 
     def hold(self, id: str, host: str, home: str) -> Owner | None:
         """Own the automation, or go on owning it; the owner when that is another one, which was seen lately."""
+        return self._hold(id, host, home, self.owner())
+
+    def hold_for(self, source: str, id: str, host: str, home: str) -> tuple[Owner | None, Pause | None]:
+        """The same, and whether the source is paused."""
+        owner, pause = self.owner_and_pause(source)
+        return self._hold(id, host, home, owner), pause
+
+    def _hold(self, id: str, host: str, home: str, owner: Owner | None) -> Owner | None:
         while True:
-            now, owner = self.ledger.now(), self.owner()
+            now = self.ledger.now()
             mine = owner is not None and owner.id == id
             if owner is not None and mine and now - owner.seen_at < RENEW_EVERY:
                 return None
@@ -52,6 +69,7 @@ class Automation:
             since = owner.since if owner is not None and mine else now
             if self._put(Owner(id, host, home, since, now), owner):
                 return None
+            owner = self.owner()
 
     def take_over(self, id: str, host: str, home: str) -> None:
         """Own the automation whoever has it: somebody decided so."""
@@ -76,3 +94,11 @@ class Automation:
         except client.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+
+def _owner(item: dict[str, Any] | None) -> Owner | None:
+    if item is None:
+        return None
+    text = {name: value["S"] for name, value in item.items()}
+    instants = {name: datetime.fromisoformat(text[name]) for name in ("since", "seen_at")}
+    return Owner(text["id"], text["host"], text["home"], **instants)

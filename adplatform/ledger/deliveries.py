@@ -6,13 +6,14 @@ it is, anew when an object arrives meanwhile, and returns None when the run does
 is not in a state for raises ``IllegalStep``. ``feed`` is ``<source>/<feed>``, with ``/<scope>`` where there are any.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.delivery import BUSY, Delivery, DeliveryState, active_deliveries, advance, move, read_delivery
 from adplatform.ledger.engine_run import Intention, intended
+from adplatform.ledger.keys import TableRotation, rotation_key
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import IllegalStep, from_item, plain
@@ -34,6 +35,20 @@ class Deliveries:
     def get(self, feed: str, day: date) -> Delivery:
         """The delivery of that date; a fresh one when nothing has arrived yet."""
         return read_delivery(self.table, feed, day)
+
+    def with_rotations(
+        self, wanted: Iterable[tuple[str, date, str | None]]
+    ) -> tuple[dict[tuple[str, date], Delivery], dict[str, TableRotation]]:
+        """Deliveries by feed and date, and the ways of their tables to another hashing key by table, by few calls. Of
+        each is named the table that has one."""
+        asked = list(wanted)
+        rows = {(feed, Delivery(day).sort_key): (feed, day) for feed, day, _ in asked}
+        keys = {rotation_key(table): table for _, _, table in asked if table}
+        found = self.table.get_many([*rows, *keys])
+        return (
+            {each: from_item(Delivery, found[key]) for key, each in rows.items() if key in found},
+            {table: from_item(TableRotation, found[key]) for key, table in keys.items() if key in found},
+        )
 
     def of_feed(self, feed: str) -> list[Delivery]:
         """The deliveries of a feed, oldest date first."""
@@ -184,25 +199,42 @@ class Deliveries:
         )
         return move(self.table, feed, seen, restored)
 
-    def claim(self, feed: str, day: date, run_id: str, seen: Delivery | None = None) -> Delivery | None:
-        """Take the latest settled version for a run; None while one has it, this one or another. One that an engine has
-        can be taken: the run finds what became of it. ``seen`` is the delivery as it was a moment ago, which saves
-        reading it.
+    def claim(self, feed: str, day: date, run_id: str) -> tuple[bool, Delivery]:
+        """Take the latest settled version for a run, by one write; whether it was taken, and the delivery as it is
+        then. It is not while a run has it, this one or another. One that an engine has can be taken: the run finds what
+        became of it.
 
         Raises:
             PermanentFailure: nothing has settled for that date.
         """
+        taken, delivery = self.table.change_if(
+            Delivery,
+            feed,
+            Delivery(day).sort_key,
+            "SET #state = :running, #run_id = :run, #changed_at = :now, #active_feed = :active "
+            "REMOVE #not_before, #error, #permanent ADD #revision :one",
+            "#version > :none AND #state <> :running",
+            {
+                ":running": str(_RUNNING),
+                ":run": run_id,
+                ":one": 1,
+                ":now": plain(self.table.now()),
+                ":active": active_deliveries(feed.partition("/")[0]),
+                ":none": 0,
+            },
+            ("state", "run_id", "revision", "changed_at", "active_feed", "not_before", "error", "permanent", "version"),
+        )
+        if delivery is None or not delivery.version:
+            raise PermanentFailure(
+                f"{feed} {day}: no delivery has settled; `adplatform ledger {feed} {day}` shows what arrived"
+            )
+        return taken, delivery
 
-        def claimed(seen: Delivery) -> Delivery | None:
-            if seen.version == 0:
-                raise PermanentFailure(
-                    f"{feed} {day}: no delivery has settled; `adplatform ledger {feed} {day}` shows what arrived"
-                )
-            if seen.state is _RUNNING:
-                return None
-            return replace(seen, state=_RUNNING, run_id=run_id, not_before=None, error="", permanent=False)
-
-        return advance(self.table, feed, day, claimed, seen)
+    def held_write(self, feed: str, day: date, run_id: str) -> Write:
+        """For a transaction that is not written unless the run has the delivery."""
+        held = {":running": str(_RUNNING), ":run": run_id}
+        condition = "#state = :running AND #run_id = :run"
+        return self.table.check_write(feed, Delivery(day).sort_key, condition, held, ("state", "run_id"))
 
     def release(self, feed: str, day: date, run_id: str, *, closed: bool) -> Delivery | None:
         """The run lets go of it: published again if its latest version is published and ``closed``, due otherwise."""
@@ -237,9 +269,11 @@ class Deliveries:
         _require(seen.state is _TRANSFORMING, feed, seen, "due again")
         return move(self.table, feed, seen, replace(seen, state=_SETTLED))
 
-    def close(self, feed: str, day: date, run_id: str, version: int, seen: Delivery | None = None) -> Delivery | None:
+    def close(
+        self, feed: str, day: date, run_id: str, version: int, seen: Delivery | None = None, *others: Write
+    ) -> Delivery | None:
         """The run has published ``version`` and moved its objects to the archive. ``seen`` is the delivery as the run
-        held it a moment ago, which saves reading it.
+        held it a moment ago, which saves reading it; ``others`` are written in the same transaction, or neither is.
 
         Raises:
             IllegalStep: the run holds another version.
@@ -250,7 +284,7 @@ class Deliveries:
             return replace(seen, state=DeliveryState.PUBLISHED, published=version, deaths=0, hindered=0)
 
         held = seen if seen is not None and seen.is_held_by(run_id) else None
-        return self._advance_held(feed, day, run_id, closed, held)
+        return self._advance_held(feed, day, run_id, closed, held, *others)
 
     def fail_for_good(self, feed: str, day: date, run_id: str, error: str, *, visible: bool) -> Delivery | None:
         """The run failed, and trying again cannot help. ``visible`` when readers see its version all the same."""
@@ -367,9 +401,17 @@ class Deliveries:
         return move(self.table, feed, seen, _launched(_afresh(seen)))
 
     def _advance_held(
-        self, feed: str, day: date, run_id: str, step: Callable[[Delivery], Delivery], seen: Delivery | None = None
+        self,
+        feed: str,
+        day: date,
+        run_id: str,
+        step: Callable[[Delivery], Delivery],
+        seen: Delivery | None = None,
+        *others: Write,
     ) -> Delivery | None:
-        return advance(self.table, feed, day, lambda held: step(held) if held.is_held_by(run_id) else None, seen)
+        return advance(
+            self.table, feed, day, lambda held: step(held) if held.is_held_by(run_id) else None, seen, *others
+        )
 
     def _message(self, feed: str, message: Unsent) -> Write:
         return self.table.put_write(feed.partition("/")[0], message)

@@ -119,17 +119,19 @@ def advance(
     day: date,
     step: Callable[[Delivery], Delivery | None],
     seen: Delivery | None = None,
+    *others: Write,
 ) -> Delivery | None:
     """Apply ``step`` to the delivery as it is, anew when an object arrives meanwhile; None when ``step`` declines.
 
     ``step`` says whether the delivery is still in a state to move on; what arrives at any time is no reason not to.
     ``seen`` is the delivery of that date for who has just read it, and is read again when it has changed since.
+    ``others`` are written together with it, and have no conditions of their own.
     """
     while True:
         seen = seen or read_delivery(table, feed, day)
         moved = step(seen)
         if moved is None:
             return None
-        if (written := move(table, feed, seen, moved)) is not None:
+        if (written := move(table, feed, seen, moved, *others)) is not None:
             return written
         seen = None

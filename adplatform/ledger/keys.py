@@ -1,11 +1,12 @@
 """The hashing key of the lake, and the way of each table to another one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from adplatform.ledger.rows import from_item
-from adplatform.ledger.table import NEW, Table
+from adplatform.ledger.rows import Item, from_item
+from adplatform.ledger.table import NEW, Table, Write
 
 KEYS = "_keys"
 """In the place of a feed: what concerns the hashing key of the lake."""
@@ -71,6 +72,14 @@ class TableRotation:
 
 
 @dataclass(frozen=True)
+class TableKeys:
+    """What was known at one time of the key of the lake, and of a table's way to another one."""
+
+    lake: LakeKey | None
+    rotation: TableRotation | None
+
+
+@dataclass(frozen=True)
 class Keys:
     """The rows of hashing keys."""
 
@@ -91,17 +100,35 @@ class Keys:
     def rotation(self, table: str) -> TableRotation | None:
         return self.table.get(TableRotation, KEYS, f"table#{table}")
 
-    def of_table(self, table: str) -> tuple[LakeKey | None, TableRotation | None]:
+    def of_table(self, table: str) -> TableKeys:
         """The key of the lake, and the table's way to another one, by one call."""
-        lake, rotation = (KEYS, LAKE_KEY), (KEYS, f"table#{table}")
-        found = self.table.get_many([lake, rotation])
-        return (
-            from_item(LakeKey, found[lake]) if lake in found else None,
-            from_item(TableRotation, found[rotation]) if rotation in found else None,
-        )
+        return table_keys(self.table.get_many(keys_of(table)), table)
+
+    def current_write(self, key_id: str) -> Write:
+        """For a transaction that is not written where the lake has another key."""
+        condition = "attribute_not_exists(pk) OR #key_id = :key"
+        return self.table.check_write(KEYS, LAKE_KEY, condition, {":key": key_id}, ["key_id"])
 
     def rotations(self) -> list[TableRotation]:
         return list(self.table.query(TableRotation, KEYS, "table#"))
 
     def put_rotation(self, rotation: TableRotation) -> None:
         self.table.put(KEYS, [rotation])
+
+
+def keys_of(table: str) -> list[tuple[str, str]]:
+    """Feed and sort key of the rows that :func:`table_keys` reads."""
+    return [(KEYS, LAKE_KEY), rotation_key(table)]
+
+
+def rotation_key(table: str) -> tuple[str, str]:
+    """The same of its :class:`TableRotation`."""
+    return KEYS, f"table#{table}"
+
+
+def table_keys(found: Mapping[tuple[str, str], Item], table: str) -> TableKeys:
+    """What rows that were read together say of a table's keys."""
+    lake, rotation = (found.get(each) for each in keys_of(table))
+    return TableKeys(
+        from_item(LakeKey, lake) if lake else None, from_item(TableRotation, rotation) if rotation else None
+    )

@@ -1,7 +1,7 @@
 """Leases: a name that one holder at a time has, for steps that must not overlap."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from adplatform.failures import TransientFailure
-from adplatform.ledger.table import Table, wire
+from adplatform.ledger.table import Table, Write, wire
 
 _KEEPS = 3
 _MARGIN = 1.2
@@ -30,6 +30,15 @@ class _Written:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What is to be written before a lease is held: by the transaction that takes it, and ``alone``, which says what is
+    wrong, where that is refused."""
+
+    writes: Sequence[Write]
+    alone: Callable[[], None]
+
+
+@dataclass(frozen=True)
 class Lease:
     """A lease that this process tries to hold or holds."""
 
@@ -39,12 +48,14 @@ class Lease:
     ttl: timedelta
     _written: _Written = field(default_factory=_Written, repr=False, compare=False)
 
-    def take(self) -> bool:
-        """Take the lease, or keep it for another ``ttl``; False while another holder's has not run out."""
+    def take(self, *others: Write) -> bool:
+        """Take the lease, or keep it for another ``ttl``; False while another holder's has not run out. ``others`` are
+        written together with it, or neither is."""
         return self._put(
             "attribute_not_exists(pk) OR #o = :o OR #u < :n",
             {":o": self.owner, ":n": self.table.now().isoformat()},
             {"#o": "owner", "#u": "until"},
+            others=others,
         )
 
     def check(self, needs: timedelta = timedelta(0)) -> None:
@@ -112,17 +123,23 @@ class Lease:
         return asked <= now <= asked + (until - asked) * _FRESH and now + needs <= until
 
     def _put(
-        self, expression: str, values: dict[str, Any], names: dict[str, str], needs: timedelta = timedelta(0)
+        self,
+        expression: str,
+        values: dict[str, Any],
+        names: dict[str, str],
+        needs: timedelta = timedelta(0),
+        others: Sequence[Write] = (),
     ) -> bool:
         asked = self.table.now()
         until = asked + self._length(needs)
         item = wire({**self._key(), "owner": self.owner, "until": until.isoformat()})
-        got = self._conditional(
-            lambda condition: self.table.client.put_item(TableName=self.table.name, Item=item, **condition),
-            expression,
-            values,
-            names,
-        )
+        put = {"TableName": self.table.name, "Item": item}
+        if others:
+            got = self.table.transact([{"Put": {**put, **_condition(expression, values, names)}}, *others])
+        else:
+            got = self._conditional(
+                lambda condition: self.table.client.put_item(**put, **condition), expression, values, names
+            )
         self._written.asked, self._written.until = (asked, until) if got else (None, None)
         return got
 
@@ -130,30 +147,42 @@ class Lease:
         self, call: Callable[[dict[str, Any]], Any], expression: str, values: dict[str, Any], names: dict[str, str]
     ) -> bool:
         try:
-            call(
-                {
-                    "ConditionExpression": expression,
-                    "ExpressionAttributeValues": wire(values),
-                    "ExpressionAttributeNames": names,
-                }
-            )
+            call(_condition(expression, values, names))
         except self.table.client.exceptions.ConditionalCheckFailedException:
             return False
         return True
 
 
+def _condition(expression: str, values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {
+        "ConditionExpression": expression,
+        "ExpressionAttributeValues": wire(values),
+        "ExpressionAttributeNames": names,
+    }
+
+
 @contextmanager
 def leased(
-    table: Table, name: str, owner: str, *, ttl: timedelta, wait: timedelta, sleep: Callable[[float], None]
+    table: Table,
+    name: str,
+    owner: str,
+    *,
+    ttl: timedelta,
+    wait: timedelta,
+    sleep: Callable[[float], None],
+    beside: Beside | None = None,
 ) -> Iterator[Lease]:
-    """Hold ``name`` alone. A holder that died is displaced after ``ttl``.
+    """Hold ``name`` alone. A holder that died is displaced after ``ttl``. ``beside`` is written before.
 
     Raises:
         LeaseHeld: another holder kept it for longer than ``wait``.
     """
     held = Lease(table, name, owner, ttl)
     give_up = table.now() + wait
-    while not held.take():
+    taken = beside is not None and held.take(*beside.writes)
+    if beside is not None and not taken:
+        beside.alone()
+    while not taken and not held.take():
         if table.now() >= give_up:
             raise LeaseHeld(f"lease {name} is held by another run; try again when that run has ended")
         sleep(0.2)

@@ -20,7 +20,7 @@ from adplatform.ledger.extracts import Extracts
 from adplatform.ledger.folds import Folds
 from adplatform.ledger.forgetting import Forgetting
 from adplatform.ledger.keys import Keys
-from adplatform.ledger.leases import Lease, leased
+from adplatform.ledger.leases import Beside, Lease, leased
 from adplatform.ledger.messages import Messages
 from adplatform.ledger.objects import Objects
 from adplatform.ledger.observations import Observations
@@ -121,11 +121,18 @@ class Ledger:
         return Keys(self.access)
 
     def lease(
-        self, name: str, owner: str, *, ttl: timedelta, wait: timedelta, sleep: Callable[[float], None]
+        self,
+        name: str,
+        owner: str,
+        *,
+        ttl: timedelta,
+        wait: timedelta,
+        sleep: Callable[[float], None],
+        beside: Beside | None = None,
     ) -> AbstractContextManager[Lease]:
-        """Hold ``name`` alone. A holder that died is displaced after ``ttl``.
+        """Hold ``name`` alone. A holder that died is displaced after ``ttl``. ``beside`` is written before.
 
         Raises:
             LeaseHeld: another holder kept it for longer than ``wait``.
         """
-        return leased(self.access, name, owner, ttl=ttl, wait=wait, sleep=sleep)
+        return leased(self.access, name, owner, ttl=ttl, wait=wait, sleep=sleep, beside=beside)

@@ -1,12 +1,13 @@
 """What people were notified of, or are still to be: troubles of a source, messages sent once, messages unsent."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from adplatform.ledger.rows import digest
+from adplatform.ledger.objects import Refused
+from adplatform.ledger.rows import Item, digest, from_item
 from adplatform.ledger.table import NEW, Table
 
 REMEMBER_NOTIFIED = timedelta(days=90)
@@ -58,10 +59,32 @@ class Unsent:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """What is noted of a source for people at one time: objects that were refused, troubles by name, messages."""
+
+    refused: Sequence[Refused] = ()
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    unsent: Sequence[Unsent] = ()
+
+
+@dataclass(frozen=True)
 class Messages:
     """The messages of all sources and feeds."""
 
     table: Table
+
+    def noted(self, source: str) -> Noted:
+        """All of it, by one call. Rows of other kinds whose keys are between are read along: for a source of objects,
+        what people were notified of."""
+        found: dict[str, list[Item]] = {}
+        for item in self.table.items_between(source, "refused#", "untold#~"):
+            found.setdefault(item["sk"].partition("#")[0], []).append(item)
+        troubles = [from_item(Trouble, item) for item in found.get("trouble", ())]
+        return Noted(
+            [from_item(Refused, item) for item in found.get("refused", ())],
+            {trouble.what: trouble for trouble in troubles},
+            [from_item(Unsent, item) for item in found.get("untold", ())],
+        )
 
     def troubles(self, source: str) -> dict[str, Trouble]:
         return {trouble.what: trouble for trouble in self.table.query(Trouble, source, "trouble#")}

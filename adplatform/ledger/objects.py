@@ -15,8 +15,9 @@ UNPLACED = "_unplaced"
 MOST_RECORDED = 49
 """Objects of one write, of which each takes two of the hundred actions and their delivery one (DynamoDB API reference,
 TransactWriteItems)."""
-MOST_ARCHIVED = 100
-"""Objects of one write that notes where they are in the archive, of which each takes one of those actions."""
+MOST_ARCHIVED = 98
+"""Objects of one write that notes where they are in the archive, of which each takes one of those actions, and two are
+for their delivery and its version."""
 
 
 class ObjectState(StrEnum):
@@ -78,7 +79,12 @@ class RawObject:
 
     @property
     def sort_key(self) -> str:
-        return f"object#{self.day}#{self.identity}"
+        return object_key(self.day, self.identity)
+
+
+def object_key(day: date, identity: str) -> str:
+    """The sort key of an object."""
+    return f"object#{day}#{identity}"
 
 
 _FILE = "file:"
@@ -159,7 +165,7 @@ class Objects:
 
     def named(self, feed: str, day: date, identities: Iterable[str]) -> list[RawObject]:
         """Those of these objects of the delivery that are there."""
-        keys = [(feed, f"object#{day}#{identity}") for identity in identities]
+        keys = [(feed, object_key(day, identity)) for identity in identities]
         return [from_item(RawObject, item) for item in self.table.get_many(keys).values()]
 
     def named_by(self, source: str, wanted: str) -> tuple[str, RawObject] | None:
@@ -170,7 +176,7 @@ class Objects:
         found = found or self.table.get(Ignored, source, f"ignored#{identity}")
         if found is None:
             return None
-        obj = self.table.get(RawObject, found.feed, f"object#{found.day}#{identity}")
+        obj = self.table.get(RawObject, found.feed, object_key(found.day, identity))
         return (found.feed, obj) if obj else None
 
     def not_archived(self, feed: str, day: date, above: int) -> list[RawObject]:
@@ -221,9 +227,23 @@ class Objects:
         arrived = Arrived(obj.identity, feed, obj.day)
         unplaced = (f"{source}/{UNPLACED}", replace(obj, day=obj.last_modified.astimezone(UTC).date()).sort_key)
         opens = obj.state is ObjectState.ARRIVED
+        known_delivery = (feed, Delivery(obj.day).sort_key)
+        rows = None
+        if opens:  # as the first of its date, which needs no look; what is there instead is said
+            numbered = replace(obj, number=1, seen_at=obj.seen_at or self.table.now())
+            rows = self.table.transact_new(
+                [
+                    delivery_write(self.table, feed, Delivery(obj.day), Delivery(obj.day, arrivals=1)),
+                    self.table.put_write(source, arrived, NEW),
+                    self.table.put_write(feed, numbered, NEW),
+                    *(self.table.check_write(*each, NEW) for each in (pointer, unplaced)),
+                ]
+            )
+            if rows == {}:
+                return True
         while True:
-            known_delivery = (feed, Delivery(obj.day).sort_key)
-            rows = self.table.get_many([here, pointer, unplaced, (source, arrived.sort_key), known_delivery])
+            if rows is None:
+                rows = self.table.get_many([here, pointer, unplaced, (source, arrived.sort_key), known_delivery])
             first_arrival = rows.get((source, arrived.sort_key))
             if first_arrival is not None and from_item(Arrived, first_arrival) != arrived:
                 return False
@@ -258,6 +278,7 @@ class Objects:
             writes += [self._delete_ignored(*there)] if there != here else []
             if self.table.transact(writes):
                 return opens or first
+            rows = None
 
     def record_new(self, feed: str, objects: Sequence[RawObject]) -> bool:
         """Remember several objects of one date that have arrived, up to ``MOST_RECORDED``, in this order: all of them
@@ -324,9 +345,10 @@ class Objects:
         arrived = (each for each in every if each.state is not ObjectState.IGNORED)
         self.table.put(feed.partition("/")[0], (Arrived(each.identity, feed, each.day) for each in arrived))
 
-    def archived(self, feed: str, objects: Mapping[str, RawObject]) -> None:
+    def archived(self, feed: str, objects: Mapping[str, RawObject], *others: Write) -> bool:
         """The archive holds these objects, each under its key, and they are read there from now on; up to
-        ``MOST_ARCHIVED``.
+        ``MOST_ARCHIVED``, by one write together with ``others``. False, and nothing is written, where somebody else has
+        changed one of them, or a condition of the others does not hold.
 
         Raises:
             IllegalStep: one was ignored or withdrawn, so it is of no delivery, or the key is empty.
@@ -334,12 +356,16 @@ class Objects:
         for archive_key, obj in objects.items():
             of_delivery = obj.state in (ObjectState.ARRIVED, ObjectState.EXCLUDED)
             _require(of_delivery and archive_key != "", feed, obj, "archived")
-        kept = [(obj, {"archived_key": archive_key}) for archive_key, obj in objects.items()]
-        together = [{"Update": self._update(feed, *each)} for each in kept]
-        # Where somebody changes one of them at that moment, each is for itself.
-        if len(together) < 2 or not self.table.transact(together):
-            for each in kept:
-                self._set(feed, *each)
+        not_yet = "attribute_exists(pk) AND attribute_not_exists(archived_key)"
+        kept = [self._update(feed, obj, {"archived_key": key}, not_yet) for key, obj in objects.items()]
+        return self.table.transact([*others, *({"Update": update} for update in kept)])
+
+    def archived_each(self, feed: str, day: date, objects: Mapping[str, RawObject]) -> None:
+        """The same of each for itself, of those that the archive does not hold by now."""
+        known = {obj.identity: obj for obj in self.named(feed, day, (obj.identity for obj in objects.values()))}
+        for archive_key, obj in objects.items():
+            if obj.identity not in known or not known[obj.identity].archived_key:
+                self._set(feed, obj, {"archived_key": archive_key})
 
     def edit(self, feed: str, obj: RawObject, archive_key: str, size: int, erasure: str) -> None:
         """What an erasure has left of the object is there, and is read there from now on. An ignored one is of no
@@ -394,12 +420,14 @@ class Objects:
         """Change some attributes of a recorded object and leave the others as they are by now."""
         self.table.client.update_item(**self._update(feed, obj, changes))
 
-    def _update(self, feed: str, obj: RawObject, changes: Mapping[str, object]) -> dict[str, Any]:
+    def _update(
+        self, feed: str, obj: RawObject, changes: Mapping[str, object], condition: str = "attribute_exists(pk)"
+    ) -> dict[str, Any]:
         return {
             "TableName": self.table.name,
             "Key": key(feed, obj.sort_key),
             "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in changes),
-            "ConditionExpression": "attribute_exists(pk)",
+            "ConditionExpression": condition,
             "ExpressionAttributeNames": {f"#{name}": name for name in changes},
             "ExpressionAttributeValues": wire({f":{n}": attribute(n, value) for n, value in changes.items()}),
         }

@@ -10,6 +10,11 @@ PAUSES = "_pauses"
 _PAUSED = "source#"
 
 
+def pause_key(source: str) -> str:
+    """The sort key of a source's pause."""
+    return f"{_PAUSED}{source}"
+
+
 @dataclass(frozen=True)
 class Pause:
     """Since when a source is paused, who did that, and why, "" where nobody said so."""
@@ -21,7 +26,7 @@ class Pause:
 
     @property
     def sort_key(self) -> str:
-        return f"{_PAUSED}{self.source}"
+        return pause_key(self.source)
 
     def __str__(self) -> str:
         why = f": {self.why}" if self.why else ""
@@ -38,7 +43,7 @@ class Pauses:
     table: Table
 
     def of(self, source: str) -> Pause | None:
-        return self.table.get(Pause, PAUSES, f"{_PAUSED}{source}")
+        return self.table.get(Pause, PAUSES, pause_key(source))
 
     def every(self) -> list[Pause]:
         return list(self.table.query(Pause, PAUSES, _PAUSED))

@@ -11,12 +11,16 @@ from enum import StrEnum
 
 from adplatform.failures import clipped
 from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.keys import TableKeys, keys_of, table_keys
+from adplatform.ledger.objects import RawObject, object_key
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.rows import digest, from_item
-from adplatform.ledger.table import Table
+from adplatform.ledger.table import MOST_READ, Table, Write
 
 _PACKED = 240 * 1024
 """Characters of outcomes in one row, at most, before they are compressed: an item may have 400 KB."""
+MOST_READ_BESIDE = MOST_READ - 5
+"""Objects of a delivery that are read with its versions by one call."""
 _HIGHEST_PADDED = 1000
 """Versions are padded to four digits, so from here on texts sort as numbers do, also those with more digits."""
 
@@ -168,11 +172,14 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Versions:
-    """What is known of a delivery at one time: what readers see, and the rows of two of its versions."""
+    """What is known of a delivery at one time: what readers see, the rows of two of its versions, what concerns the
+    hashing key of its table, and those of its objects that were asked for by their identities, by these."""
 
     placement: Placement | None
     latest: Publication | None
     published: Publication | None
+    keys: TableKeys
+    objects: Mapping[str, RawObject]
 
 
 @dataclass(frozen=True)
@@ -184,16 +191,21 @@ class Publications:
     def get(self, feed: str, day: date, version: int) -> Publication | None:
         return self.table.get(Publication, feed, _version_key(day, version))
 
-    def of_delivery(self, feed: str, delivery: Delivery) -> Versions:
-        """What readers see of the delivery, its latest version and the latest that readers could see, by one call."""
+    def of_delivery(self, feed: str, table: str, delivery: Delivery, identities: Iterable[str] = ()) -> Versions:
+        """What readers see of the delivery, its latest version and the latest that readers could see, the hashing key
+        of its table, and these of its objects, by one call if they are up to ``MOST_READ_BESIDE``."""
         day = delivery.day
         keys = [f"placement#{day}", _version_key(day, delivery.version), _version_key(day, delivery.published)]
-        items = self.table.get_many((feed, key) for key in keys)
+        objects = {identity: object_key(day, identity) for identity in identities}
+        own = [(feed, key) for key in (*keys, *objects.values())]
+        items = self.table.get_many([*own, *keys_of(table)])
         placement, latest, published = (items.get((feed, key)) for key in keys)
         return Versions(
             from_item(Placement, placement) if placement else None,
             from_item(Publication, latest) if latest else None,
             from_item(Publication, published) if published else None,
+            table_keys(items, table),
+            {each: from_item(RawObject, items[feed, key]) for each, key in objects.items() if (feed, key) in items},
         )
 
     def since(self, feed: str, day: date, version: int) -> list[Publication]:
@@ -212,31 +224,29 @@ class Publications:
         """Write the row as it is, for whoever closes the version or restores the ledger."""
         self.table.put(feed, [publication])
 
+    def put_write(self, feed: str, publication: Publication) -> Write:
+        """The same for a transaction."""
+        return self.table.put_write(feed, publication)
+
     def note(self, feed: str, publication: Publication) -> bool:
         """Note how far a version has come; False for one that is published, which stays as it is: whoever notes that
         wakes late."""
-        published = {":published": str(DeliveryState.PUBLISHED)}
-        return self.table.put_if(
-            feed, publication, "attribute_not_exists(pk) OR #state <> :published", published, ["state"]
-        )
+        return self.table.put_if(feed, publication, *_UNPUBLISHED)
+
+    def note_write(self, feed: str, publication: Publication) -> Write:
+        """The same for a transaction, which is not written where the version is published."""
+        return self.table.put_write(feed, publication, *_UNPUBLISHED)
 
     def file_outcomes(self, feed: str, day: date, version: int) -> list[FileOutcome]:
         """What became of each file of the version, whether it was read for it or taken over."""
         return list(self.recorded(feed, day, version).all.values())
 
-    def put_file_outcomes(self, feed: str, outcomes: Iterable[FileOutcome]) -> None:
+    def put_file_outcomes(self, feed: str, outcomes: Iterable[FileOutcome | TakenOver]) -> None:
         self.table.put(feed, outcomes)
 
-    def put_part(
-        self, feed: str, outcomes: Sequence[FileOutcome], taken_over: Collection[str], recorded: Recorded
-    ) -> None:
-        """Write the outcomes of one version, those of the origins ``taken_over`` in as few rows as there may be. One
-        that is ``recorded`` in a row of its own, by an attempt that read its file, keeps one."""
-        packed = [each for each in outcomes if each.origin in taken_over and each.origin not in recorded.own]
-        own = [each for each in outcomes if each.origin not in taken_over or each.origin in recorded.own]
-        packs, first = list(_packs(packed)), outcomes[0]
-        rows = (TakenOver(first.day, first.version, n, len(packs), pack) for n, pack in enumerate(packs))
-        self.table.put(feed, [*own, *rows])
+    def outcome_writes(self, feed: str, rows: Iterable[FileOutcome | TakenOver]) -> list[Write]:
+        """Those of :meth:`put_file_outcomes` for a transaction."""
+        return [self.table.put_write(feed, row) for row in rows]
 
     def recorded(self, feed: str, day: date, version: int) -> Recorded:
         """The same as :meth:`file_outcomes`, by origin."""
@@ -253,8 +263,26 @@ class Publications:
         return Recorded(own, {outcome.origin: outcome for outcome in taken})
 
 
+_UNPUBLISHED = (
+    "attribute_not_exists(pk) OR #state <> :published",
+    {":published": str(DeliveryState.PUBLISHED)},
+    ("state",),
+)
+
+
 def _version_key(day: date, version: int) -> str:
     return f"version#{day}#{version:04d}"
+
+
+def part_rows(
+    outcomes: Sequence[FileOutcome], taken_over: Collection[str], recorded: Recorded
+) -> list[FileOutcome | TakenOver]:
+    """The rows of the outcomes of one version, those of the origins ``taken_over`` in as few as there may be. One that
+    is ``recorded`` in a row of its own, by an attempt that read its file, keeps one."""
+    packed = [each for each in outcomes if each.origin in taken_over and each.origin not in recorded.own]
+    own = [each for each in outcomes if each.origin not in taken_over or each.origin in recorded.own]
+    packs, first = list(_packs(packed)), outcomes[0]
+    return [*own, *(TakenOver(first.day, first.version, n, len(packs), pack) for n, pack in enumerate(packs))]
 
 
 def _packs(outcomes: Iterable[FileOutcome]) -> Iterator[str]:

@@ -4,7 +4,7 @@ All state changes are conditional writes, so that two processes, a retry or a cr
 the same work twice.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -26,6 +26,7 @@ MOST_WRITTEN = 25
 """Items of one call (DynamoDB API reference, BatchWriteItem)."""
 _SAFE_NUMBER = 10**38
 """Below, DynamoDB keeps every digit of a whole number."""
+_NOT_HELD = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict"})
 NEW = "attribute_not_exists(pk)"
 """The condition that nobody has written the row."""
 types: Any = Late("boto3.dynamodb.types")
@@ -96,13 +97,17 @@ class Table:
 
     def range(self, kind: type[R], feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[R]:
         """The rows of a feed whose sort keys are between two, both included."""
-        for item in self._pages(
+        for item in self.items_between(feed, first, last, forward=forward):
+            yield from_item(kind, item)
+
+    def items_between(self, feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[Item]:
+        """The items of these rows, of whichever kind."""
+        return self._pages(
             KeyConditionExpression="pk = :p AND sk BETWEEN :a AND :z",
             ExpressionAttributeValues=wire({":p": f"feed#{feed}", ":a": first, ":z": last}),
             ScanIndexForward=forward,
             ConsistentRead=True,
-        ):
-            yield from_item(kind, item)
+        )
 
     def count(self, feed: str, first: str, last: str) -> int:
         """How many rows of a feed have sort keys between two, both included. None of them is read."""
@@ -166,6 +171,32 @@ class Table:
             return False
         return True
 
+    def change_if(
+        self,
+        kind: type[R],
+        feed: str,
+        sort_key: str,
+        update: str,
+        condition: str,
+        values: Mapping[str, Any],
+        names: Iterable[str] = (),
+    ) -> tuple[bool, R | None]:
+        """As :meth:`update_if`, and the row as it was written, or as it is where the condition does not hold; None
+        where there is none."""
+        try:
+            answer = self.client.update_item(
+                TableName=self.name,
+                Key=key(feed, sort_key),
+                UpdateExpression=update,
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **_condition(condition, values, names),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException as e:
+            found = e.response.get("Item")
+            return False, from_item(kind, unwire(found)) if found else None
+        return True, from_item(kind, unwire(answer["Attributes"]))
+
     def delete(self, feed: str, sort_key: str) -> None:
         self.client.delete_item(TableName=self.name, Key=key(feed, sort_key))
 
@@ -210,6 +241,18 @@ class Table:
         write = {"TableName": self.name, "Key": key(feed, sort_key)}
         return {"Delete": {**write, **_condition(condition, values, names)}}
 
+    def check_write(
+        self,
+        feed: str,
+        sort_key: str,
+        condition: str,
+        values: Mapping[str, Any] | None = None,
+        names: Iterable[str] = (),
+    ) -> Write:
+        """For :meth:`transact`: that a row meets a condition, which is not written."""
+        check = {"TableName": self.name, "Key": key(feed, sort_key)}
+        return {"ConditionCheck": {**check, **_condition(condition, values, names)}}
+
     def transact(self, writes: list[Write]) -> bool:
         """Whether all conditions held. Anything but a failed condition or a conflict is an error.
 
@@ -223,10 +266,37 @@ class Table:
             self.client.transact_write_items(TransactItems=writes)
         except self.client.exceptions.TransactionCanceledException as e:
             codes = {r.get("Code") for r in e.response.get("CancellationReasons", [])}
-            if codes <= {"None", "ConditionalCheckFailed", "TransactionConflict"}:
+            if codes <= _NOT_HELD:
                 return False
             raise TransientFailure(f"the ledger refused a write: {sorted(map(str, codes))}") from e
         return True
+
+    def transact_new(self, writes: Sequence[Write]) -> dict[tuple[str, str], Item] | None:
+        """The same of writes of which each is of a row that is new, as far as one can tell without looking, or says
+        that there is none: the rows that are there all the same, by feed and sort key, and nothing is written then;
+        None when nobody can say which.
+
+        Raises:
+            TransientFailure: as :meth:`transact`.
+        """
+        asked = [
+            {kind: {**write, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
+            for each in writes
+            for kind, write in each.items()
+        ]
+        try:
+            self.client.transact_write_items(TransactItems=asked)
+        except self.client.exceptions.TransactionCanceledException as e:
+            reasons = e.response.get("CancellationReasons", [])
+            codes = {r.get("Code") for r in reasons}
+            if not codes <= _NOT_HELD:
+                raise TransientFailure(f"the ledger refused a write: {sorted(map(str, codes))}") from e
+            found = [unwire(r["Item"]) for r in reasons if r.get("Item")]
+            failed = [r for r in reasons if r.get("Code") != "None"]
+            if len(found) < len(failed):
+                return None
+            return {(item["pk"].removeprefix("feed#"), item["sk"]): item for item in found}
+        return {}
 
     def _read(self, keys: list[tuple[str, str]]) -> tuple[list[Item], list[tuple[str, str]]]:
         """The items of these keys, and the keys that were left unread."""

@@ -243,10 +243,13 @@ class FakeDynamo:
             raise ConditionalCheckFailedException({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
         self._write(Item)
 
-    def update_item(self, *, Key: dict[str, Any], **update: Any) -> None:
+    def update_item(self, *, Key: dict[str, Any], **update: Any) -> dict[str, Any]:
         if not self._holds(Key, update):
-            raise ConditionalCheckFailedException({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
+            there = {"Item": self.items[_key(Key)]} if _key(Key) in self.items else {}
+            answer: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, **there}
+            raise ConditionalCheckFailedException(answer, "UpdateItem")
         self._update({"Key": Key, **update})
+        return {"Attributes": self.items[_key(Key)]}
 
     def delete_item(self, *, Key: dict[str, Any], **condition: Any) -> None:
         if not self._holds(Key, condition):
@@ -260,7 +263,16 @@ class FakeDynamo:
         assert len(places) <= 100, "DynamoDB takes no more in one transaction"
         held = [self._holds(write.get("Item") or write["Key"], write) for _, write in writes]
         if not all(held):
-            reasons = [{"Code": "None" if ok else "ConditionalCheckFailed"} for ok in held]
+            seen = [
+                {"Item": self.items[place]}
+                if place in self.items and "ReturnValuesOnConditionCheckFailure" in write
+                else {}
+                for (_, write), place in zip(writes, places, strict=True)
+            ]
+            reasons = [
+                {"Code": "None"} if ok else {"Code": "ConditionalCheckFailed", **item}
+                for ok, item in zip(held, seen, strict=True)
+            ]
             answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
             raise TransactionCanceledException(answer, "TransactWriteItems")
         for kind, write in writes:
@@ -268,7 +280,7 @@ class FakeDynamo:
                 self._write(write["Item"])
             elif kind == "Update":
                 self._update(write)
-            else:
+            elif kind == "Delete":
                 self._delete(write["Key"])
 
     def _update(self, update: dict[str, Any]) -> None:
@@ -344,9 +356,18 @@ class _Plain:
 _CONDITIONS: dict[str, Callable[[_Plain | None, dict[str, Any]], bool]] = {
     "attribute_not_exists(pk)": lambda row, _: row is None,
     "attribute_exists(pk)": lambda row, _: row is not None,
+    "attribute_exists(pk) AND attribute_not_exists(archived_key)": (
+        lambda row, _: row is not None and row["archived_key"] is None
+    ),
     "revision = :r": lambda row, values: row is not None and row["revision"] == values[":r"],
     "attribute_not_exists(pk) OR #state <> :published": (
         lambda row, values: row is None or row["state"] != values[":published"]
+    ),
+    "#version > :none AND #state <> :running": (
+        lambda row, values: row is not None and int(row["version"]) > 0 and row["state"] != values[":running"]
+    ),
+    "#state = :running AND #run_id = :run": (
+        lambda row, values: row is not None and (row["state"], row["run_id"]) == (values[":running"], values[":run"])
     ),
     "#state = :state": lambda row, values: row is not None and row["state"] == values[":state"],
     "attribute_not_exists(pk) OR #state = :state": lambda row, values: row is None or row["state"] == values[":state"],

@@ -24,7 +24,7 @@ from adplatform_tests.support.plainly import NoRunIsAlive, run
 from adplatform_tests.support.platforms import TODAY
 
 DAY = TODAY - timedelta(days=1)
-OF_A_DELIVERY, OF_A_PART = 54, 51
+OF_A_DELIVERY, OF_A_PART = 34, 37
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The archive, and the life of a run: nothing leaves the landing zone before its copy is safe and remembered."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from threading import Barrier
 from typing import Any
@@ -18,7 +19,7 @@ from adplatform_tests.flow.world import TODAY, Crash, NoRuns, World, crash, fake
 from adplatform_tests.support.ledger_rows import put_delivery
 
 FEED = "acme/count"
-CALLS_OF_CLOSING = 9
+CALLS_OF_CLOSING = 7
 
 
 @pytest.fixture
@@ -106,6 +107,19 @@ def test_a_crash_at_any_call_of_closing_loses_nothing_and_closing_again_ends_it(
     assert world.ledger.deliveries.get(FEED, TODAY).state is DeliveryState.PUBLISHED
 
 
+def test_what_readers_see_is_noted_with_the_first_objects_that_are_archived(world: World) -> None:
+    claimed, row, told = claim(world), world.ledger.publications.get(FEED, TODAY, 1), list[str]()
+    assert row is not None
+    row = replace(row, note="shown")
+    world.fuse.happens, world.fuse.left = crash, 4  # behind a look, two copies and the write
+    with pytest.raises(Crash):
+        close(world, flow(world), claimed, 1.0, row=row, noted=lambda: told.append("once"))
+    world.fuse.left = -1
+    assert (world.ledger.publications.get(FEED, TODAY, 1), told) == (row, ["once"])
+    assert all(all(places(world, o)) for o in objects(world))
+    assert close(world, flow(world), claim(world), 1.0).note == "shown"
+
+
 @pytest.mark.parametrize("calls", range(CALLS_OF_CLOSING))
 def test_an_arrival_at_any_call_of_closing_fails_nothing_and_stays_pending(world: World, calls: int) -> None:
     claimed = claim(world)
@@ -168,9 +182,12 @@ def test_a_run_that_was_thought_dead_closes_nothing(world: World) -> None:
     world.clock.pass_by(timedelta(minutes=3))
     assert world.tick(NoRuns()) == [f"acme/count:{TODAY}:v1:a2"]
     claim(world, "successor")
+    row = world.ledger.publications.get(FEED, TODAY, 1)
+    assert row is not None
     with pytest.raises(TransientFailure, match="is held by run successor; this one stops"):
-        close(world, flow(world), zombie, 1.0)
+        close(world, flow(world), zombie, 1.0, row=replace(row, note="the zombie's"))
     assert all(places(world, o) == (b"1", None) for o in objects(world))
+    assert world.ledger.publications.get(FEED, TODAY, 1) == row
     lifecycle.fail(world, flow(world), TODAY, "zombie", TransientFailure("held"))
     assert world.ledger.deliveries.get(FEED, TODAY).state is DeliveryState.RUNNING
 
@@ -200,9 +217,8 @@ def test_a_run_may_take_a_delivery_that_nobody_has(world: World, state: Delivery
     assert (taken.state, taken.run_id, taken.error, taken.permanent) == (DeliveryState.RUNNING, "run", "", False)
 
 
-@pytest.mark.parametrize("calls", range(3))
-def test_an_arrival_does_not_spoil_a_claim(world: World, calls: int) -> None:
-    world.fuse.happens, world.fuse.left = late_arrival(world), calls
+def test_an_arrival_does_not_spoil_a_claim(world: World) -> None:
+    world.fuse.happens, world.fuse.left = late_arrival(world), 0
     assert (claim(world).version, claim(world).pending) == (1, 1)
 
 

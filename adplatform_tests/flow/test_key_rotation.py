@@ -448,7 +448,7 @@ def test_a_killed_rotation_goes_on_and_ends_with_the_same_rows_under_one_key(
     kill_and_go_on(aws, tmp_path, round(share * WRITES))
 
 
-WRITES = 100
+WRITES = 78
 """About as many as the rotation of the small club makes."""
 
 

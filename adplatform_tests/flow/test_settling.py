@@ -424,7 +424,7 @@ def test_a_version_settles_above_those_that_the_delivery_does_not_know_of(world:
     assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v3:a1"]
 
 
-@pytest.mark.parametrize("calls", range(8))
+@pytest.mark.parametrize("calls", range(7))
 def test_an_object_that_arrives_while_a_version_settles_is_in_it_or_pending(world: World, calls: int) -> None:
     def late() -> None:
         world.deliver("quiet", "late.csv")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from adplatform.failures import TransientFailure
-from adplatform.flow.small_files import MOST_KEPT, SMALL, keep, named, take, worth_keeping
+from adplatform.flow.small_files import MOST_KEPT, SMALL, Kept, keep, named, take, worth_keeping
 from adplatform.flow.version import read_whole
 from adplatform.ledger.objects import RawObject
 
@@ -18,16 +18,17 @@ OBJECT = RawObject(
 
 
 def test_a_run_takes_what_it_has_kept_and_only_once() -> None:
-    keep("one", {"a": b"1"})
-    assert take("another") == {}
-    assert take("one") == {"a": b"1"}
-    assert take("one") == {}
+    kept = Kept({"a": b"1"})
+    keep("one", kept)
+    assert take("another") == Kept()
+    assert take("one") == kept
+    assert take("one") == Kept()
 
 
 def test_what_a_run_has_left_makes_room_for_the_next() -> None:
-    keep("one", {"a": b"1"})
-    keep("two", {})
-    assert take("one") == {}
+    keep("one", Kept({"a": b"1"}))
+    keep("two", Kept())
+    assert take("one") == Kept()
 
 
 def test_an_object_of_which_an_erasure_has_left_less_is_another() -> None:

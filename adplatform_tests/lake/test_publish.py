@@ -11,6 +11,8 @@ from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
+from adplatform.ledger.leases import Beside
+from adplatform.ledger.messages import Notified
 from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import (
     contract,
@@ -61,6 +63,48 @@ def test_an_older_version_never_replaces_a_newer_one(lake: Lake, temp: Path) -> 
     assert late.result is Result.SUPERSEDED
     assert "version 2" in late.note
     assert [r["id"] for r in read_with_duckdb(lake, spec, temp)] == [2]
+
+
+@pytest.mark.parametrize(("seen", "result", "ids"), [(1, Result.PUBLISHED, [2]), (3, Result.SUPERSEDED, [3])])
+def test_one_that_is_taken_for_fresh_meets_what_the_catalog_has(
+    lake: Lake, temp: Path, seen: int, result: Result, ids: list[int]
+) -> None:
+    spec = daily()
+    publish(lake, spec, DAY, seen, staged(spec, temp, {"": [row(seen)]}), run_id="r1", temp=temp)
+    mine = staged(spec, temp, {"": [row(2)]})
+    done = publish(lake, spec, DAY, 2, mine, run_id="r2", temp=temp, first=True, fresh=True)
+    assert done.result is result
+    assert [r["id"] for r in read_with_duckdb(lake, spec, temp)] == ids
+    assert [r["id"] for r in read_root_with_duckdb(lake, spec, temp)] == ids
+
+
+def test_one_that_is_taken_for_fresh_does_not_replace_what_the_ledger_has_forgotten(lake: Lake, temp: Path) -> None:
+    spec = daily()
+    publish(lake, spec, DAY, 1, staged(spec, temp, {"": [row(1)]}), run_id="r1", temp=temp)
+    lake.ledger.access.delete(spec.feed, f"placement#{DAY}")
+    mine = staged(spec, temp, {"": [row(2)]})
+    with pytest.raises(PermanentFailure, match="which the ledger does not know"):
+        publish(lake, spec, DAY, 2, mine, run_id="r2", temp=temp, first=True, fresh=True)
+    assert [r["id"] for r in read_with_duckdb(lake, spec, temp)] == [1]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_what_the_ledger_has_to_know_before_is_written_before_anybody_sees_the_delivery(
+    lake: Lake, temp: Path, held: bool
+) -> None:
+    spec = daily()
+    note = Notified("shown", lake.ledger.now())
+    refused = "attribute_exists(pk)" if held else ""  # a condition that does not hold sends it the other way
+
+    def alone() -> None:
+        assert lake.catalog.table(spec) is None
+        lake.ledger.access.put(spec.feed, [note])
+
+    mine = Beside([lake.ledger.access.put_write(spec.feed, note, refused)], alone)
+    rows = staged(spec, temp, {"": [row(1)]})
+    publish(lake, spec, DAY, 1, rows, run_id="r1", temp=temp, first=True, fresh=True, beside=mine)
+    assert lake.ledger.messages.notified(spec.feed, "shown") == note
+    assert [r["id"] for r in read_with_duckdb(lake, spec, temp)] == [1]
 
 
 def test_a_newer_version_replaces_its_own_partition_only(lake: Lake, temp: Path) -> None:

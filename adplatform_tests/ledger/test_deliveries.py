@@ -194,15 +194,18 @@ def test_a_delivery_is_reopened_whatever_happens_to_it(ledger: Ledger) -> None:
 
 def test_a_claim_takes_what_no_run_has_and_forgets_its_failure(ledger: Ledger) -> None:
     seen = at(ledger, FAILED, permanent=True, error="bad", not_before=LATER)
-    assert changed(seen, ledger.deliveries.claim(FEED, DAY, "mine")) == {
+    taken, claimed = ledger.deliveries.claim(FEED, DAY, "mine")
+    assert taken
+    assert changed(seen, claimed) == {
         "state": RUNNING,
         "run_id": "mine",
         "not_before": None,
         "error": "",
         "permanent": False,
     }
-    assert ledger.deliveries.claim(FEED, DAY, "other") is None
-    assert ledger.deliveries.claim(FEED, DAY, "mine") is None
+    assert ledger.deliveries.get(FEED, DAY) == claimed
+    assert ledger.deliveries.claim(FEED, DAY, "other") == (False, claimed)
+    assert ledger.deliveries.claim(FEED, DAY, "mine") == (False, claimed)
 
 
 def test_nothing_is_claimed_of_which_nothing_has_settled(ledger: Ledger) -> None:
@@ -402,8 +405,7 @@ def test_a_delivery_that_was_taken_from_its_engine_is_given_back_to_the_same_run
     ledger.deliveries.hand_over(FEED, DAY, "run", INTENTION)
     [intention] = ledger.engine_runs.pursued(SOURCE)
     begun = ledger.engine_runs.begin(intention)
-    taken = ledger.deliveries.claim(FEED, DAY, "person")
-    assert taken is not None
+    _, taken = ledger.deliveries.claim(FEED, DAY, "person")
     assert (taken.state, taken.transform) == (RUNNING, INTENTION.key)
     assert ledger.deliveries.hand_over(FEED, DAY, "person", INTENTION) is not None
     assert ledger.engine_runs.pursued(SOURCE) == [begun]

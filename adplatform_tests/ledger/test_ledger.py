@@ -18,7 +18,7 @@ from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.objects import ObjectState, RawObject
 from adplatform.ledger.placements import Retired
-from adplatform.ledger.publications import FileOutcome, Outcome, Publication
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication, part_rows
 from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 from adplatform.platform.batches import FIRST_PAUSE
@@ -137,10 +137,11 @@ def test_a_change_of_what_somebody_else_changed_is_refused(ledger: Ledger) -> No
 def test_a_step_of_a_run_applies_to_what_arrived_meanwhile(ledger: Ledger) -> None:
     ledger.objects.record(FEED, obj("a"))
     settle(ledger, ledger.deliveries.get(FEED, DAY))
+    ledger.deliveries.claim(FEED, DAY, "run")
     rival = Meanwhile(ledger.client, "transact_write_items", lambda: ledger.objects.record(FEED, obj("b")))
-    moved = replace(ledger, client=rival).deliveries.claim(FEED, DAY, "run")
+    moved = replace(ledger, client=rival).deliveries.close(FEED, DAY, "run", 1)
     assert moved is not None
-    assert (moved.arrivals, moved.state) == (2, DeliveryState.RUNNING)
+    assert (moved.arrivals, moved.pending, moved.state) == (2, 1, DeliveryState.PUBLISHED)
 
 
 def test_a_step_of_a_run_that_does_not_hold_the_delivery_writes_nothing(ledger: Ledger) -> None:
@@ -168,7 +169,7 @@ def test_a_change_of_an_object_leaves_its_other_attributes(ledger: Ledger) -> No
 
 def test_changing_an_object_that_was_never_recorded_is_an_error(ledger: Ledger) -> None:
     with pytest.raises(ledger.client.exceptions.ConditionalCheckFailedException):
-        ledger.objects.archived(FEED, {"archive/a": obj("a")})
+        ledger.objects.archived_each(FEED, DAY, {"archive/a": obj("a")})
 
 
 def test_feeds_and_dates_that_begin_alike_are_kept_apart(ledger: Ledger) -> None:
@@ -466,7 +467,7 @@ def test_outcomes_that_are_taken_over_share_rows_and_are_read_like_all_others(le
     new = outcome(9999)
     origins = {each.origin for each in taken}
     publications = ledger.publications
-    publications.put_part(FEED, [*taken, new], origins, publications.recorded(FEED, DAY, 2))
+    publications.put_file_outcomes(FEED, part_rows([*taken, new], origins, publications.recorded(FEED, DAY, 2)))
     rows = [sk for sk in everything(ledger) if sk.endswith(" file")]
     assert 2 < len(rows) < 10
     assert sorted(publications.file_outcomes(FEED, DAY, 2), key=lambda o: o.origin) == [*taken, new]
@@ -477,9 +478,9 @@ def test_outcomes_that_are_taken_over_share_rows_and_are_read_like_all_others(le
 def test_a_file_that_was_read_keeps_its_row_and_what_an_attempt_before_took_over_is_forgotten(ledger: Ledger) -> None:
     publications = ledger.publications
     many = [outcome(n, "x" * 900) for n in range(700)]
-    publications.put_part(FEED, many, {o.origin for o in many}, publications.recorded(FEED, DAY, 2))
+    publications.put_file_outcomes(FEED, part_rows(many, {o.origin for o in many}, publications.recorded(FEED, DAY, 2)))
     publications.put_file_outcomes(FEED, [outcome(0, rows=0), outcome(1, rows=0)])
     few = [outcome(0, rows=5), outcome(2, rows=6)]
-    publications.put_part(FEED, few, {o.origin for o in few}, publications.recorded(FEED, DAY, 2))
+    publications.put_file_outcomes(FEED, part_rows(few, {o.origin for o in few}, publications.recorded(FEED, DAY, 2)))
     found = {o.origin: o.rows_in for o in publications.file_outcomes(FEED, DAY, 2)}
     assert found == {"s3://raw/00000": 5, "s3://raw/00001": 0, "s3://raw/00002": 6}

@@ -71,6 +71,16 @@ def test_a_step_that_contradicts_the_row_is_refused(ledger: Ledger, step: Callab
 def test_objects_whose_places_cannot_be_noted_together_are_noted_each_for_itself(ledger: Ledger) -> None:
     strange = replace(OBJECT, version="v2")
     ledger.objects.put(FEED, [OBJECT])
+    copied = {"archive/a": OBJECT, "archive/b": strange}
+    assert not ledger.objects.archived(FEED, copied)
     with pytest.raises(ledger.client.exceptions.ConditionalCheckFailedException):
-        ledger.objects.archived(FEED, {"archive/a": OBJECT, "archive/b": strange})
+        ledger.objects.archived_each(FEED, OBJECT.day, copied)
     assert [obj.archived_key for obj in ledger.objects.of_day(FEED, OBJECT.day)] == ["archive/a"]
+
+
+def test_the_place_of_an_object_that_somebody_else_has_put_away_stays(ledger: Ledger) -> None:
+    ledger.objects.put(FEED, [OBJECT])
+    ledger.objects.edit(FEED, OBJECT, "archive/less", 1, "an erasure")
+    assert not ledger.objects.archived(FEED, {"archive/a": OBJECT})
+    ledger.objects.archived_each(FEED, OBJECT.day, {"archive/a": OBJECT})
+    assert [obj.archived_key for obj in ledger.objects.of_day(FEED, OBJECT.day)] == ["archive/less"]

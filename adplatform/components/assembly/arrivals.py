@@ -243,9 +243,10 @@ def due_of_feed(
 
 
 def _notify(services: Services, source: Source, found: Look) -> None:
-    notify_stuck(services, source.name, found.problems)
-    notify_hindered(services, source, found)
-    notify_refused(services, source)
+    noted = services.ledger.messages.noted(source.name)
+    notify_stuck(services, source.name, found.problems, noted)
+    notify_hindered(services, source, found, noted)
+    notify_refused(services, source, noted)
 
 
 def standing(found: Look, progress: Progress) -> str:

@@ -12,7 +12,7 @@ import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
-from adplatform.components.assembly.ownership import automated
+from adplatform.components.assembly.ownership import hold_for
 from adplatform.components.assembly.partitions import PartitionsOf, is_partition
 from adplatform.components.assembly.runs import BACKFILL_TAG, FEED_TAG
 from adplatform.failures import listed
@@ -20,6 +20,7 @@ from adplatform.flow.budget import Budget
 from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
+from adplatform.ledger.pauses import Pause
 from adplatform.ledger.publications import Publication
 from adplatform.platform.calls import CODE_SERVER, acting
 from adplatform.platform.json_logs import about
@@ -133,7 +134,7 @@ def source_sensor(
     """
 
     @dg.sensor(name=name, description=description, minimum_interval_seconds=seconds, default_status=status, **targets)
-    @automated
+    @acting(CODE_SERVER)
     def look(
         context: dg.SensorEvaluationContext,
         s3: S3Resource,
@@ -144,20 +145,24 @@ def source_sensor(
         queues: QueuesResource,
         engines: EnginesResource,
         machine: MachineResource,
-    ) -> dg.SensorResult:
+    ) -> dg.SensorResult | dg.SkipReason:
         services = services_of(s3, secrets, catalog, ledger, notifications, queues, engines, machine)
-        return looked(automation, services, context, clock)
+        why, pause = hold_for(automation.source, services.ledger, context.instance)
+        return dg.SkipReason(why) if why else looked(automation, services, context, clock, pause)
 
     return look
 
 
 @acting(CODE_SERVER)
-def look_at(automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
+def look_at(
+    automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking, *, going_on: bool = False
+) -> Tick:
     """One look at a source. Of one that is paused everything is noted as ever, and nothing is started: whatever is due
-    is so again at the next look. Runs of it that wait in Dagster's queue are taken out of it, which is no attempt."""
+    is so again at the next look. Runs of it that wait in Dagster's queue are taken out of it, which is no attempt.
+    ``going_on`` where it was not paused a moment ago, so that nobody asks again unless there is something to start."""
     with about(source=automation.source):
         tick = automation.look(services, instance, how)
-    pause = services.ledger.pauses.of(automation.source)
+    pause = services.ledger.pauses.of(automation.source) if tick.requests or not going_on else None
     if pause is None:
         return tick
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])):
@@ -205,10 +210,12 @@ def looked(
     services: Services,
     context: dg.SensorEvaluationContext,
     clock: Callable[[], float] = time.monotonic,
+    pause: Pause | None = None,
 ) -> dg.SensorResult:
-    """One look, as the tick of a sensor."""
+    """One look, as the tick of a sensor, which has just found the source to be in that ``pause``, or in none."""
     how = Looking(Budget.of(services.settings.tick_seconds, clock), context.cursor)
-    tick = launchable(look_at(automation, services, context.instance, how), _partitions(context), context.instance)
+    found = look_at(automation, services, context.instance, how, going_on=pause is None)
+    tick = launchable(found, _partitions(context), context.instance)
     return dg.SensorResult(
         run_requests=list(tick.requests),
         skip_reason=None if tick.requests else tick.standing,

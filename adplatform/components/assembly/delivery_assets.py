@@ -176,7 +176,8 @@ def raw_asset(
             for met in (delivered, readable):
                 yield _check(met, passed=True, description="it came meanwhile; its own run judges its files")
             return
-        with silently(), _working(context, services, flow, day) as begun:
+        goes_on = _makes(context, clean_key(flow))
+        with silently(), _working(context, services, flow, day, goes_on=goes_on) as begun:
             delivery = begun.delivery
             yield _check(delivered, passed=True, description=delivery.settled_because)
             outcomes = land(begun)
@@ -201,7 +202,7 @@ def raw_asset(
                     "adplatform/ledger": ledger_hint(flow, str(day)),
                 },
             )
-            if not _makes(context, clean_key(flow)):
+            if not goes_on:
                 lifecycle.release(services.ledger, flow, day, context.run.run_id)
 
     return received
@@ -333,9 +334,11 @@ def _unclaimed(context: dg.AssetExecutionContext, flow: FeedFlow, day: date) -> 
 
 
 @contextmanager
-def _working(context: dg.AssetExecutionContext, services: Services, flow: FeedFlow, day: date) -> Iterator[Begun]:
-    """Work on the delivery where everybody can see that this run does. Another run's delivery ends the step without a
-    failure (see :func:`silently`)."""
+def _working(
+    context: dg.AssetExecutionContext, services: Services, flow: FeedFlow, day: date, *, goes_on: bool = False
+) -> Iterator[Begun]:
+    """Work on the delivery where everybody can see that this run does, which ``goes_on`` in the next step. Another
+    run's delivery ends the step without a failure (see :func:`silently`)."""
     run_id, work, known = context.run.run_id, f"{flow.name} {day}", False
 
     @contextmanager
@@ -351,7 +354,7 @@ def _working(context: dg.AssetExecutionContext, services: Services, flow: FeedFl
                 known = True
                 with working(services, flow, day, run_id, directory, stopped) as begun:
                     yield begun
-            if not services.ledger.deliveries.get(flow.name, day).is_held_by(run_id):
+            if not goes_on:
                 work_ended(context, services.ledger, work)
     except ClaimLost as e:
         _end(context, services.ledger, work)

@@ -11,6 +11,7 @@ from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.automation import EXPIRES_AFTER, Automation, Owner
 from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.pauses import Pause
 from adplatform.platform.calls import CODE_SERVER, acting
 from adplatform.resources.named import LedgerResource, services_of
 
@@ -36,6 +37,12 @@ def hold(ledger: Ledger, instance: dg.DagsterInstance) -> str:
     """Own the automation or go on owning it, "" then; else a sentence that names the owner and says what to do."""
     owner = Automation(ledger).hold(*_identity(instance))
     return _refusal(owner) if owner else ""
+
+
+def hold_for(source: str, ledger: Ledger, instance: dg.DagsterInstance) -> tuple[str, Pause | None]:
+    """The same, and whether the source is paused, by one call."""
+    owner, pause = Automation(ledger).hold_for(source, *_identity(instance))
+    return _refusal(owner) if owner else "", pause
 
 
 def take_over(ledger: Ledger, instance: dg.DagsterInstance) -> None:
