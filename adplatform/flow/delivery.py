@@ -2,7 +2,7 @@
 ledger."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
@@ -22,7 +22,7 @@ from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.measures import count_judged, count_published
 from adplatform.flow.services import Services
-from adplatform.flow.small_files import MOST_OUTCOMES, Kept, keep, peek, take
+from adplatform.flow.small_files import Kept, keep, peek, take
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.transforms import Made, clear
 from adplatform.flow.verdicts import require_no_bad_file
@@ -124,7 +124,7 @@ def land(begun: Begun, *, alone: bool = False) -> tuple[FileOutcome, ...]:
         return tuple(begun.landed[item.origin] for item in begun.objects)
     taken = begun.base.outcomes_of(delivery.version) if begun.base else ()
     contents: dict[str, bytes] = {}
-    recorded = not (alone and begun.is_first and len(begun.added) <= MOST_OUTCOMES)
+    recorded = not (alone and begun.is_first)
     landed = raw.land(
         services, flow, delivery.day, delivery.version, begun.added, begun.work, contents, recorded=recorded
     )
@@ -133,10 +133,15 @@ def land(begun: Begun, *, alone: bool = False) -> tuple[FileOutcome, ...]:
 
 
 def judge(
-    begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | None = None, made: Made | None = None
+    begun: Begun,
+    audited: Audited = lambda _: None,
+    keys: HashingKeys | None = None,
+    made: Made | None = None,
+    landed: Sequence[FileOutcome] = (),
 ) -> clean.Transformed | None:
     """Transform and audit the files of the claimed version that have landed; None when readers see it already.
-    ``keys`` are those of a rotation, ``made`` is what an engine has made of the files.
+    ``keys`` are those of a rotation, ``made`` is what an engine has made of the files, and ``landed`` is what became of
+    them for who has just landed them.
 
     Raises:
         SenderFailure: the audit refuses it; what it found was given to ``audited`` before.
@@ -147,6 +152,9 @@ def judge(
     kept, transformed, known = take(begun.delivery.run_id), None, begun.known.keys
     if not begun.is_first:  # another attempt may have recorded more
         kept = Kept(kept.contents)
+    elif landed:
+        added = {item.origin for item in begun.added}
+        kept = Kept(kept.contents, {each.origin: each for each in landed if each.origin in added})
     rows_before = begun.rows_before
     if made is not None:
         transformed = clean.transformed_by_engine(
@@ -263,5 +271,6 @@ def publish_delivery(
     Raises: as :func:`working`.
     """
     with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as begun:
-        require_no_bad_file(flow, land(begun, alone=True))
-        return publish(begun, judge(begun, audited))
+        landed = land(begun, alone=True)
+        require_no_bad_file(flow, landed)
+        return publish(begun, judge(begun, audited, landed=landed))
