@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 import boto3
+import botocore.session
 import dagster as dg
 import pytest
 import yaml
@@ -77,8 +78,14 @@ def metadata_of(task: dict[str, Any]) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.fixture(scope="module")
+def models() -> Any:
+    """What reads the models of services, and keeps them: to read that of EC2 takes longer than a test."""
+    return botocore.session.get_session().get_component("data_loader")
+
+
 @pytest.fixture
-def ecs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ecs]:
+def ecs(monkeypatch: pytest.MonkeyPatch, models: Any) -> Iterator[Ecs]:
     """A cluster in which the daemon is a task."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -86,7 +93,9 @@ def ecs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ecs]:
     host, port = server.get_host_and_port()
     made = Ecs()
     record_calls()
-    boto3.setup_default_session()  # one that is made from now on is listened to
+    session = botocore.session.get_session()  # one that is made from now on is listened to
+    session.register_component("data_loader", models)
+    boto3.setup_default_session(botocore_session=session)
     with proxied(f"http://{host}:{port}", made.serve) as url:
         made.url = url
         for name, value in {
