@@ -87,7 +87,7 @@ def workload(seed: int, *, unchanged: bool = False) -> Source:
     return source
 
 
-SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 60))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 60))]
 
 
 def change(id: int, op: str, name: str | None, seq: str | None, bio: str | None = None) -> dict[str, Any]:

@@ -152,7 +152,13 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+# Others of every run read archives, gzip, encodings, dialects, records and columns that come and go.
+IN_SLOW = {"gzip", "tar", "cp1252", "sep", "skipped", "no quote", "carriage returns", "json records", "evolve"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in IN_SLOW else ()) for name in CASES]
+)
 def test_a_delivery_becomes_the_same_on_both_engines(tmp_path: Path, sail: SparkSession, name: str) -> None:
     settings, contents = CASES[name]
     agree(*compared(sail, tmp_path, {"columns": COLUMNS} | settings, contents))
