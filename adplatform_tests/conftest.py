@@ -14,7 +14,7 @@ from adplatform.local.world.shop.world import forget
 from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support.clients import copied_clients
 from adplatform_tests.support.databases import Database, database_of
-from adplatform_tests.support.garbage import keep_what_is_there
+from adplatform_tests.support.garbage import keep_until_exit
 from adplatform_tests.support.instances import as_if_new, in_memory
 from adplatform_tests.support.mariadb import MariaDb, is_installed, mariadb_server
 from adplatform_tests.support.platforms import forget_services, make_services
@@ -23,7 +23,7 @@ from adplatform_tests.support.zygote import forked_children
 
 
 def pytest_collection_finish() -> None:
-    keep_what_is_there()
+    keep_until_exit()
 
 
 @pytest.fixture(scope="session", autouse=True)

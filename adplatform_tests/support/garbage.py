@@ -13,4 +13,9 @@ def keep_what_is_there() -> None:
     """What is there now is not looked through again, and shared by processes that are forked."""
     gc.collect()
     gc.freeze()
-    atexit.register(gc.unfreeze)  # without which bindings report everything as leaked
+
+
+def keep_until_exit() -> None:
+    """As above, for processes with bindings that report as leaked what they find frozen in the end."""
+    keep_what_is_there()
+    atexit.register(gc.unfreeze)

@@ -5,10 +5,10 @@ import sqlglot.dialects.duckdb  # noqa: F401
 
 from adplatform.platform.aws import local_aws
 from adplatform_tests.support import changes, plainly, platforms  # noqa: F401
-from adplatform_tests.support.garbage import collect_rarely, keep_what_is_there
+from adplatform_tests.support.garbage import collect_rarely, keep_until_exit
 
 _NOWHERE = "http://127.0.0.1:9"
 for _service in ("dynamodb", "glue", "s3", "secretsmanager", "sns", "sqs"):
     local_aws(_NOWHERE).client(_service)  # reads the models of the service; opens no connection
 collect_rarely()
-keep_what_is_there()
+keep_until_exit()
