@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from adplatform.changes.made import MadeTable
 from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
-from adplatform.ledger.engine_run import RunState
-from adplatform.ledger.folds import Fold
+from adplatform.ledger.folds import Fold, FoldState
 from adplatform.ledger.ledger import Ledger
 
 
@@ -36,4 +35,4 @@ class FailedFold:
 def failed_folds(ledger: Ledger, followed: Iterable[MadeTable]) -> list[FailedFold]:
     """The merges of these tables that have failed."""
     rows = (ledger.folds.get(each.source, each.target) for each in followed if each.tables)
-    return [FailedFold(row) for row in rows if row.state is RunState.FAILED]
+    return [FailedFold(row) for row in rows if row.state is FoldState.FAILED]

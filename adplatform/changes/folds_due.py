@@ -12,8 +12,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Runs
 from adplatform.flow.tried import free
 from adplatform.flow.version import identity_of, read_settlement
-from adplatform.ledger.engine_run import RunState
-from adplatform.ledger.folds import Fold, Generation, Plan, Reached
+from adplatform.ledger.folds import Fold, FoldState, Generation, Plan, Reached
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.publications import Publication
@@ -39,8 +38,11 @@ def folds_due(
         row = services.ledger.folds.get(each.source, each.target)
         if not row.plan:
             planned = _planned(services, each, row, everything)
-        elif row.state is RunState.FAILED:
+        elif row.state is FoldState.FAILED:
             planned = _after_load(services, each, row)
+        elif row.state is FoldState.WITH_ENGINE:
+            anew = _under_one_key(services.ledger, each, row)
+            planned = anew if anew is not row else None
         else:
             free_one = free(services.ledger.folds, row, runs, services.ledger.now())
             planned = _under_one_key(services.ledger, each, free_one) if free_one is not None else None
@@ -152,7 +154,7 @@ def _plan(
         if day in known.numbers and put_in_another_order(entries, known.numbers[day], generations):
             anew = bool(row.number)
         # Rows that are no longer among the changes stay in a table that is not made of them again.
-        if not same and day in known.numbers and _is_of_less(services, name, each, known, entries):
+        if not same and day in known.numbers and is_of_less(services, name, each.day, known.versions[day], entries):
             anew = bool(row.number)
         numbers[day] = max((entry["number"] for entry in entries), default=0)
         objects[day] = len(entries)
@@ -203,11 +205,9 @@ def _read_again(
     return merged != {entry["number"] for entry in entries if entry["number"] <= known.numbers[day]}
 
 
-def _is_of_less(
-    services: Services, name: str, placed: Placement, known: Reached, entries: Sequence[Mapping[str, Any]]
-) -> bool:
-    """Whether an erasure has left less of a date than what was merged of it."""
-    before = services.ledger.publications.get(name, placed.day, known.versions[placed.day.isoformat()])
+def is_of_less(services: Services, name: str, day: date, version: int, entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an erasure has left less of a date, which has these ``entries`` now, than what its ``version`` had."""
+    before = services.ledger.publications.get(name, day, version)
     settled = _settlement(services, before)["objects"] if before is not None else ()
     was = {identity_of(entry): entry.get("edited_key", "") for entry in settled}
     return any(entry.get("edited_key", "") != was.get(identity_of(entry), "") for entry in entries)

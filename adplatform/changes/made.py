@@ -170,6 +170,11 @@ class MadeTable(ABC):
         )
 
 
+def names_of_merges(tables: Iterable[MadeTable]) -> tuple[str, ...]:
+    """Under which names the ledger has the merges of these tables, as far as anything is made of them."""
+    return tuple(each.target for each in tables if each.tables)
+
+
 def history_columns(columns: Iterable[OutputColumn]) -> tuple[OutputColumn, ...]:
     """The columns of closed versions of rows with these columns."""
     return (

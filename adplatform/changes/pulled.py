@@ -17,16 +17,15 @@ merged does not matter. Why no row is deleted that is there:
 A reading does not begin while another of the same table goes on, so spans meet only where a clock is wrong.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from adplatform.changes.generations import sequence_at
-from adplatform.changes.local_files import fetch
 from adplatform.changes.made import MadeTable
-from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
+from adplatform.changes.merging import Complete
+from adplatform.contracts.changes import CHANGED_AT, SEQUENCE
 from adplatform.contracts.consumers import NO_CONSUMERS
 from adplatform.contracts.database import CURRENT, KEYS, Chunks, DatabaseSource, TableFeed
 from adplatform.contracts.feed import Arrival
@@ -36,13 +35,9 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.version import read_settlement
-from adplatform.lake.keyed import DELETE, Bucket, KeyedTable, names, write_parquet
+from adplatform.lake.store import Stored
 from adplatform.ledger.extracts import Extract
-from adplatform.transform.rules import identifier, literal, sql_type
 from adplatform.transform.values import OutputColumn
-
-if TYPE_CHECKING:
-    import duckdb
 
 _SYSTEM = (
     OutputColumn(SEQUENCE, DataType("string"), "The moment of the reading that brought the row, in order as text."),
@@ -158,67 +153,34 @@ def complete_reading(services: Services, pulled: Pulled, known: str) -> str:
     return f"{last.day}/{last.version}"
 
 
-def deletions(
-    con: "duckdb.DuckDBPyConnection",
-    services: Services,
-    pulled: Pulled,
-    table: KeyedTable,
-    columns: Sequence[OutputColumn],
-    complete: str,
-    base: Sequence[Bucket],
-    changes: Sequence[Path],
-    folder: Path,
-) -> tuple[Path, int]:
-    """A file of changes with a deletion of each row, of the ``base`` or among the ``changes``, that was read before the
-    ``complete`` reading and is not in it; and how many. ``folder`` is an empty directory.
+@dataclass(frozen=True)
+class Compared:
+    """A ``complete`` reading, and the ``files`` of the clean bucket with its keys, one of each row."""
+
+    complete: Complete
+    files: tuple[Stored, ...]
+
+
+def compared(services: Services, pulled: Pulled, complete: str) -> Compared:
+    """The complete reading of that name.
 
     Raises:
-        PermanentFailure: the files of that reading are gone.
+        PermanentFailure: its files are gone.
     """
     day, _, version = complete.partition("/")
     flow = pulled.complete or pulled.changes
     row = services.ledger.publications.get(flow.name, date.fromisoformat(day), int(version))
     location = next(iter(row.locations), "") if row else ""
-    files = services.store.listing(services.zones.clean_bucket, services.zones.clean_key(location)) if location else ()
-    wanted = {file.key: folder / f"present-{n:05}" for n, file in enumerate(files)}
-    if row is None or (row.clean and not wanted):
+    zones = services.zones
+    files = tuple(services.store.listing(zones.clean_bucket, zones.clean_key(location))) if location else ()
+    if row is None or (row.clean and not files):
         raise PermanentFailure(f"{flow.name} {day}: version {version} is gone; read the table again")
-    entry = next(iter(read_settlement(services.s3, services.zones, row.manifest_key)["objects"]))
+    entry = next(iter(read_settlement(services.s3, zones, row.manifest_key)["objects"]))
     seen = _reading(services, flow, _reading_of(entry["key"]))
     since = seen.seen_from or seen.started_at
     if since is None:
         raise PermanentFailure(f"{seen.name}: the reading {seen.id} has not begun")
-    floor, key = sequence_seen(since, after=True), names(table.key)
-    there = [bucket.rows for bucket in base if bucket.rows is not None] + list(changes)
-    before = (
-        f"select distinct {key} from {_scan(there)} where {SEQUENCE} < {literal(floor)}"
-        if there
-        else f"select {_nothing(columns, table.key)} where false"
-    )
-    present = fetch(services.store, wanted)
-    lacking = f" anti join (select {key} from {_scan(present)}) as p using ({key})" if present else ""
-    values = _nothing(columns, table.values)
-    target = folder / "deletions.parquet"
-    count = write_parquet(
-        con,
-        f"select {key}{', ' if values else ''}{values}, '{DELETE}' as {OP}, {literal(floor)} as {SEQUENCE},"
-        f" timestamptz {literal(since.isoformat())} as {CHANGED_AT} from ({before}) as b{lacking}",
-        target,
-    )
-    for path in present:
-        path.unlink()
-    return target, count
-
-
-def _scan(files: Sequence[Path]) -> str:
-    listed = ", ".join(literal(str(path)) for path in files)
-    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
-
-
-def _nothing(columns: Iterable[OutputColumn], wanted: Iterable[str]) -> str:
-    """Columns without values, of their types."""
-    types = {column.name: column.type for column in columns}
-    return ", ".join(f"cast(null as {sql_type(types[name])}) as {identifier(name)}" for name in wanted)
+    return Compared(Complete(sequence_seen(since, after=True), since), files)
 
 
 def _reading_of(key: str) -> str:

@@ -48,8 +48,8 @@ class State:
     """``columns`` are (name, type) of the rows, ``closed`` the files of versions that were closed on the date of the
     merge, and ``merged`` those files of changes, by date, of which nothing is left to merge. ``plan`` is what the merge
     took, as the ledger has it, and ``replaced`` says by date where versions were that ended before and are written
-    again. ``revived`` is the file of deleted rows that there are again, which readers see until the rows are shown, ""
-    without any."""
+    again. ``revived`` are the files of deleted rows that there are again, which readers see until the rows are shown.
+    ``job`` is why an engine made it, "" where none did."""
 
     columns: tuple[tuple[str, str], ...] = ()
     buckets: tuple[KeptBucket, ...] = ()
@@ -58,7 +58,8 @@ class State:
     plan: str = ""
     replaced: Mapping[str, str] = field(default_factory=dict)
     counts: Counts = Counts()
-    revived: str = ""
+    revived: tuple[str, ...] = ()
+    job: str = ""
 
     @property
     def rows(self) -> int:
@@ -86,5 +87,11 @@ def read(body: bytes) -> State:
         found.get("plan", ""),
         found.get("replaced", {}),
         Counts(**found.get("counts", {})),
-        found.get("revived", ""),
+        _revived(found.get("revived", ())),
+        found.get("job", ""),
     )
+
+
+def _revived(found: str | list[str]) -> tuple[str, ...]:
+    """An earlier release had one file at most."""
+    return (found,) if isinstance(found, str) and found else tuple(found)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from adplatform.changes.state import KeptFile
 from adplatform.changes.tries import require_claim
@@ -16,13 +15,7 @@ from adplatform.lake.publish import publish
 from adplatform.lake.store import Stored
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.folds import Fold
-from adplatform.platform.late import Late
-from adplatform.transform.values import CarriedFile, Staged, StagedFile
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
-else:
-    pq = Late("pyarrow.parquet")
+from adplatform.transform.values import CarriedFile, Staged, StagedParquet
 
 
 @dataclass
@@ -32,16 +25,15 @@ class Version:
 
     table: str
     before: dict[str, Stored] = field(default_factory=dict)
-    new: list[StagedFile] = field(default_factory=list)
+    new: list[StagedParquet] = field(default_factory=list)
     carried: list[CarriedFile] = field(default_factory=list)
 
-    def add(self, path: Path | None) -> KeptFile:
+    def add(self, file: StagedParquet | None) -> KeptFile:
         """A new file, where there is one; and what it will be called."""
-        if path is None:
+        if file is None:
             return KeptFile()
-        rows = int(pq.read_metadata(path).num_rows)
-        self.new.append(StagedFile(path, "", rows))
-        return KeptFile(f"part-{len(self.new) - 1:05}.parquet", rows)
+        self.new.append(file)
+        return KeptFile(f"part-{len(self.new) - 1:05}.parquet", file.rows)
 
     def carry(self, services: Services, kept: KeptFile) -> KeptFile:
         """A file that the version before has, as it is; and what it will be called."""

@@ -15,7 +15,7 @@ from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.engine import Engine, Finding
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target, Watch, again, asked
-from adplatform.engines.transforms import transform_watch
+from adplatform.engines.spark_work import spark_watch
 from adplatform.engines.window_flows import Window, WindowFlows, feed_name, windows_between
 from adplatform.failures import PermanentFailure, TransientFailure, plain
 from adplatform.flow.services import Services
@@ -243,7 +243,7 @@ def _whole(name: str) -> str:
 
 def engine_watches(services: Services, source: Source) -> list[Watch]:
     """What engines do for the tables of any source."""
-    return [crawl_watch(services, source), transform_watch(services, source)]
+    return [crawl_watch(services, source), spark_watch(services, source)]
 
 
 def _targets(services: Services, name: str | None) -> list[tuple[Watch, Target]]:

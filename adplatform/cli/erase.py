@@ -78,7 +78,9 @@ def run(
         own = [each for each in headless.declared_automations() if each.source == pattern.source.name]
         with headless.opened(services.settings) as instance:
             for finished in headless.process(services, instance, own, patience=0, watch=lambda _: None):
-                if not finished.success:
+                if finished.given:
+                    yield f"{finished.feed}: an engine makes it; give the command again when that has ended"
+                elif not finished.success:
                     yield f"{finished.feed} {finished.dates}: {finished.error}".strip()
 
     with headless_work(services, patterns, lambda _: None, RUN_PREFIX) as work:

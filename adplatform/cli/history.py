@@ -14,7 +14,16 @@ from rich.text import Text
 from adplatform.cli.context import connect, console, parse_day
 from adplatform.cli.engine_runs import engine_watches
 from adplatform.cli.report_history import dates, instant, judged, observation_table
-from adplatform.cli.standing import delivery_line, ignored_of, ignored_table, long, verdict, waits, what_lacks
+from adplatform.cli.standing import (
+    delivery_line,
+    ignored_of,
+    ignored_table,
+    long,
+    merge_line,
+    verdict,
+    waits,
+    what_lacks,
+)
 from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
@@ -54,8 +63,7 @@ def ledger(
         return
     _print_pauses(services.ledger, feed)
     if feed is None or day is None:
-        console.print(_delivery_table(services, patterns, feed))
-        _print_ignored(services.ledger, patterns, feed)
+        _print_overview(services, patterns, feed)
         return
     owner, _, name = feed.partition("/")
     pattern, flow = next((each for each in patterns if each.source.name == owner), None), None
@@ -136,6 +144,22 @@ def _print_details(services: Services, feed: str, day: date) -> None:
         found = read_details(services.store, version)
         for text in (*found.locations, *reason_lines(found.reasons).splitlines()):
             console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_overview(services: Services, patterns: Sequence[Pattern], wanted: str | None) -> None:
+    if not _print_merges(services.ledger, patterns, wanted):
+        console.print(_delivery_table(services, patterns, wanted))
+        _print_ignored(services.ledger, patterns, wanted)
+
+
+def _print_merges(ledger: Ledger, patterns: Sequence[Pattern], wanted: str | None) -> bool:
+    """Where the merges of tables stand; whether what is wanted is such a table."""
+    tables = [(pattern.source.name, table) for pattern in patterns for table in pattern.source.merges]
+    for source, table in tables:
+        if wanted in (None, source, f"{source}/{table}"):
+            line = merge_line(ledger.folds.get(source, table))
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return wanted in {f"{source}/{table}" for source, table in tables}
 
 
 def _print_ignored(ledger: Ledger, patterns: Sequence[Pattern], wanted: str | None) -> None:

@@ -6,13 +6,14 @@ from rich.table import Column, Table
 
 from adplatform.cli.report_history import instant
 from adplatform.files.arrivals import Wait
-from adplatform.flow.engine_work import engine_work
 from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.patience import MAX_ATTEMPTS, is_given_up
 from adplatform.flow.pattern import Pattern, settler_of
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source, refusal
+from adplatform.flow.transforming import transforming
 from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.folds import Fold, FoldState
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import UNPLACED, RawObject
 
@@ -57,10 +58,28 @@ def next_step(name: str, delivery: Delivery, wait: Wait | None, work: str = "") 
     return "nothing has arrived"
 
 
+def merge_line(row: Fold) -> str:
+    """Where the merges of a table stand, and what happens next."""
+    seen = f"readers see merge {row.number}" if row.number else "readers see nothing yet"
+    match row.state:
+        case FoldState.WITH_ENGINE:
+            now = f"an engine makes merge {row.next}; `adplatform runs {row.source}` shows the run"
+        case FoldState.RUNNING:
+            now = f"run {row.run_id} makes merge {row.next}"
+        case FoldState.WAITING:
+            when = f" from {instant(row.not_before)} UTC" if row.not_before else ""
+            now = f"merge {row.next} waits for a run{when}" + (f": {row.error}" if row.error else "")
+        case FoldState.FAILED:
+            now = f"merge {row.next} has failed: {row.error}; mend it, then `adplatform retry {row.name}`"
+        case FoldState.SUCCEEDED:
+            now = "the next one is planned when there are changes"
+    return f"{row.name}: {seen}; {now}"
+
+
 def delivery_line(services: Services, name: str, delivery: Delivery, wait: Wait | None) -> Table:
     """The delivery itself: state, versions, attempts, error and what happens next."""
-    transforming = delivery.state is DeliveryState.TRANSFORMING
-    step = next_step(name, delivery, wait, engine_work(services, name, delivery) if transforming else "")
+    at_engine = delivery.state is DeliveryState.TRANSFORMING
+    step = next_step(name, delivery, wait, transforming(services, name, delivery) if at_engine else "")
     table = Table(
         "state", "version", "readers see", "pending", "attempt", "changed (UTC)", long("error"), long("next"),
         title=f"delivery {name} {delivery.day}",

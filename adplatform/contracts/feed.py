@@ -133,8 +133,9 @@ class Feed(Contract):
     bad_file: Literal["refuse", "quarantine"] = "refuse"
     """A file that is damaged, unreadable or breaks the layout: refuse the delivery, or go on without the file."""
     engine: Literal["auto", "duckdb", "spark"] = "auto"
-    """Where a delivery is transformed: ``duckdb`` on the machine of its run, ``spark`` by a job of the Spark that the
-    platform has (``ADPLATFORM_SPARK``); ``auto`` has Spark transform what outgrows the machine, where there is one."""
+    """Where a delivery is transformed, and changes are merged: ``duckdb`` on the machine of its run, ``spark`` by a job
+    of the Spark that the platform has (``ADPLATFORM_SPARK``); ``auto`` has Spark do what outgrows the machine, where
+    there is one."""
     duplicate_content: Literal["ignore", "refuse", "allow"] = "ignore"
     """A file with the bytes of another of its date, under another name: ``ignore`` (default) leaves it out and says so,
     ``refuse`` treats it as a bad file, ``allow`` reads it like any other. With a ``key`` it is read unless it is to be

@@ -10,6 +10,7 @@ from adplatform.changes.counted import Counts, compared, counted
 from adplatform.changes.failed import failed_folds
 from adplatform.changes.followed import Followed, changes_feed
 from adplatform.changes.loads import LoadSeen, await_load, awaited_loads, observe_load, open_load, want_load
+from adplatform.changes.made import names_of_merges
 from adplatform.contracts.changes import ChangedTable, ChangesSource
 from adplatform.engines.declared_replications import (
     DeclaredReplication,
@@ -117,7 +118,7 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
     source = replace(source, feeds=flows)
     followed = tuple(Followed(source.name, table, flow) for table, flow in zip(declared.feeds, flows, strict=True))
     derived = tuple(flow for each in followed for flow in each.flows)
-    source = replace(source, derived=derived, aside=_CONTROL)
+    source = replace(source, derived=derived, merges=names_of_merges(followed), aside=_CONTROL)
 
     named = declared.serverless or declared.task
     if named:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adplatform.changes.failed import failed_folds
+from adplatform.changes.made import names_of_merges
 from adplatform.changes.pulled import Pulled, pulled_tables, with_keys
 from adplatform.contracts.database import KEYS, DatabaseSource, TableFeed
 from adplatform.engines.declared_glue_jobs import provide, put_script
@@ -48,7 +49,8 @@ def database_tables(declared: DatabaseSource, settings: Settings) -> PulledFiles
     declared = with_keys(declared)
     source = replace(declared_source(declared, settings.raw_bucket), takes_files=False)
     pulled = pulled_tables(declared, source)
-    source = replace(source, derived=tuple(flow for each in pulled for flow in each.flows))
+    derived = tuple(flow for each in pulled for flow in each.flows)
+    source = replace(source, derived=derived, merges=names_of_merges(pulled))
 
     def targets(services: Services) -> Sequence[Target]:
         def connect() -> AbstractContextManager[Any]:

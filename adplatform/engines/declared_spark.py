@@ -1,4 +1,4 @@
-"""The Spark that transforms deliveries which outgrow one machine, as settings name it: the script of its runs, what is
+"""The Spark for what outgrows one machine, as settings name it: the script of its runs, what is
 installed with them, and the job of AWS Glue where that is the Spark.
 
 Facts: Glue developer guide, "Using Python libraries" (wheels of S3, modules that are provided), "Auto Scaling".
@@ -16,7 +16,7 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
 from adplatform.transform.job_plan import OUTPUT, PLAN
 
-SCRIPT = b"from adplatform.transform.spark_job import main\n\nmain()\n"
+SCRIPT = b"from adplatform.jobs.spark import main\n\nmain()\n"
 FOLDER = "jobs/transform/"
 """Below which the raw zone has what runs need."""
 SCRIPT_KEY = f"{FOLDER}transform.py"
@@ -36,7 +36,7 @@ def glue_job(settings: Settings, zones: Zones, package: str) -> MadeJob:
     return MadeJob(
         request={
             "Name": settings.spark_job,
-            "Description": "Transforms deliveries that outgrow one machine, for adplatform.",
+            "Description": "Transforms deliveries, and merges changes, that outgrow one machine, for adplatform.",
             "Role": settings.spark_role,
             "Command": {"Name": "glueetl", "ScriptLocation": script, "PythonVersion": "3"},
             "DefaultArguments": {_MODULES: package, BOOKMARK: NO_BOOKMARK, _SCALING: "true"},

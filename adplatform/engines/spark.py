@@ -1,4 +1,5 @@
-"""What transforms deliveries, as an engine: Spark on AWS Glue or on EMR Serverless, as settings say."""
+"""What transforms deliveries and merges changes, as an engine: Spark on AWS Glue or on EMR Serverless, as settings
+say."""
 
 from functools import partial
 
@@ -8,7 +9,7 @@ from adplatform.flow.services import Services
 
 
 def spark_engine(services: Services, source: str, target: str) -> Engine:
-    """The runs that transform deliveries of a source, ``target`` being the name of what is transformed.
+    """The runs for a ``target`` of a source, which is named after the table that they make.
 
     Raises:
         PermanentFailure: settings name no Spark, or lack what it needs.

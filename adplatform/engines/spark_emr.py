@@ -1,4 +1,4 @@
-"""An application of EMR Serverless that transforms deliveries, as an engine.
+"""An application of EMR Serverless that transforms deliveries and merges changes, as an engine.
 
 It takes repeated starts with one token for one, and is asked for runs of the intention first all the same: how long a
 token counts is not documented. A run has its mark and its token in its name, which lists of runs show.
@@ -49,7 +49,7 @@ _CLOCKS = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class SparkOnEmr:
-    """The runs of the application that are ``mark``'s: what transforms a feed. ``client`` is one of EMR Serverless,
+    """The runs of the application that are ``mark``'s: what makes a table. ``client`` is one of EMR Serverless,
     ``client_once`` makes one that repeats no call by itself."""
 
     services: Services

@@ -1,4 +1,4 @@
-"""A job of AWS Glue that transforms deliveries, as an engine.
+"""A job of AWS Glue that transforms deliveries and merges changes, as an engine.
 
 Glue takes no token: a run is known by the plan and the output that its arguments name.
 """
@@ -27,7 +27,7 @@ _HOUR = 3600
 
 @dataclass(frozen=True)
 class SparkOnGlue:
-    """The runs of the job that are ``mark``'s: what transforms a feed."""
+    """The runs of the job that are ``mark``'s: what makes a table."""
 
     services: Services
     mark: str

@@ -1,4 +1,4 @@
-"""The package of the job that transforms deliveries: one wheel with the platform and with what it imports that AWS Glue
+"""The package of the job of Spark: one wheel with the platform and with what it imports that AWS Glue
 has not, so that a run installs nothing from elsewhere.
 
 It is made of what is installed where it is made, which has to be of the Python that Glue runs. The same files make the
@@ -24,7 +24,7 @@ from adplatform.flow.services import Services
 from adplatform.platform.aws_errors import aws_failures
 
 CARRIED = (
-    *("annotated-types", "isal", "phonenumbers", "pydantic", "pydantic-core", "PyYAML", "sqlglot"),
+    *("annotated-types", "duckdb", "isal", "phonenumbers", "pydantic", "pydantic-core", "PyYAML", "sqlglot"),
     *("typing-extensions", "typing-inspection"),
 )
 """Distributions that the job imports and Glue has not."""
@@ -32,7 +32,8 @@ _NAME = "adplatform_transform"
 PYTHON = (3, 11)
 """Of Glue 5.0 and 5.1, and the newer one of EMR Serverless 7."""
 MACHINE = "x86_64"
-_TAG = "cp311-cp311-manylinux_2_17_x86_64"
+_TAG = "cp311-cp311-manylinux_2_28_x86_64"
+"""That of DuckDB, the newest among what is carried. Glue runs on Amazon Linux 2023, which has glibc 2.34."""
 DIGEST = "sha256"
 """The metadatum of an object of it that says what it was made of."""
 PACKAGE_KEY = f"{FOLDER}{_NAME}-{version('adplatform')}-{_TAG}.whl"

@@ -19,12 +19,13 @@ from adplatform.failures import (
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.begun import Begun
 from adplatform.flow.close import close
+from adplatform.flow.engine_work import tidy
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.measures import count_judged, count_published
 from adplatform.flow.services import Services
 from adplatform.flow.small_files import Kept, keep, peek, take
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.transforms import Made, clear
+from adplatform.flow.transforms import Made
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.parts import Gone
@@ -240,7 +241,7 @@ def publish(
 
     done = close(services, flow, delivery, seconds, row=row, closed=closed, objects=objects, noted=noted)
     if made is not None:
-        _clear(services, made)
+        tidy(services, made.intention)
     return done, columns
 
 
@@ -252,15 +253,6 @@ def _every_object(begun: Begun, closed: int) -> list[RawObject] | None:
     numbers = {obj.number for obj in objects}
     whole = not delivery.pending and numbers == set(range(closed + 1, delivery.settled_arrivals + 1))
     return objects if whole and not begun.flow.by_runs else None
-
-
-def _clear(services: Services, made: Made) -> None:
-    """Readers see the version whether or not that can be removed, and the bucket does in some days."""
-    try:
-        with aws_failures(made.prefix):
-            clear(services, made.intention)
-    except (PermanentFailure, TransientFailure) as e:
-        log.warning("%s is left where it is: %s", made.prefix, e)
 
 
 def publish_delivery(

@@ -15,10 +15,10 @@ from typing import Any
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.close import archive_key, is_there
 from adplatform.flow.collection import named_table, tables_of
-from adplatform.flow.engine_work import engine_work
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.transforming import transforming
 from adplatform.flow.version import manifests_of, read_settlement
 from adplatform.lake import formats
 from adplatform.lake.agreement import Compared, compare
@@ -279,7 +279,7 @@ class _Examined:
         if delivery.state is DeliveryState.RUNNING:
             return self._found(f"{problem}; run {delivery.run_id} is at it, look again when it has ended", ""), True
         if delivery.state is DeliveryState.TRANSFORMING:
-            work = engine_work(self.table.services, self.flow.name, delivery)
+            work = transforming(self.table.services, self.flow.name, delivery)
             return self._found(f"{problem}; {work}; look again when it has ended", ""), True
         manifests = self._manifests()
         published = self._published(manifests)

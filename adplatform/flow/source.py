@@ -75,8 +75,9 @@ class Refusal:
 class Source:
     """A source and its feeds. ``bucket`` and ``prefix`` are where it may write; one that ``takes_files`` from anybody
     has a queue for the events of its objects. ``derived`` are tables that are made of those of its feeds, each as a
-    feed that nothing delivers. Objects below the source's prefix whose keys ``aside`` fits belong to nobody.
-    ``documents`` are prefixes with originals beside the archive. ``pattern`` is as of its feeds."""
+    feed that nothing delivers; those of rows are what the ledger has ``merges`` of, by name. Objects below the source's
+    prefix whose keys ``aside`` fits belong to nobody. ``documents`` are prefixes with originals beside the archive.
+    ``pattern`` is as of its feeds."""
 
     name: str
     bucket: str
@@ -84,6 +85,7 @@ class Source:
     feeds: tuple[FeedFlow, ...]
     takes_files: bool = True
     derived: tuple[FeedFlow, ...] = ()
+    merges: tuple[str, ...] = ()
     aside: re.Pattern[str] | None = None
     retention: Retention = RETENTION
     documents: tuple[str, ...] = ()

@@ -14,13 +14,21 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from botocore.exceptions import ClientError
-from pydantic import ValidationError
-
-from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, SenderFailure, listed
+from adplatform.failures import ClaimLost, PermanentFailure, SenderFailure, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.accounting import accounted
-from adplatform.flow.begun import Begun, goes_to_engine
+from adplatform.flow.begun import Begun
+from adplatform.flow.engine_work import (
+    Given,
+    are_there,
+    output_prefix,
+    put_plan,
+    require_engine,
+    require_fulfilled,
+    result_of,
+    run_of,
+    stored_plan,
+)
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys
 from adplatform.flow.lifecycle import no_longer_hindered
 from adplatform.flow.raw import land
@@ -31,14 +39,13 @@ from adplatform.flow.verdicts import bad, require_no_bad_file
 from adplatform.flow.version import VersionObject, located
 from adplatform.lake.parquet import joined
 from adplatform.lake.staged_object import StagedObject
-from adplatform.lake.store import is_missing
 from adplatform.lake.zones import Zones
 from adplatform.ledger.delivery import Delivery
-from adplatform.ledger.engine_run import PURSUED, EngineRun, Intention, IntentState, RunState
+from adplatform.ledger.engine_run import PURSUED, EngineRun, Intention
 from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
-from adplatform.transform.job_plan import RESULT, JobPlan, JobResult, PlannedFile
+from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
 from adplatform.transform.values import FileCount, Staged
 
 MOST_QUARANTINED = 2 * 2**30
@@ -47,16 +54,6 @@ _ROOM = 3
 """How many times the bytes of a delivery its transform takes on the disk: files as they came, unpacked, and made."""
 TARGET = "transform-"
 """How targets are called that transform a feed; its name follows."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """A delivery that an engine has. ``intention`` is why it runs, ``plan`` what it is given."""
-
-    intention: Intention
-    plan: str
-    files: int
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -79,24 +76,10 @@ def target_name(flow: FeedFlow) -> str:
     return f"{TARGET}{flow.feed.name}"
 
 
-def is_transform(target: str) -> bool:
-    return target.startswith(TARGET)
-
-
 def wanted_of(key: str) -> tuple[str, date]:
     """The name of the feed and the date that an intention's key is about."""
     feed, day, _, _ = key.rsplit("/", 3)
     return feed, date.fromisoformat(day)
-
-
-def plan_key(intention: Intention) -> str:
-    """Where in the raw bucket the plan for an intention is."""
-    return f"{Zones.engine_work(intention.owner, intention.key)}plan.json"
-
-
-def output_prefix(intention: Intention) -> str:
-    """Below which key the run for the present attempt writes."""
-    return f"{Zones.engine_work(intention.owner, intention.key)}{intention.attempt}/"
 
 
 def by_engine(begun: Begun, keys: HashingKeys | None = None) -> Given | Made | None:
@@ -112,23 +95,18 @@ def by_engine(begun: Begun, keys: HashingKeys | None = None) -> Given | Made | N
     services, flow, delivery = begun.services, begun.flow, begun.delivery
     if begun.shown or keys is not None:
         return None
-    if flow.feed.engine == "spark" and not services.settings.spark:
-        raise EnvironmentFailure(
-            f"{flow.name} is declared with engine: spark, and ADPLATFORM_SPARK names no Spark: set it to glue or "
-            "emr-serverless, or declare engine: auto",
-            cause="ADPLATFORM_SPARK",
-        )
-    if not goes_to_engine(services, flow) or not (delivery.transform or _outgrows(begun)):
+    if not require_engine(services, flow) or not (delivery.transform or _outgrows(begun)):
         return None
     hashing = hashing_keys(services, flow)
     intention, landed = _last(services, flow, delivery), begun.landed
     if landed is not None and intention is not None:
-        before = _stored_plan(services, intention)
+        before = stored_plan(services, intention, JobPlan)
         outcomes, plan = _plan(begun, landed, hashing, before)
         if before == plan:
             if intention.state in PURSUED:
                 return _given(begun, intention, plan)
-            _require_fulfilled(services, flow, delivery, intention)
+            name = f"{flow.name} {delivery.day}"
+            require_fulfilled(services, intention, name, f"`adplatform retry {name}` has it transformed again")
             made = _made(begun, intention, plan, outcomes)
             if made is not None and (without := _without_what_is_not_to_be_read(begun, made)) is None:
                 return made
@@ -212,12 +190,6 @@ def _file(origin: str) -> str:
     return origin.partition("#")[0]
 
 
-def clear(services: Services, intention: Intention) -> None:
-    """Remove what an engine was given for an intention, and what it left."""
-    raw, prefix = services.zones.raw_bucket, Zones.engine_work(intention.owner, intention.key)
-    services.store.delete(raw, (each.key for each in services.store.listing(raw, prefix)))
-
-
 def _outgrows(begun: Begun) -> bool:
     """Whether the delivery is more than this machine is for; of one that comes in parts, what is new."""
     if begun.flow.feed.engine == "spark":
@@ -236,26 +208,6 @@ def _last(services: Services, flow: FeedFlow, delivery: Delivery) -> Intention |
     if not delivery.transform:
         return None
     return services.ledger.engine_runs.intention(flow.source, target_name(flow), delivery.transform)
-
-
-def _stored_plan(services: Services, intention: Intention) -> JobPlan | None:
-    """What the engine was given; None where that is gone, or was written by another release."""
-    body = _read(services, plan_key(intention))
-    try:
-        return None if body is None else JobPlan.model_validate_json(body)
-    except ValidationError:
-        return None
-
-
-def _read(services: Services, key: str) -> bytes | None:
-    with aws_failures(key):
-        try:
-            body: bytes = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read()
-        except ClientError as e:
-            if not is_missing(e):
-                raise
-            return None
-    return body
 
 
 def _plan(
@@ -331,37 +283,12 @@ def _prepared_size(services: Services, outcome: FileOutcome) -> int:
 def _given(begun: Begun, intention: Intention, plan: JobPlan) -> Given:
     """Put the plan, and then give the delivery away, together with what is wanted of it."""
     services, flow, delivery = begun.services, begun.flow, begun.delivery
-    key = plan_key(intention)
-    with aws_failures(key):
-        services.s3.put_object(
-            Bucket=services.zones.raw_bucket,
-            Key=key,
-            Body=plan.model_dump_json().encode(),
-            **services.zones.put_arguments,
-        )
+    place = put_plan(services, intention, plan)
     if services.ledger.deliveries.hand_over(flow.name, delivery.day, delivery.run_id, intention) is None:
         raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run")
     if delivery.hindered:
         no_longer_hindered(services.ledger, flow, delivery.day)
-    size = sum(file.size for file in plan.files)
-    return Given(intention, services.zones.raw_uri(key), len(plan.files), size)
-
-
-def _require_fulfilled(services: Services, flow: FeedFlow, delivery: Delivery, intention: Intention) -> None:
-    if intention.state is IntentState.FULFILLED:
-        return
-    retry = f"`adplatform retry {flow.name} {delivery.day}` has it transformed again"
-    name, run = f"{flow.name} {delivery.day}", _run_of(services, intention)
-    if run is not None and (run.unwanted or run.state is RunState.CANCELLED):
-        raise PermanentFailure(f"{name}: its Spark run {run.run_id} was cancelled; {retry}")
-    runs = "its Spark run" if intention.attempt == 1 else f"its {intention.attempt} Spark runs, the last of which"
-    raise PermanentFailure(f"{name}: {runs} failed: {intention.error or 'the engine says nothing more'}; {retry}")
-
-
-def _run_of(services: Services, intention: Intention) -> EngineRun | None:
-    if not intention.run_id:
-        return None
-    return services.ledger.engine_runs.run(intention.source, intention.target, intention.run_id)
+    return Given(intention, place, len(plan.files), sum(file.size for file in plan.files))
 
 
 def _made(begun: Begun, intention: Intention, plan: JobPlan, outcomes: Mapping[str, FileOutcome]) -> Made | None:
@@ -371,8 +298,8 @@ def _made(begun: Begun, intention: Intention, plan: JobPlan, outcomes: Mapping[s
         PermanentFailure: the engine says why it cannot be transformed.
     """
     services, flow, prefix = begun.services, begun.flow, output_prefix(intention)
-    result = result_of(services, intention)
-    if result is None or not _is_there(services, result, prefix):
+    result = result_of(services, intention, JobResult)
+    if result is None or not are_there(services, intention, (*result.clean, *result.quarantine)):
         return None
     if result.failure:
         raise PermanentFailure(f"{flow.name} {begun.delivery.day}: {result.failure}")
@@ -386,27 +313,7 @@ def _made(begun: Begun, intention: Intention, plan: JobPlan, outcomes: Mapping[s
             )
     candidates = [(item, hashed[item.origin]) for item in begun.objects if hashed[item.origin].content]
     repeated = repeats(services, flow, begun.delivery.day, candidates)
-    return Made(intention, plan, result, prefix, _run_of(services, intention), hashed, repeated)
-
-
-def result_of(services: Services, intention: Intention) -> JobResult | None:
-    """What the run for the present attempt left; None where it left no result.
-
-    Raises:
-        PermanentFailure: it is none.
-    """
-    body = _read(services, f"{output_prefix(intention)}{RESULT}")
-    try:
-        return None if body is None else JobResult.model_validate_json(body)
-    except ValidationError as e:
-        key = f"{output_prefix(intention)}{RESULT}"
-        raise PermanentFailure(f"{key} is no result: is its script that of this release?") from e
-
-
-def _is_there(services: Services, result: JobResult, prefix: str) -> bool:
-    raw = services.zones.raw_uri("")
-    found = {each.key: each.size for each in services.store.listing(services.zones.raw_bucket, prefix)}
-    return all(found.get(file.uri.removeprefix(raw)) == file.size for file in (*result.clean, *result.quarantine))
+    return Made(intention, plan, result, prefix, run_of(services, intention), hashed, repeated)
 
 
 def _without_what_is_not_to_be_read(begun: Begun, made: Made) -> dict[str, FileOutcome] | None:

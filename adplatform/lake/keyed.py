@@ -178,7 +178,7 @@ def merge(
     known = {bucket.number: bucket for bucket in base}
     touched = {number for (number,) in con.execute("select distinct _bucket from changes").fetchall()}
     if anew is not None:
-        touched |= {number for (number,) in con.execute(f"select distinct {_bucket(table)} from again").fetchall()}
+        touched |= {number for (number,) in con.execute(f"select distinct {bucket_sql(table)} from again").fetchall()}
     if job.swept:
         touched |= known.keys()
     con.execute(f"create or replace temp table late as select {key} from again where false")
@@ -208,7 +208,7 @@ def buckets_of(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Seq
     """The buckets into which ``changes`` fall, files as :func:`merge` takes them."""
     if not changes:
         return set()
-    query = f"select distinct {_bucket(table)} from {_scan(changes)}"
+    query = f"select distinct {bucket_sql(table)} from {rows_of(changes)}"
     return {number for (number,) in con.execute(query).fetchall()}
 
 
@@ -227,8 +227,8 @@ def beyond(
         f"{SEQUENCE} < {floor} and {CLOSED_BY} > {floor} and not starts_with({CLOSED_BY}, {floor})"
         for floor in map(literal, floors)
     )
-    queries = [f"select {key} from {_scan(closed)} where {crossed}"] if closed and crossed else []
-    queries += [f"select {key} from {_scan([late])}"] if late is not None else []
+    queries = [f"select {key} from {rows_of(closed)} where {crossed}"] if closed and crossed else []
+    queries += [f"select {key} from {rows_of([late])}"] if late is not None else []
     return _written(con, f"select distinct {key} from ({' union all '.join(queries)})", target) if queries else None
 
 
@@ -242,7 +242,7 @@ def revived(
 ) -> int:
     """Write to ``target`` the ``tombstones`` of which there are ``rows`` again, with all ``columns``, and return how
     many they are; no file without any. Tombstones without a column of the key are of none of the rows."""
-    scan, present = _scan(tombstones), _present(con, tombstones)
+    scan, present = rows_of(tombstones), _present(con, tombstones)
     if not present.issuperset(table.key):
         return 0
     own = [
@@ -250,7 +250,9 @@ def revived(
         for c in columns
     ]
     found = write_parquet(
-        con, f"select {', '.join(own)} from {scan} as t semi join {_scan(rows)} as r using ({names(table.key)})", target
+        con,
+        f"select {', '.join(own)} from {scan} as t semi join {rows_of(rows)} as r using ({names(table.key)})",
+        target,
     )
     if not found:
         target.unlink()
@@ -266,7 +268,7 @@ def read_changes(
     Unless ``every`` change counts, only the last one of each key is there, and the last one with values. What came
     before the sequence ``floor`` may contradict itself, because no row is made of it.
     """
-    scan, present = _scan(changes), _present(con, changes)
+    scan, present = rows_of(changes), _present(con, changes)
     own = [identifier(n) if n in present else f"null as {identifier(n)}" for n in table.columns]
     key = names(table.key)
     absent = " or ".join(f"{identifier(n)} is null" for n in (*table.key, SEQUENCE, OP))
@@ -292,9 +294,8 @@ def read_changes(
             f" or {SEQUENCE} = max({SEQUENCE}) filter ({OP} <> '{DELETE}') over (partition by {key})"
         )
     # In order of their buckets, so that a bucket's are found without looking through all.
-    con.execute(
-        f"create or replace temp table changes as select *, {_bucket(table)} as _bucket from ({each}) order by _bucket"
-    )
+    numbered = f"select *, {bucket_sql(table)} as _bucket from ({each})"
+    con.execute(f"create or replace temp table changes as {numbered} order by _bucket")
     total, oldest = _first(con, f"select count(*), coalesce(min({SEQUENCE}), '') from {scan}")
     return int(total), str(oldest)
 
@@ -583,20 +584,21 @@ def _keys_of(table: KeyedTable, anew: Path | None) -> str:
     return f"select distinct {key} from read_parquet({literal(str(anew))}, hive_partitioning = false)"
 
 
-def _bucket(table: KeyedTable) -> str:
+def bucket_sql(table: KeyedTable) -> str:
     """The bucket of a key, the same with every engine and version: by the first 32 bits of MD5 of its text."""
     text = ", ".join(f"coalesce(cast({identifier(name)} as varchar), '')" for name in table.key)
     return f"cast(('0x' || substr(md5(concat_ws(chr(31), {text})), 1, 8))::bigint % {table.buckets} as integer)"
 
 
-def _scan(files: Sequence[Path]) -> str:
+def rows_of(files: Sequence[Path]) -> str:
+    """The rows of files, as a relation; a column that one lacks has no value in its rows."""
     listed = ", ".join(literal(str(path)) for path in files)
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
 
 def _present(con: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> set[str]:
     """The columns of files."""
-    return {name for name, *_ in con.execute(f"describe select * from {_scan(files)}").fetchall()}
+    return {name for name, *_ in con.execute(f"describe select * from {rows_of(files)}").fetchall()}
 
 
 def _written(con: "duckdb.DuckDBPyConnection", query: str, path: Path) -> Path | None:

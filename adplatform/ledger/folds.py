@@ -8,12 +8,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
+from enum import StrEnum
 
-from adplatform.ledger.engine_run import RunState
+from adplatform.ledger.engine_run import Intention, intended
 from adplatform.ledger.rows import IllegalStep, plain
-from adplatform.ledger.table import NEW, Table
+from adplatform.ledger.table import NEW, Table, Write
 
 _FOLD = "fold"
+
+
+class FoldState(StrEnum):
+    """WITH_ENGINE: an engine makes the merge; no run of ours has it, and one is asked for when the engine is done."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    WITH_ENGINE = "with an engine"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -63,13 +74,14 @@ class Fold:
     ``number`` counts the merges that readers see, which began on the date ``since``; ``manifest_key`` and ``day`` say
     what the last of them came to, ``locations`` where its files lie by table, and ``reached`` what it took. ``plan`` is
     the next one's, which is not planned otherwise until readers see it. Both are JSON, "" for none. ``attempt`` counts
-    the tries of which something failed, ``returned`` those that were stopped or hindered. Counts are of the last merge,
-    but for ``rows`` and ``deleted``, which are those of the table.
+    the tries of which something failed, ``returned`` those that were stopped or hindered, or gave the merge to an
+    engine; ``job`` is the key of the last intention for which one did. Counts are of the last merge, but for ``rows``
+    and ``deleted``, which are those of the table.
     """
 
     source: str
     target: str
-    state: RunState = RunState.SUCCEEDED
+    state: FoldState = FoldState.SUCCEEDED
     number: int = 0
     manifest_key: str = ""
     locations: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +91,7 @@ class Fold:
     plan: str = ""
     planned_at: datetime | None = None
     run_id: str = ""
+    job: str = ""
     attempt: int = 0
     returned: int = 0
     not_before: datetime | None = None
@@ -199,17 +212,41 @@ class Folds:
             IllegalStep: one is planned.
         """
         _require(not seen.plan, seen, "planned")
-        planned = replace(_untried(seen), state=RunState.WAITING, plan=_written(plan), planned_at=self.table.now())
+        planned = replace(_untried(seen), state=FoldState.WAITING, plan=_written(plan), planned_at=self.table.now())
         return self._move(seen, planned)
 
     def replan(self, seen: Fold, plan: Plan) -> Fold | None:
-        """The next merge takes something else than was planned, before a run has it.
+        """The next merge takes something else than was planned, before a run has it. What an engine makes by the plan
+        before is not wanted any more.
 
         Raises:
             IllegalStep: nothing is planned, or a run has it.
         """
-        _require(bool(seen.plan) and seen.state is RunState.WAITING and not seen.run_id, seen, "planned anew")
-        return self._move(seen, replace(seen, plan=_written(plan), planned_at=self.table.now()))
+        free = seen.state in (FoldState.WAITING, FoldState.WITH_ENGINE) and not seen.run_id
+        _require(bool(seen.plan) and free, seen, "planned anew")
+        planned = replace(seen, state=FoldState.WAITING, job="", plan=_written(plan), planned_at=self.table.now())
+        return self._move(seen, planned)
+
+    def hand_over(self, seen: Fold, intention: Intention) -> Fold | None:
+        """The run gives the merge to an engine, for an intention that is remembered with it unless it is known already.
+
+        Raises:
+            IllegalStep: no run has it.
+        """
+        _require(seen.state is FoldState.RUNNING, seen, "given to an engine")
+        known = self.table.get(Intention, intention.owner, intention.sort_key) is not None
+        given = replace(seen, state=FoldState.WITH_ENGINE, run_id="", job=intention.key, returned=seen.returned + 1)
+        others = [] if known else [intended(self.table, intention)]
+        return self._move(seen, replace(given, error="", not_before=None), *others)
+
+    def handed_back(self, seen: Fold) -> Fold | None:
+        """The engine is done with it: a run may go on.
+
+        Raises:
+            IllegalStep: no engine has it.
+        """
+        _require(seen.state is FoldState.WITH_ENGINE, seen, "due again")
+        return self._move(seen, replace(seen, state=FoldState.WAITING))
 
     def look(self, seen: Fold, reached: Reached) -> Fold | None:
         """There is nothing to merge up to there.
@@ -226,9 +263,9 @@ class Folds:
         Raises:
             IllegalStep: nothing is planned, or another run has it.
         """
-        allowed = seen.state in (RunState.WAITING, RunState.RUNNING) and seen.run_id in ("", run_id)
+        allowed = seen.state in (FoldState.WAITING, FoldState.RUNNING) and seen.run_id in ("", run_id)
         _require(allowed, seen, "claimed")
-        return self._move(seen, replace(seen, state=RunState.RUNNING, run_id=run_id))
+        return self._move(seen, replace(seen, state=FoldState.RUNNING, run_id=run_id))
 
     def succeed(self, seen: Fold, done: Fold) -> Fold | None:
         """Readers see what was planned; ``done`` has the counts, the manifest, and the plan.
@@ -236,10 +273,10 @@ class Folds:
         Raises:
             IllegalStep: no run has it.
         """
-        _require(seen.state is RunState.RUNNING, seen, "finished")
+        _require(seen.state is FoldState.RUNNING, seen, "finished")
         plan = done.next_plan
         merged = replace(
-            _untried(done), state=RunState.SUCCEEDED, number=seen.next, plan="", folded_at=self.table.now()
+            _untried(done), state=FoldState.SUCCEEDED, number=seen.next, plan="", folded_at=self.table.now()
         )
         after = replace(merged, since=seen.since or plan.day, day=plan.day, reached=_written(plan.reached))
         return self._move(seen, after)
@@ -251,7 +288,7 @@ class Folds:
             IllegalStep: nothing is planned.
         """
         _require(bool(seen.plan), seen, "failed")
-        return self._move(seen, replace(seen, state=RunState.FAILED, run_id="", error=why, not_before=None))
+        return self._move(seen, replace(seen, state=FoldState.FAILED, run_id="", error=why, not_before=None))
 
     def retry(self, seen: Fold) -> Fold | None:
         """It is tried again now, with all its attempts.
@@ -259,12 +296,12 @@ class Folds:
         Raises:
             IllegalStep: it has not failed.
         """
-        _require(seen.state is RunState.FAILED, seen, "tried again")
+        _require(seen.state is FoldState.FAILED, seen, "tried again")
         # A run key launches only one run, so the tries go on being counted.
         again = replace(
-            seen, state=RunState.WAITING, attempt=0, returned=seen.returned + seen.attempt + 1, not_before=None
+            seen, state=FoldState.WAITING, attempt=0, returned=seen.returned + seen.attempt + 1, not_before=None
         )
-        return self._move(seen, replace(again, run_id="", error=""))
+        return self._move(seen, replace(again, run_id="", job="", error=""))
 
     def give_back(self, seen: Fold, why: str, until: datetime | None, *, failed: bool) -> Fold | None:
         """Another run may go on with it; ``failed`` when something of this one did.
@@ -274,17 +311,17 @@ class Folds:
         """
         _require(bool(seen.plan), seen, "given back")
         counted = replace(seen, attempt=seen.attempt + failed, returned=seen.returned + (not failed))
-        return self._move(seen, replace(counted, state=RunState.WAITING, run_id="", error=why, not_before=until))
+        return self._move(seen, replace(counted, state=FoldState.WAITING, run_id="", error=why, not_before=until))
 
-    def _move(self, seen: Fold, new: Fold) -> Fold | None:
+    def _move(self, seen: Fold, new: Fold, *others: Write) -> Fold | None:
         row = replace(new, revision=seen.revision + 1, changed_at=self.table.now())
         condition = (NEW, None) if seen.revision == 0 else ("revision = :r", {":r": seen.revision})
         write = self.table.put_write(seen.name, row, *condition)
-        return row if self.table.transact([write]) else None
+        return row if self.table.transact([write, *others]) else None
 
 
 def _untried(row: Fold) -> Fold:
-    return replace(row, run_id="", attempt=0, returned=0, not_before=None, error="")
+    return replace(row, run_id="", job="", attempt=0, returned=0, not_before=None, error="")
 
 
 def _written(value: Plan | Reached) -> str:

@@ -52,7 +52,7 @@ class Settings:
     crawler_role: str = names.CRAWLER_ROLE
     """The IAM role, by name or ARN, with which Glue crawlers read the clean zone."""
     spark: Literal["", "glue", "emr-serverless"] = ""
-    """Which Spark transforms deliveries that outgrow one machine; none by default."""
+    """Which Spark transforms deliveries, and merges changes, that outgrow one machine; none by default."""
     spark_job: str = names.SPARK_JOB
     """The job of AWS Glue, where that is the Spark."""
     spark_application: str = ""
@@ -62,7 +62,7 @@ class Settings:
     """The IAM role, by name or ARN, of its runs. With a role the job of Glue is made and changed by `adplatform
     provision`; EMR Serverless is told a role with each run."""
     spark_from: int = 20 * 10**9
-    """Bytes of a delivery from which on it is Spark that transforms it."""
+    """Bytes of a delivery, or of a merge, from which on it is Spark that makes it."""
     spark_workers: int = 10
     """Workers of a run: those of Glue, and the most executors of EMR Serverless."""
     spark_worker_type: str = "G.1X"

@@ -1,5 +1,5 @@
 """What a job of Spark is given, and what it leaves: two JSON documents in the raw zone, between the platform and
-``adplatform.transform.spark_job``. Neither has a key, a password or a value of a row."""
+``adplatform.jobs.spark``. Neither has a key, a password or a value of a row."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -20,11 +20,13 @@ RESULT = "result.json"
 """Below that prefix, written last: without it a run has brought nothing."""
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """One that is written once, and has nothing that is not declared."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PlannedFile(_Document):
+class PlannedFile(Document):
     """One object of a delivery. ``uri`` is where it is read, decrypted, ``version`` which of its versions ("" where the
     bucket keeps none); ``origin`` is what tables and messages call it, ``size`` its bytes, and ``received`` those of
     the encrypted original, where there was one."""
@@ -37,12 +39,13 @@ class PlannedFile(_Document):
     received: int | None = None
 
 
-class JobPlan(_Document):
+class JobPlan(Document):
     """What to transform. ``key_secret`` is where the hashing key is, whose id is ``key_id``, None where the contract
     hashes nothing; with ``previous_key_id`` digests under that one stand beside. ``reserved`` are names that the table
     has beside the contract's columns. A bad file ends the job, or with ``bad_file: quarantine`` is left out and
     reported."""
 
+    work: Literal["transform"] = "transform"
     contract: Contract
     day: date
     files: tuple[PlannedFile, ...]
@@ -55,7 +58,7 @@ class JobPlan(_Document):
     region: str = "us-east-1"
 
 
-class WrittenFile(_Document):
+class WrittenFile(Document):
     """A Parquet file that a job wrote. ``partition`` is the partition's value, "" when there is none. ``addresses`` is
     how many rows hold an e-mail address, by column that is not personal, None where the job has not searched it."""
 
@@ -66,7 +69,7 @@ class WrittenFile(_Document):
     addresses: Mapping[str, int] | None = None
 
 
-class ReportedFile(_Document):
+class ReportedFile(Document):
     """A file that is bad, as ``adplatform.files.bad_file.BadFile``."""
 
     origin: str
@@ -74,7 +77,7 @@ class ReportedFile(_Document):
     message: str
 
 
-class JobResult(_Document):
+class JobResult(Document):
     """What became of the files, as ``adplatform.transform.values.Staged``, with ``contract`` as it is with the columns
     that ``schema_policy: evolve`` took in. ``sha256`` has that of each file as it was delivered, by origin, and
     ``skipped`` the members of archives that were not read.

@@ -1,11 +1,9 @@
-"""The script that Glue or EMR Serverless runs for a delivery that outgrows one machine.
+"""The job of Spark for a delivery that outgrows one machine.
 
 It stages ``clean/`` and ``quarantine/`` below ``--output``, an empty prefix, and says in ``result.json`` what they are;
-publishing is the caller's, as it is for the embedded engine. pyspark comes with the service, so it is imported when
-the script runs.
+publishing is the caller's, as it is for the embedded engine.
 """
 
-import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,17 +15,12 @@ from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
-from adplatform.platform.calls import SPARK_JOB, acting
-from adplatform.platform.extras import SPARK, extra
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.privacy.spark import KeyLoader
 from adplatform.transform import spark_engine, spark_files, spark_parts, spark_ranges
 from adplatform.transform.compile import no_text
 from adplatform.transform.job_plan import (
-    OUTPUT,
-    PLAN,
-    RESULT,
     JobPlan,
     JobResult,
     ReportedFile,
@@ -50,33 +43,6 @@ from adplatform.transform.spark_received import (
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.pandas._typing import ArrowMapIterFunction
-
-
-@acting(SPARK_JOB)
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one delivery.
-
-    ``--plan`` is the URI of a :class:`~adplatform.transform.job_plan.JobPlan`, ``--output`` a prefix that ends with
-    ``/`` and below which nothing is, ``--region`` that of AWS. What else the service passes is not looked at. The last
-    that is written is the :class:`~adplatform.transform.job_plan.JobResult`.
-
-    Raises:
-        PermanentFailure: the plan cannot be had, or there is no pyspark; what forbids the transform is in the result.
-        TransientFailure: a service does not answer.
-    """
-    parser = argparse.ArgumentParser()
-    parser.add_argument(PLAN, required=True)
-    parser.add_argument(OUTPUT, required=True)
-    parser.add_argument("--region", default="us-east-1")
-    given, _ = parser.parse_known_args(arguments)
-
-    with extra(SPARK):
-        from pyspark.sql import SparkSession  # noqa: PLC0415
-    objects = Objects(given.region)
-    plan = JobPlan.model_validate_json(objects.read(given.plan))
-    output = f"{given.output.removesuffix('/')}/"
-    result = carry_out(SparkSession.builder.getOrCreate(), plan, output, objects)
-    objects.write(f"{output}{RESULT}", result.model_dump_json().encode())
 
 
 class Keys(NamedTuple):
@@ -284,7 +250,3 @@ def _load_key(region: str, secret: str) -> HashKey:
 
 def _load_previous(region: str, secret: str, key_id: str) -> HashKey:
     return fetch_earlier_key(aws_of(region).client("secretsmanager"), secret, key_id)
-
-
-if __name__ == "__main__":
-    main()

@@ -70,7 +70,7 @@ def test_the_local_mode_says_that_production_does_not_have_it(
 def test_a_spark_job_without_spark_says_what_brings_it(production: Production, tmp_path: Path) -> None:
     script = (
         "from adplatform.failures import PermanentFailure\n"
-        "from adplatform.transform.spark_job import main\n"
+        "from adplatform.jobs.spark import main\n"
         "try: main(['--plan', 'p', '--output', 'o/'])\n"
         "except PermanentFailure as e: print(e)"
     )

@@ -15,12 +15,12 @@ from adplatform.engines.declared_spark import MOST_RUNS, SCRIPT
 from adplatform.engines.emr_application import RELEASE, application, forget_applications
 from adplatform.engines.engine import Busy, Engine, Run, Started
 from adplatform.engines.spark import spark_engine
-from adplatform.engines.transforms import transform_targets, transform_watch
+from adplatform.engines.spark_work import spark_watch
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.engine_work import output_prefix, plan_key
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import make_source
-from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.platform.calls import CODE_SERVER, OPERATOR, acting
 from adplatform.platform.names import SPARK_APPLICATION
@@ -130,7 +130,7 @@ def test_a_success_that_wrote_nothing_has_failed_and_a_result_is_looked_for_once
     counted = CountedAws(given.aws.region, given.aws.endpoint_url)
     declared = Feed.model_validate({**ORDERS, "engine": "spark"})
     source, services = make_source("crm", given.zones.raw_bucket, [declared]), replace(given, aws=counted)
-    [name] = [target.name for target in transform_targets(services, source)]
+    [name] = [target.name for target in spark_watch(services, source).targets]
     runs, intention = services.ledger.engine_runs, replace(wanted(), target=name, begun=0, begun_at=None)
     assert runs.intend(intention)
 
@@ -139,7 +139,7 @@ def test_a_success_that_wrote_nothing_has_failed_and_a_result_is_looked_for_once
         later = replace(services, now=lambda: datetime.now(UTC) + timedelta(hours=hours))
         counted.names.clear()
         with acting(CODE_SERVER):
-            transform_watch(later, source).look()
+            spark_watch(later, source).look()
         return [(run.state, run.error) for run in runs.runs("crm", name)]
 
     spark.order("writes_nothing")

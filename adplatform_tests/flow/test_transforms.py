@@ -17,17 +17,17 @@ from rich.console import Console
 
 from adplatform.cli.standing import delivery_line
 from adplatform.contracts.feed import Feed
-from adplatform.engines.transforms import transform_watch
+from adplatform.engines.spark_work import spark_watch
 from adplatform.failures import EnvironmentFailure, PermanentFailure, SenderFailure, TransientFailure
 from adplatform.flow.again import Work, settled_again
 from adplatform.flow.doctor import examine
-from adplatform.flow.engine_work import engine_work
+from adplatform.flow.engine_work import Given, output_prefix
 from adplatform.flow.provision import provision
 from adplatform.flow.raw import land
 from adplatform.flow.services import Services
 from adplatform.flow.small_files import SMALL
 from adplatform.flow.source import FeedFlow, Source, make_source
-from adplatform.flow.transforms import Given, output_prefix
+from adplatform.flow.transforming import transforming
 from adplatform.flow.version import version_objects
 from adplatform.lake.quarantine import read_rows
 from adplatform.lake.query import run_query
@@ -499,12 +499,12 @@ def test_people_are_told_which_run_has_a_delivery_and_what_to_do(services: Servi
     made.run()
     name, of = made.source.name, f"{made.source.name}/{TARGET}"
     since = f"glue transforms it since {made.intentions[0].intended_at:%Y-%m-%d %H:%M} UTC"
-    told = engine_work(services, made.flow.name, made.delivery)
+    told = transforming(services, made.flow.name, made.delivery)
     assert told == f"{since}; its run is not started yet, which a look of {name} does: `adplatform runs {of}`"
     made.look()
     made.look()
     run = made.intentions[0].run_id
-    told = engine_work(services, made.flow.name, made.delivery)
+    told = transforming(services, made.flow.name, made.delivery)
     assert told == (
         f"{since}, run {run} (running), https://console.example.com/{run}; `adplatform runs {of}` follows it, "
         f"`adplatform engines cancel {of} {run}` stops it"
@@ -634,7 +634,7 @@ def test_a_run_that_somebody_stops_is_no_more_wanted(services: Services) -> None
     made.run()
     made.look()
     [run] = services.ledger.engine_runs.runs(made.source.name, TARGET)
-    watch = transform_watch(services, made.source, JobEngine)
+    watch = spark_watch(services, made.source, JobEngine)
     watch.cancel(watch.targets[0], run)
     assert made.look() == 0
     with pytest.raises(PermanentFailure, match="was cancelled"):

@@ -18,9 +18,9 @@ import pytest
 from adplatform.engines.declared_spark import SCRIPT
 from adplatform.engines.engine import Started
 from adplatform.engines.spark import spark_engine
+from adplatform.flow.engine_work import output_prefix
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.transforms import output_prefix
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.local.aws.scripts import CLUSTER
 from adplatform.local.endpoint import ensure

@@ -18,6 +18,7 @@ from adplatform.changes.folds_due import folds_due
 from adplatform.changes.followed import Followed
 from adplatform.contracts.changes import ChangesSource
 from adplatform.engines.changes import ChangedFiles, database_changes
+from adplatform.flow.engine_work import Given
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
@@ -96,6 +97,12 @@ class Changes:
 
     def fold(self) -> Folded | None:
         """Merge the changes that were published; None when there are none."""
+        done = self.step()
+        assert not isinstance(done, Given)
+        return done
+
+    def step(self) -> Folded | Given | None:
+        """What a run does: it merges, or gives the merge to an engine."""
         due = folds_due(self.services, [self.followed], plainly.NoRunIsAlive(), everything=True)
         if not due:
             return None

@@ -19,8 +19,8 @@ from adplatform.engines.declared_spark import SCRIPT_KEY
 from adplatform.engines.emr_application import RELEASE
 from adplatform.engines.spark_environment import ENVIRONMENT_KEY
 from adplatform.engines.spark_package import runs_here
+from adplatform.flow.engine_work import output_prefix, plan_key
 from adplatform.flow.services import Services
-from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention
 from adplatform.platform.aws import Aws
 from adplatform.privacy.keys import fetch_key

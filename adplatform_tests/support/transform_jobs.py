@@ -12,15 +12,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
-from adplatform.engines.transforms import TransformsLook, look_at_transforms
+from adplatform.engines.spark_work import SparkLook, look_at_spark
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import unpack
 from adplatform.flow.delivery import judge, land, publish, working
+from adplatform.flow.engine_work import Given, output_prefix, plan_key
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.flow.transforms import Given, by_engine, output_prefix, plan_key
+from adplatform.flow.transforms import by_engine
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.ledger.publications import Publication
@@ -124,11 +125,11 @@ def carry_out(services: Services, source: str, target: str, job: Job | None = No
     return done
 
 
-def look(services: Services, source: Source, starts: Callable[[], None] = lambda: None) -> TransformsLook:
+def look(services: Services, source: Source, starts: Callable[[], None] = lambda: None) -> SparkLook:
     def engine_of(services: Services, name: str, target: str) -> JobEngine:
         return JobEngine(services, name, target, starts)
 
-    return look_at_transforms(services, source, engine_of=engine_of)
+    return look_at_spark(services, source, engine_of=engine_of)
 
 
 def by_nothing(services: Services, plan: str, output: str) -> None:

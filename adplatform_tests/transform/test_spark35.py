@@ -16,9 +16,9 @@ import pytest
 
 from adplatform.contracts.model import Contract
 from adplatform.engines.spark_package import wheel
+from adplatform.flow.engine_work import output_prefix, plan_key
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.transforms import output_prefix, plan_key
 from adplatform.ledger.engine_run import Intention
 from adplatform.privacy.keys import fetch_key
 from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT, JobPlan, JobResult
@@ -29,7 +29,7 @@ from adplatform_tests.transform.test_spark_job import CASES, COLUMNS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), needs_python_of_glue]
 RUNS_ALL = f"""
 import json, sys
-from adplatform.transform.spark_job import main
+from adplatform.jobs.spark import main
 for plan, output in json.load(sys.stdin):
     main(["{PLAN}", plan, "{OUTPUT}", output, "--JOB_NAME", "adplatform-transform"])
 """

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from adplatform.flow.engine_work import Given
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.transforms import Given
 from adplatform.lake.quarantine import read_rows
 from adplatform.platform.aws import Aws
 from adplatform.transform.job_plan import RESULT, JobPlan

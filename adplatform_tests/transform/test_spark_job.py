@@ -18,13 +18,14 @@ from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
+from adplatform.jobs.spark import main
 from adplatform.platform.aws import Aws
 from adplatform.privacy.keys import create_key
 from adplatform.privacy.scan import Suspicion, scan_for_leaks
 from adplatform.transform import spark_delimited
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
-from adplatform.transform.spark_job import Keys, carry_out, main
+from adplatform.transform.spark_job import Keys, carry_out
 from adplatform.transform.spark_objects import Objects
 from adplatform.transform.values import FileCount
 from adplatform_tests.local.aws.appflow_world import new_bucket

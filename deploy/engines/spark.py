@@ -1,4 +1,4 @@
-"""Spark for deliveries that outgrow one machine: ``adplatform.transform.spark_job`` runs as a job of Glue where
+"""Spark for deliveries and merges that outgrow one machine: ``adplatform.jobs.spark`` runs as a job of Glue where
 settings say so, otherwise in an application of EMR Serverless.
 
 Neither costs anything while nothing runs. What a run stages is published by whoever started it.
@@ -91,15 +91,17 @@ def statements(estate: Estate, keys: KeysStack, group: str) -> list[Statement]:
 
 
 def _deliveries(estate: Estate, keys: KeysStack) -> list[Statement]:
-    """What ``adplatform.transform.spark_job`` calls: it reads the version of an object that it is given."""
+    """What ``adplatform.jobs.spark`` calls: it reads the version of an object that it is given."""
     read = [estate.raw(f"{prefix}*") for prefix in ("landing/", "archive/", "prepared/", "jobs/")]
     staged = estate.raw(f"{ENGINE_WORK}*")
     files = "A job reads the files of the delivery that it is given, of whatever source."
+    tables = "A merge reads the files of the tables that it is given, of whatever source."
     own = "Executors name the files that they stage."
     listed = ["landing/*", "archive/*", "prepared/*", "jobs/*"]
     return [
         allow(["s3:GetObject", "s3:GetObjectVersion"], *read, why=files),
         allow(["s3:ListBucket"], estate.raw(), StringLike={"s3:prefix": listed}),
+        allow(["s3:GetObject"], estate.clean("table-versions/*"), why=tables),
         allow(["s3:PutObject", "s3:AbortMultipartUpload"], staged, why=own),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], keys.data.key_arn),
         allow(

@@ -13,7 +13,7 @@ from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import SOURCE_TAG, at_work, work_ended
 from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.runs import Watch
-from adplatform.engines.transforms import transform_watch
+from adplatform.engines.spark_work import spark_watch
 from adplatform.flow.collection import collect_source, compare_recent
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
@@ -53,7 +53,7 @@ def collection_schedule(
                 log.error("%s: nothing was removed: %s", flow.table, "; ".join(collected.compared.unclear))
         for followed in (
             crawl_watch(services, source),
-            transform_watch(services, source),
+            spark_watch(services, source),
             *([watch(services)] if watch else []),
         ):
             if rows := followed.forget():

@@ -42,10 +42,11 @@ from adplatform.flow import lifecycle
 from adplatform.flow.automation_names import step_name
 from adplatform.flow.begun import Begun
 from adplatform.flow.delivery import NotWritten, judge, land, publish, working
+from adplatform.flow.engine_work import Given
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.transforms import Given, by_engine
+from adplatform.flow.transforms import by_engine
 from adplatform.flow.undelivered import notify_undelivered, undelivered
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
@@ -283,7 +284,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
                 metadata={
                     **clean_metadata(services.zones, flow, publication, table),
-                    **made_metadata(made, engine),
+                    **made_metadata(made.run if made else None, engine),
                     "adplatform/file_outcomes": outcome_table(outcomes),
                 },
             )

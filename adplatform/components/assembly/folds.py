@@ -20,13 +20,14 @@ from adplatform.components.assembly.delivery_assets import audit_result, clean_k
 from adplatform.components.assembly.metadata import clean_schema, topic_metadata
 from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
+from adplatform.components.assembly.transforms import given_observation, made_metadata
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, kind_of
+from adplatform.flow.engine_work import Given
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.tried import failed
 from adplatform.lake.table import table_name
-from adplatform.ledger.engine_run import RunState
-from adplatform.ledger.folds import Fold
+from adplatform.ledger.folds import Fold, FoldState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.resources.named import (
     CatalogResource,
@@ -132,6 +133,9 @@ def fold_asset(followed: MadeTable, owners: Sequence[str], tags: dict[str, str])
             if done is None:
                 context.log.info("%s: no changes wait to be merged", followed.name)
                 return
+            if isinstance(done, Given):
+                context.log_event(given_observation(key, done, None, services.settings.spark))
+                return
             selected = context.selected_asset_keys
             yield from (each for each in _results(services, followed, done) if each.asset_key in selected)
 
@@ -139,16 +143,19 @@ def fold_asset(followed: MadeTable, owners: Sequence[str], tags: dict[str, str])
 
 
 @contextmanager
-def _merging(context: dg.AssetExecutionContext, services: Services, followed: MadeTable) -> Iterator[Folded | None]:
-    """What the merge came to that is due; None when there is none, or another run has it."""
+def _merging(
+    context: dg.AssetExecutionContext, services: Services, followed: MadeTable
+) -> Iterator[Folded | Given | None]:
+    """What the merge came to that is due, or what an engine was given; None when there is none, or another run has
+    it."""
     run_id, folds = context.run.run_id, services.ledger.folds
     with aws_failures(followed.name), at_work(context, services.ledger, followed.name):
         row = folds.get(followed.source, followed.target)
-        if not row.plan or row.state is RunState.FAILED:
+        if not row.plan or row.state is FoldState.FAILED:
             # Somebody has started the run; what a sensor asks for is planned.
             due = folds_due(services, [followed], runs_of(services.ledger, context.instance), everything=True)
             row = due[0].fold if due else row
-        open_to_us = bool(row.plan) and row.state is RunState.WAITING and not row.run_id
+        open_to_us = bool(row.plan) and row.state is FoldState.WAITING and not row.run_id
         claimed = folds.claim(row, run_id) if open_to_us else None
         if claimed is None:
             yield None
@@ -161,7 +168,8 @@ def _merging(context: dg.AssetExecutionContext, services: Services, followed: Ma
             except (PermanentFailure, TransientFailure) as e:
                 _failed(context, services, followed, claimed, e)
                 raise dg.Failure(f"{followed.name}: {e}", allow_retries=False) from e
-            count_merged(services.metrics, followed, done)
+            if isinstance(done, Folded):
+                count_merged(services.metrics, followed, done)
             yield done
         work_ended(context, services.ledger, followed.name)
 
@@ -177,7 +185,7 @@ def _failed(
     after = failed(folds, folds.get(claimed.source, claimed.target), error, services.ledger.now())
     if after is not None:
         services.metrics.failed(followed.source, kind_of(error), feed=followed.name, run_id=context.run.run_id)
-    if after is not None and after.state is not RunState.FAILED:
+    if after is not None and after.state is not FoldState.FAILED:
         # People hear of it when it is given up.
         say_of(context.instance, context.run.run_id, {NOTIFIED_TAG: "it is tried again"})
     work_ended(context, services.ledger, followed.name)
@@ -207,6 +215,7 @@ def _results(
             **({"dagster/uri": row.locations[table]} if table in row.locations else {}),
             **({"dagster/row_count": rows[table]} if table in rows else {}),
             **{f"adplatform/{name}": value for name, value in counts.items()},
+            **made_metadata(done.engine_run, services.settings.spark),
         }
         version = dg.DataVersion(str(row.number))
         yield dg.MaterializeResult(asset_key=_table_key(table), metadata=shown, data_version=version)
