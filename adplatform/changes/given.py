@@ -48,10 +48,6 @@ def target_name(table: str) -> str:
     return f"{TARGET}{table}"
 
 
-def is_merge(target: str) -> bool:
-    return target.startswith(TARGET)
-
-
 def last_intention(services: Services, row: Fold) -> Intention | None:
     """Why an engine was given the merge last, as far as that is remembered."""
     if not row.job:

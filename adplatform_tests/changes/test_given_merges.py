@@ -18,6 +18,8 @@ from adplatform.ledger.folds import FoldState
 from adplatform.platform.aws import Aws
 from adplatform.platform.clock import utc_now
 from adplatform_tests.changes.test_loads import began, whole
+from adplatform_tests.changes.test_rotated_keys import PEOPLE, key_of
+from adplatform_tests.flow.rotations import Club
 from adplatform_tests.support import plainly
 from adplatform_tests.support.changes import ORDERS, changes_of, followed_source
 from adplatform_tests.support.merge_jobs import TARGET, ByEngine, by_session
@@ -239,3 +241,26 @@ def test_a_run_that_is_killed_while_it_publishes_what_an_engine_made_is_followed
         [(1, "a"), (1, "c"), (2, "b")],
     ]
     assert (made.row.number, len(made.intentions)) == (2, 2)
+
+
+def test_a_hashing_key_that_is_rotated_meanwhile_takes_the_merge_from_its_engine(
+    services: Services, sail: SparkSession
+) -> None:
+    shop = followed_source(services, [{**PEOPLE, "engine": "spark"}])
+    made = ByEngine(shop, by_session(sail))
+    shop.file(*(shop.change("I", id=n, status=f"p{n}@example.com") for n in range(3)))
+    shop.process()
+    made.merge()
+    shop.file(shop.change("U", id=7, status="p1@example.com"))
+    shop.process()
+    assert isinstance(shop.step(), Given)
+    made.look()
+    Club(services, shop.pattern.source).rotate()
+    assert isinstance(shop.step(), Given)
+    made.look()
+    assert made.carry_out() == 1
+    made.look()
+    assert shop.fold()
+    assert shop.rows(columns="id, _pii_key_id") == [(n, key_of(services).id) for n in (0, 2, 7)]
+    runs = services.ledger.engine_runs.runs(shop.pattern.source.name, TARGET)
+    assert sorted(each.state for each in runs) == [RunState.CANCELLED, RunState.SUCCEEDED, RunState.SUCCEEDED]
