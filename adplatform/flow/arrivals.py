@@ -120,9 +120,6 @@ class Arrivals:
             if not answer.get("Messages"):
                 return messages, False
             messages += answer["Messages"]
-            # Where more wait SQS hardly ever hands out one alone; if so, the next look takes them.
-            if len(messages) == 1:
-                return messages, False
         return messages, True
 
     def _take(self, queue: Queue, messages: Sequence[dict[str, Any]], budget: Budget) -> int:

@@ -30,6 +30,10 @@ _SETTINGS = {
     "spark.sql.ansi.enabled": "false",
     # The default, INT96, has no statistics and no time zone.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # Spark takes what Python makes of a range for as small as the range, and would hold all rows of a delivery in the
+    # memory of one process; so it looks at what has come before it sends a table to all others.
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+    "spark.sql.adaptive.autoBroadcastJoinThreshold": "10MB",
 }
 
 
@@ -89,7 +93,8 @@ def transform(
     of_bytes = [c.name for c in out.contract.read_columns if no_text(c.name) in raw.columns]
     carried = ("_file", "_row", identifier(LINE))
     statements = compile_contract(out.contract, key_id, carried, previous_id, out.files, of_bytes)
-    spark.createDataFrame(list(origins.items()), "_file bigint, _origin string").createOrReplaceTempView("files")
+    files = spark.createDataFrame(list(origins.items()), "_file bigint, _origin string")
+    files.hint("broadcast").createOrReplaceTempView("files")
     _view(spark, "validated", statements.validate)
     if keep:
         keep(spark.table("validated")).createOrReplaceTempView("validated")
