@@ -13,7 +13,6 @@ from adplatform.flow.settling import Runs
 from adplatform.flow.tried import free
 from adplatform.flow.version import identity_of, read_settlement
 from adplatform.ledger.folds import Fold, FoldState, Generation, Plan, Reached
-from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.publications import Publication
 
@@ -41,11 +40,11 @@ def folds_due(
         elif row.state is FoldState.FAILED:
             planned = _after_load(services, each, row)
         elif row.state is FoldState.WITH_ENGINE:
-            anew = _under_one_key(services.ledger, each, row)
+            anew = _as_things_are(services, each, row)
             planned = anew if anew is not row else None
         else:
             free_one = free(services.ledger.folds, row, runs, services.ledger.now())
-            planned = _under_one_key(services.ledger, each, free_one) if free_one is not None else None
+            planned = _as_things_are(services, each, free_one) if free_one is not None else None
         if planned is not None:
             found.append(FoldDue(each, planned))
     return found
@@ -92,17 +91,32 @@ def _after_load(services: Services, followed: MadeTable, row: Fold) -> Fold | No
     return folds.replan(again, plan) if again is not None and plan is not None else None
 
 
-def _under_one_key(ledger: Ledger, followed: MadeTable, row: Fold) -> Fold | None:
-    """The merge that is planned; with a table made anew where its changes have got another hashing key since, and None
-    while they are under several."""
-    plan = row.next_plan
-    keys = {each.key_id for each in ledger.placements.of_feed(followed.changes.name) if each.rows}
-    if keys <= {plan.reached.key_id}:
-        return row
+def _as_things_are(services: Services, followed: MadeTable, row: Fold) -> Fold | None:
+    """The merge that is planned: planned anew where an erasure has left less of its changes since, and with a table
+    made anew where they have got another hashing key since. None while they are under several."""
+    ledger, plan = services.ledger, row.next_plan
+    placed = ledger.placements.of_feed(followed.changes.name)
+    keys = {each.key_id for each in placed if each.rows}
     if len(keys) > 1:
         return None
+    if any(_has_less(services, followed.changes.name, each, plan.reached) for each in placed):
+        generations = ledger.folds.generations(followed.source, followed.target)
+        loaded = _loaded(services, followed, row.merged, generations)
+        left = _plan(services, followed, row, placed, loaded, generations, plan.reached.complete)
+        return ledger.folds.replan(row, left) if left is not None else None
+    if keys <= {plan.reached.key_id}:
+        return row
     reached = replace(plan.reached, key_id=keys.pop())
     return ledger.folds.replan(row, replace(plan, reached=reached, anew=bool(row.number)))
+
+
+def _has_less(services: Services, name: str, placed: Placement, planned: Reached) -> bool:
+    """Whether an erasure has left less of a date of the feed ``name`` than what was ``planned`` to be merged."""
+    version = planned.versions.get(placed.day.isoformat(), placed.version)
+    if version == placed.version or not placed.manifest:
+        return False
+    entries = read_settlement(services.s3, services.zones, placed.manifest)["objects"]
+    return is_of_less(services, name, placed.day, version, entries)
 
 
 def _is_time(now: datetime, followed: MadeTable, row: Fold, changed: Sequence[Placement]) -> bool:

@@ -29,10 +29,11 @@ from adplatform.flow.engine_work import (
     stored_plan,
 )
 from adplatform.flow.services import Services
+from adplatform.flow.source import Source
 from adplatform.flow.version import read_settlement
 from adplatform.lake.staged_object import StagedObject
 from adplatform.ledger.engine_run import PURSUED, Intention
-from adplatform.ledger.folds import Fold
+from adplatform.ledger.folds import Fold, FoldState
 from adplatform.transform.job_plan import WrittenFile
 
 TARGET = "merge-"
@@ -46,6 +47,12 @@ _SHARD = 256 << 20
 def target_name(table: str) -> str:
     """What the merges of a table are called among the targets of its source. No table has a name with a hyphen."""
     return f"{TARGET}{table}"
+
+
+def with_engines(services: Services, source: Source) -> list[Fold]:
+    """The merges of a source that engines have."""
+    rows = (services.ledger.folds.get(source.name, table) for table in source.merges)
+    return [row for row in rows if row.state is FoldState.WITH_ENGINE]
 
 
 def last_intention(services: Services, row: Fold) -> Intention | None:

@@ -177,9 +177,7 @@ class _Job:
         if not items:
             return []
         numbers = self.spark.range(0, len(items), 1, len(items))
-        rows = numbers.mapInArrow(
-            partial(_run, work, self.where, tuple(items)), "item bigint, report binary, why string"
-        )
+        rows = numbers.mapInArrow(partial(_run, work, self.where, tuple(items)), _TOLD)
         told = sorted(rows.collect(), key=lambda row: int(row[0]))
         for _, _, why in told:
             if why:

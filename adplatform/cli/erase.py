@@ -63,6 +63,7 @@ def run(
     dry_run: bool,
 ) -> "Receipt":
     """Erase with runs of Dagster in this process."""
+    from adplatform.changes.given import with_engines  # noqa: PLC0415 - brings the AWS clients
     from adplatform.cli import headless  # noqa: PLC0415 - Dagster takes seconds to import
     from adplatform.cli.key_runs import headless_work  # noqa: PLC0415 - as above
     from adplatform.flow.erasure.erase import RUN_PREFIX  # noqa: PLC0415 - brings the AWS clients
@@ -78,10 +79,10 @@ def run(
         own = [each for each in headless.declared_automations() if each.source == pattern.source.name]
         with headless.opened(services.settings) as instance:
             for finished in headless.process(services, instance, own, patience=0, watch=lambda _: None):
-                if finished.given:
-                    yield f"{finished.feed}: an engine makes it; give the command again when that has ended"
-                elif not finished.success:
+                if not finished.success:
                     yield f"{finished.feed} {finished.dates}: {finished.error}".strip()
+        for row in with_engines(services, pattern.source):
+            yield f"{row.name}: an engine makes its merge; give the command again when that has ended"
 
     with headless_work(services, patterns, lambda _: None, RUN_PREFIX) as work:
         return erased(services, pattern.source, flows, wish, work, erasure_id=uuid.uuid4().hex, follow=follow)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from adplatform.contracts.clean_rooms import CleanRooms
 from adplatform.contracts.entity_resolution import EntityResolution
@@ -86,6 +86,11 @@ class Consumers(Strict):
         """The settings of those that are declared."""
         each = {name: getattr(self, name) for name in get_args(ConsumerName)}
         return {name: settings for name, settings in each.items() if settings is not None}
+
+    @model_serializer(mode="wrap")
+    def _as_declared(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the others: a name without settings stands for a consumer, too."""
+        return {name: settings for name, settings in whole(self).items() if settings is not None}
 
 
 def _by_name(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from adplatform.changes.given import TARGET, table_of, target_name
+from adplatform.changes.given import TARGET, table_of, target_name, with_engines
 from adplatform.changes.merge_plan import MergeResult
 from adplatform.engines.engine import BroughtNothing
 from adplatform.engines.spark_kind import Kind, Waiting
@@ -29,10 +29,8 @@ def _is_wanted(services: Services, intention: Intention) -> bool:
 
 
 def _waiting(services: Services, source: Source) -> Iterator[Waiting]:
-    for table in source.merges:
-        row = services.ledger.folds.get(source.name, table)
-        if row.state is FoldState.WITH_ENGINE:
-            yield Waiting(target_name(table), row.job, partial(services.ledger.folds.handed_back, row))
+    for row in with_engines(services, source):
+        yield Waiting(target_name(row.target), row.job, partial(services.ledger.folds.handed_back, row))
 
 
 def _came_to(services: Services, intention: Intention) -> str:

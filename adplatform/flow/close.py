@@ -212,7 +212,12 @@ def close(
         settlement = read_settlement(services.s3, services.zones, delivery.manifest_key)
         only = {entry["key"] for entry in settlement["objects"]}
     closing = _Closing(ledger, flow, delivery, row, noted)
-    archive(services, flow, day, delivery.settled_arrivals, only, closed, objects, closing.remember)
+    try:
+        archive(services, flow, day, delivery.settled_arrivals, only, closed, objects, closing.remember)
+    except (PermanentFailure, TransientFailure):
+        # Readers see the version, whatever becomes of its originals.
+        closing.note()
+        raise
     row = closing.row or ledger.publications.get(flow.name, day, delivery.version)
     if row is None:
         raise TransientFailure(f"{flow.name} {day}: version {delivery.version} is not in the ledger")
@@ -247,7 +252,7 @@ class _Closing:
     _told: bool = False
 
     def remember(self, copied: Mapping[str, RawObject]) -> None:
-        """Where objects are that were copied, if the run still has the delivery.
+        """Where objects are that were copied, if the run still has the delivery; and the row, if that is not noted yet.
 
         Raises:
             ClaimLost: another run has taken it.
@@ -262,6 +267,15 @@ class _Closing:
                 self.row = None
             ledger.objects.archived_each(name, day, copied)
         self.done()
+
+    def note(self) -> None:
+        """The row alone, if it is not noted yet.
+
+        Raises:
+            ClaimLost: another run has taken the delivery.
+        """
+        if self.row is not None and not self._told:
+            self.remember({})
 
     def done(self) -> None:
         """The row is written."""

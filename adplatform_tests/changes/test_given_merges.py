@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from adplatform.changes.fold import Folded
+from adplatform.changes.given import with_engines
 from adplatform.contracts.changes import ChangesSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.engine_work import Given
@@ -17,8 +19,10 @@ from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform.ledger.folds import FoldState
 from adplatform.platform.aws import Aws
 from adplatform.platform.clock import utc_now
+from adplatform_tests.changes.test_erased_rows import JANE
 from adplatform_tests.changes.test_loads import began, whole
 from adplatform_tests.changes.test_rotated_keys import PEOPLE, key_of
+from adplatform_tests.flow.persons import erase_jane, jane, places_of
 from adplatform_tests.flow.rotations import Club
 from adplatform_tests.support import plainly
 from adplatform_tests.support.changes import ORDERS, changes_of, followed_source
@@ -264,3 +268,33 @@ def test_a_hashing_key_that_is_rotated_meanwhile_takes_the_merge_from_its_engine
     assert shop.rows(columns="id, _pii_key_id") == [(n, key_of(services).id) for n in (0, 2, 7)]
     runs = services.ledger.engine_runs.runs(shop.pattern.source.name, TARGET)
     assert sorted(each.state for each in runs) == [RunState.CANCELLED, RunState.SUCCEEDED, RunState.SUCCEEDED]
+
+
+def test_an_erasure_meanwhile_takes_the_merge_from_its_engine(services: Services, sail: SparkSession) -> None:
+    for bucket in (services.zones.raw_bucket, services.zones.clean_bucket):
+        services.s3.create_bucket(Bucket=bucket)
+        enabled = {"Status": "Enabled"}
+        services.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=enabled)
+    shop = followed_source(services, [{**PEOPLE, "engine": "spark"}])
+    made, club = ByEngine(shop, by_session(sail)), Club(services, shop.pattern.source)
+    shop.file(*(shop.change("I", id=n, status=who) for n, who in ((1, JANE), (2, "bob@x.org"))))
+    shop.process()
+    made.merge()
+    shop.file(shop.change("U", id=1, status=JANE), shop.change("I", id=3, status="eve@x.org"))
+    shop.process()
+    assert isinstance(shop.step(), Given)
+    made.look()
+    assert made.carry_out() == 1
+
+    def follow() -> list[str]:
+        while isinstance(shop.step(), Folded):
+            pass
+        return [row.name for row in with_engines(services, shop.pattern.source)]
+
+    person = jane(club)
+    assert erase_jane(club, follow=follow).problems == (made.row.name,)
+    made.look()
+    assert made.carry_out() == 1
+    made.look()
+    assert erase_jane(club, follow=follow).problems == ()
+    assert (places_of(club, person), shop.rows(columns="id")) == ([], [(2,), (3,)])
