@@ -279,7 +279,7 @@ def test_a_landing_that_is_repeated_while_its_version_is_being_archived_forgets_
         assert brought.delivered(day) == sorted([*keys, *more]), call
         if whole:
             break
-    assert call > 20
+    assert call > 15
 
 
 def test_a_file_that_only_a_repeated_landing_finds_is_delivered_with_those_before() -> None:

@@ -108,6 +108,7 @@ def test_failed_import_leaves_nothing(key: Key) -> None:
 
 
 HOLDER = """
+import signal
 import sys
 from pathlib import Path
 from adplatform.files.gpg_home import gpg_home
@@ -115,6 +116,7 @@ from adplatform.files.gpg_status import SignaturePolicy
 from adplatform.files.keyring import Key
 from adplatform.files.pgp import decrypt
 private, message, work = map(Path, sys.argv[1:])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
 with gpg_home([Key("s", private.read_bytes())]) as home:
     print(home.path, flush=True)
     while True:
