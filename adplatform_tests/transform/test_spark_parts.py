@@ -129,9 +129,10 @@ def test_what_is_wrong_with_a_file_is_said_as_of_one_that_is_read_as_a_whole(
     tmp_path: Path, sail: SparkSession, name: str
 ) -> None:
     embedded, spark = compared(sail, tmp_path, PLAIN, {"a": _damaged()[name]})
-    assert embedded.failed.startswith("file-0: ")
-    if "DuckDB cannot read it" in embedded.failed:
-        assert spark.failed == "file-0: is not a readable Parquet file [layout]"
+    [said] = embedded.bad
+    assert said.startswith("file-0: ")
+    if "DuckDB cannot read it" in said:
+        assert spark.bad == ("file-0: is not a readable Parquet file [layout]",)
     else:
         agree(embedded, spark)
 
@@ -149,8 +150,8 @@ def _words(lengths: Sequence[int]) -> bytes:
 @pytest.mark.parametrize("limit", [pytest.param(40_000, marks=pytest.mark.slow), 300_000, 900_000])
 def test_parts_are_held_to_the_limits_of_their_file(tmp_path: Path, sail: SparkSession, limit: int) -> None:
     limits = Limits(unpacked=limit)
-    embedded, spark = compared(sail, tmp_path, PLAIN, {"a": _words([100] * 29 + [5_000])}, limits)
-    assert bool(embedded.failed) == (limit < 900_000)
+    embedded, spark = compared(sail, tmp_path, PLAIN, {"a": _words([100] * 29 + [5_000])}, limits=limits)
+    assert bool(embedded.bad) == (limit < 900_000)
     agree(embedded, spark)
 
 
