@@ -29,13 +29,13 @@ from adplatform.transform.layouts import Lines, Names, accept, empty_texts, firs
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.one_line_end import with_one_line_end
 from adplatform.transform.rejects import Reject
-from adplatform.transform.spark_delimited import Count, Rows, Shape, Splitting, shape_of, split
 from adplatform.transform.spark_files import Task
 from adplatform.transform.spark_json import Bad, Documents
 from adplatform.transform.spark_objects import Objects
 from adplatform.transform.spark_parquet import BadRows, bytes_of, columns_of, texts_of
 from adplatform.transform.spark_parts import Fetched, Share, come_to_much, fetched, shares
 from adplatform.transform.spark_ranges import Cut
+from adplatform.transform.splitting import Count, Rows, Shape, Splitting, shape_of, split
 from adplatform.transform.values import FooterLikeRows
 
 if TYPE_CHECKING:

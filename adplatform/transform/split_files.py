@@ -11,7 +11,7 @@ from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.layouts import UNNAMED, Layout, first_record
 from adplatform.transform.rejects import Reject
-from adplatform.transform.spark_delimited import Count, Shape, Splitting, shape_of, split
+from adplatform.transform.splitting import Count, Shape, Splitting, shape_of, split
 
 if TYPE_CHECKING:
     import pyarrow as pa

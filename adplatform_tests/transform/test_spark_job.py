@@ -22,7 +22,7 @@ from adplatform.jobs.spark import main
 from adplatform.platform.aws import Aws
 from adplatform.privacy.keys import create_key
 from adplatform.privacy.scan import Suspicion, scan_for_leaks
-from adplatform.transform import spark_delimited
+from adplatform.transform import splitting
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
 from adplatform.transform.spark_job import Keys, carry_out
@@ -268,7 +268,7 @@ def test_records_are_the_same_wherever_the_blocks_of_a_file_end(
     for text in (body, body.replace(b"\n", b"\r\n")):
         (tmp_path / "a").write_bytes(text)
         found = [_split(tmp_path / "a")]
-        monkeypatch.setattr(spark_delimited, "_BLOCK", block)
+        monkeypatch.setattr(splitting, "_BLOCK", block)
         found.append(_split(tmp_path / "a"))
         monkeypatch.undo()
         assert found[0] == found[1]
@@ -288,7 +288,7 @@ def test_records_that_are_split_together_are_as_if_each_were_split_alone(
         rows = "".join(draw.choices(['1,"a"\n', '2, "b\\"\n', '3,"c" \n', '"4",d \n'], k=3)).replace(",", fmt.delimiter)
         (tmp_path / "a").write_text(f"id{fmt.delimiter}note\n{rows}{text}", encoding="utf-8")
         found = _split(tmp_path / "a", fmt)
-        monkeypatch.setattr(spark_delimited._Splitter, "_many", _none_at_once)
+        monkeypatch.setattr(splitting._Splitter, "_many", _none_at_once)
         assert found == _split(tmp_path / "a", fmt), text
         monkeypatch.undo()
         together += len(found)
@@ -301,12 +301,12 @@ def _none_at_once(self: Any, text: bytes, at: int, final: bool) -> Any:
 
 
 def _split(path: Path, fmt: FileFormat | None = None) -> list[Any]:
-    fmt, count = fmt or FileFormat(), spark_delimited.Count()
+    fmt, count = fmt or FileFormat(), splitting.Count()
     head = path.read_bytes().index(b"\n") + 1
-    shape = spark_delimited.Shape(2, head, 1)
+    shape = splitting.Shape(2, head, 1)
     found: list[Any] = []
-    for each in spark_delimited.split(InputFile(path, "a", 0), fmt, spark_delimited.Splitting.of(fmt), shape, count):
-        if isinstance(each, spark_delimited.Rows):
+    for each in splitting.split(InputFile(path, "a", 0), fmt, splitting.Splitting.of(fmt), shape, count):
+        if isinstance(each, splitting.Rows):
             texts = zip(*(column.to_pylist() for column in each.columns), strict=True)
             found += zip(each.numbers.tolist(), each.lines.tolist(), each.places.tolist(), texts, strict=True)
         else:
