@@ -1,6 +1,7 @@
 """Backfills of a code location in this process: Dagster's own evaluation of them and of its queue, without a daemon."""
 
 import asyncio
+import faulthandler
 import logging
 import sys
 import threading
@@ -29,7 +30,7 @@ from adplatform.components.assembly.held_runs import FOLLOW_TAG
 from adplatform.local.dagster_home import prepare_dagster_home
 
 _MODULE = "adplatform_tests.support.given_location"
-RUNS_WITHIN = 60.0
+RUNS_WITHIN = 120.0
 _LOG = logging.getLogger("backfills")
 
 
@@ -117,7 +118,9 @@ class Backfills:
             thread.start()
             until = time.monotonic() + RUNS_WITHIN
             while thread.is_alive():
-                assert time.monotonic() < until, f"{run.job_name} goes on"
+                if time.monotonic() > until:
+                    faulthandler.dump_traceback()
+                    raise AssertionError(f"{run.job_name} goes on: what each thread does is above")
                 if FOLLOW_TAG in self._now(run).tags:
                     tick()
                 thread.join(0.1)
