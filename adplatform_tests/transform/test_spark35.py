@@ -64,7 +64,8 @@ NOTHING: Mapping[str, str] = {}
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    found = os.environ.get("SPARK35_PYTHON", ".venv-spark35/bin/python")
+    # Not resolved: what is installed is found by the link in the environment.
+    found = str(Path.cwd() / os.environ.get("SPARK35_PYTHON", ".venv-spark35/bin/python"))
     if not Path(found).exists():
         pytest.skip("needs what `make spark35` installs, or SPARK35_PYTHON")
     return found
