@@ -77,12 +77,16 @@ def run(
         if not pattern.source.derived:
             return
         own = [each for each in headless.declared_automations() if each.source == pattern.source.name]
+        given = set[str]()
         with headless.opened(services.settings) as instance:
             for finished in headless.process(services, instance, own, patience=0, watch=lambda _: None):
-                if not finished.success:
+                if finished.given:
+                    given.add(finished.feed)
+                elif not finished.success:
                     yield f"{finished.feed} {finished.dates}: {finished.error}".strip()
-        for row in with_engines(services, pattern.source):
-            yield f"{row.name}: an engine makes its merge; give the command again when that has ended"
+        given |= {row.name for row in with_engines(services, pattern.source)}
+        for name in sorted(given):
+            yield f"{name}: an engine makes it; give the command again when that has ended"
 
     with headless_work(services, patterns, lambda _: None, RUN_PREFIX) as work:
         return erased(services, pattern.source, flows, wish, work, erasure_id=uuid.uuid4().hex, follow=follow)
