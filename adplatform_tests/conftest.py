@@ -1,5 +1,6 @@
 """Fixtures that several parts of the platform share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,12 @@ from adplatform_tests.support.mariadb import MariaDb, is_installed, mariadb_serv
 from adplatform_tests.support.platforms import forget_services, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
 from adplatform_tests.support.zygote import forked_children
+
+
+def pytest_configure() -> None:
+    # A shell has what it starts in the background ignore SIGINT. Dagster then has this process ignore SIGTERM as well,
+    # and so does each child, such as those that copy a run's output, for whose end Dagster waits 30 s.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -108,7 +108,6 @@ def test_failed_import_leaves_nothing(key: Key) -> None:
 
 
 HOLDER = """
-import signal
 import sys
 from pathlib import Path
 from adplatform.files.gpg_home import gpg_home
@@ -116,9 +115,6 @@ from adplatform.files.gpg_status import SignaturePolicy
 from adplatform.files.keyring import Key
 from adplatform.files.pgp import decrypt
 private, message, work = map(Path, sys.argv[1:])
-# In the background SIGINT is ignored, and Dagster then has the tests ignore SIGTERM as well.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGTERM, signal.SIG_DFL)
 with gpg_home([Key("s", private.read_bytes())]) as home:
     print(home.path, flush=True)
     while True:

@@ -30,7 +30,7 @@ from adplatform.components.assembly.held_runs import FOLLOW_TAG
 from adplatform.local.dagster_home import prepare_dagster_home
 
 _MODULE = "adplatform_tests.support.given_location"
-RUNS_WITHIN = 120.0
+RUNS_WITHIN = 60.0
 _LOG = logging.getLogger("backfills")
 
 
