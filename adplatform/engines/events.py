@@ -9,7 +9,7 @@ from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.sftp_host import SftpConnector
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
-from adplatform.platform.queues import MOST_RECEIVED, delete_messages
+from adplatform.platform.queues import MOST_RECEIVED, delete_messages, receive
 
 _LONGEST_PATTERN = 2048
 """Characters (EventBridge quotas)."""
@@ -54,7 +54,7 @@ def woken(services: Services, source: Source) -> bool:
     if url is None:
         return False
     came = False
-    while messages := services.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=MOST_RECEIVED).get("Messages"):
+    while messages := receive(services.sqs, url):
         came = True
         delete_messages(services.sqs, url, messages)
         if len(messages) < MOST_RECEIVED:

@@ -17,7 +17,7 @@ from adplatform.flow.source import FeedFlow, Source, refusal, to_object
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import MOST_RECORDED, ObjectState, RawObject, file_id
 from adplatform.ledger.rows import digest
-from adplatform.platform.queues import MOST_RECEIVED, delete_messages
+from adplatform.platform.queues import MOST_RECEIVED, delete_messages, receive
 
 log = logging.getLogger(__name__)
 
@@ -116,10 +116,10 @@ class Arrivals:
         messages: list[dict[str, Any]] = []
         while len(messages) < most and not (messages and budget.spent):
             wanted = min(most - len(messages), MOST_RECEIVED)
-            answer = queue.sqs.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=wanted, VisibilityTimeout=300)
-            if not answer.get("Messages"):
+            came = receive(queue.sqs, queue.url, wanted, VisibilityTimeout=300)
+            if not came:
                 return messages, False
-            messages += answer["Messages"]
+            messages += came
         return messages, True
 
     def _take(self, queue: Queue, messages: Sequence[dict[str, Any]], budget: Budget) -> int:

@@ -13,6 +13,7 @@ from adplatform.flow.source import Source
 from adplatform.lake.zones import Zones
 from adplatform.platform.clock import utc_now
 from adplatform.platform.metrics import Metrics
+from adplatform.platform.queues import find_url
 from adplatform.platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -109,11 +110,7 @@ class Services:
 
     def queue_url(self, source: Source) -> str | None:
         """Where the source's events wait; None when nobody has made its queue."""
-        try:
-            url: str = self.sqs.get_queue_url(QueueName=self.settings.queue_name(source.name))["QueueUrl"]
-        except self.sqs.exceptions.QueueDoesNotExist:
-            return None
-        return url
+        return find_url(self.sqs, self.settings.queue_name(source.name))
 
     def settler(self, source: Source) -> "Settler":
         """The arrival side of a source.

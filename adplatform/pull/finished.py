@@ -9,9 +9,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.report import ReportState
-from adplatform.platform.queues import MOST_RECEIVED, delete_messages
+from adplatform.platform.queues import delete_messages, find_url, receive
 from adplatform.pull.account import Account
 
 log = logging.getLogger(__name__)
@@ -32,20 +33,22 @@ def receive_finished(services: Services, account: Account) -> int:
         return 0
     try:
         return _receive(services, account)
-    except (BotoCoreError, ClientError) as e:
+    except (BotoCoreError, ClientError, PermanentFailure) as e:
         log.warning("%s: finished_queue %s cannot be read: %s", account.source, account.finished_queue, e)
         return 0
 
 
 def _receive(services: Services, account: Account) -> int:
     sqs, name = services.sqs, account.finished_queue
-    url = name if "://" in name else sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    url = name if "://" in name else find_url(sqs, name)
+    if url is None:
+        raise PermanentFailure("it does not exist in this account and region")
     waiting = {
         r.report_id: r for r in services.ledger.reports.active(account.source) if r.state is ReportState.REQUESTED
     }
     hastened = taken = 0
     while taken < MOST:
-        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=MOST_RECEIVED).get("Messages", [])
+        messages = receive(sqs, url)
         if not messages:
             break
         taken += len(messages)

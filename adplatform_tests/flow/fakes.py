@@ -135,6 +135,9 @@ class FakeSqs:
     in_flight: dict[str, str] = field(default_factory=dict)
     _handles: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
+    class exceptions:
+        class QueueDoesNotExist(Exception): ...
+
     def send_message(self, *, QueueUrl: str, MessageBody: str) -> None:
         self.waiting.append(MessageBody)
 
