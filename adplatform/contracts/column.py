@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
-from adplatform.contracts.derived import with_inherited
 from adplatform.contracts.pii import Pii, PiiKind, Treatment, as_pii
 from adplatform.contracts.spelling import ColumnDefaults, Plain, Spelling
 from adplatform.contracts.types import DataType, parse_type
@@ -199,32 +198,3 @@ def require_one_name(columns: Iterable[Column], asked: str) -> None:
 def loosely(name: str) -> str:
     """A name as it is compared by ``header_match: loose``."""
     return _NO_MATTER.sub("", name).casefold()
-
-
-def _columns(value: Any) -> Any:
-    """YAML writes columns as a mapping of name to type or settings; order is kept."""
-    if value in ({}, [], ()):
-        raise ValueError("declare at least one column")
-    if not isinstance(value, dict):
-        return value
-    return [_column(name, spec) for name, spec in value.items()]
-
-
-def _column(name: Any, settings: Any) -> Any:
-    if settings is None or isinstance(settings, str):
-        return {"name": name, "type": settings or "string"}
-    if not isinstance(settings, dict):
-        return settings
-    if "name" in settings:
-        raise ValueError(f"column {name}: its name is what stands before the colon; the files' spelling goes to field")
-    for setting in ("unless", "identifies"):
-        if setting in settings:
-            raise ValueError(f"column {name}: {setting} is set by the platform; leave it out")
-    return {"name": name, **settings}
-
-
-Columns = Annotated[
-    tuple[Column, ...],
-    BeforeValidator(_columns, json_schema_input_type=dict[str, ColumnSettings | str | None]),
-    AfterValidator(with_inherited),
-]

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from adplatform.contracts.column import DELIVERY_DATE, Column, Columns, loosely
+from adplatform.contracts.column import DELIVERY_DATE, Column, loosely
+from adplatform.contracts.columns import Columns
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.pii import Pii, Treatment
 from adplatform.contracts.presets import resolved_contract

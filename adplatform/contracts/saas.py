@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from adplatform.contracts.column import Columns, require_one_name
+from adplatform.contracts.column import require_one_name
+from adplatform.contracts.columns import Columns
 from adplatform.contracts.durations import Duration, write_duration
 from adplatform.contracts.feed import BROUGHT, Brought, Feed
 from adplatform.contracts.file_format import FileFormat

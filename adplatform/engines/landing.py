@@ -78,7 +78,7 @@ def land(
     for (feed, day), own in deliveries.items():
         known, files = earlier[feed, day], claimed[feed, day]
         if known is None or (known.objects, known.records) != (len(files), records):
-            landed = write_claims(services, feed, day, run, files.values())
+            landed = write_claims(services.s3, services.zones, services.ledger, feed, day, run, files.values())
             runs.bring(feed, replace(landed, records=records, replaces=replaces))
         arrivals.record([each.version for each in own if each.version is not None])
         if _passed_over(services, feed, day, own):

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any
 
 from adplatform.files.arrivals import ClaimedFile
-from adplatform.flow.services import Services
 from adplatform.flow.version import read_settlement
 from adplatform.lake.zones import Zones
 from adplatform.ledger.engine_run import EngineRun, Landed
@@ -18,20 +17,21 @@ _KEPT = 4_000
 """Characters of a list that the ledger has as well, so that a date of many small runs is read by one query."""
 
 
-def write_claims(services: Services, feed: str, day: date, run: EngineRun, files: Iterable[ClaimedFile]) -> Landed:
+def write_claims(
+    s3: Any, zones: Zones, ledger: Ledger, feed: str, day: date, run: EngineRun, files: Iterable[ClaimedFile]
+) -> Landed:
     """List what the run brought to the delivery in an object of its own. Each file has its full key as name."""
-    zones = services.zones
     key = f"{zones.claims(feed, day)}{digest(run.run_id)}.json"
     entries = [{"key": f.name, **{name: getattr(f, name) for name in _SAID}} for f in files]
     body = json.dumps({"run": run.run_id, "files": entries}, indent=1).encode()
-    services.s3.put_object(Bucket=zones.raw_bucket, Key=key, Body=body, **zones.put_arguments)
+    s3.put_object(Bucket=zones.raw_bucket, Key=key, Body=body, **zones.put_arguments)
     listed = json.dumps(entries, separators=(",", ":"))
     return Landed(
         day=day,
         run_id=run.run_id,
         claims_key=key,
         objects=len(entries),
-        landed_at=services.ledger.now(),
+        landed_at=ledger.now(),
         ended_at=run.ended_at,
         files=listed if len(listed) <= _KEPT else "",
     )

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
-from adplatform.contracts.derived import is_amount_of
+from adplatform.contracts.columns import is_amount_of
 from adplatform.contracts.model import Contract
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure

@@ -12,7 +12,8 @@ from adplatform.amazon.declared import Restatement, ready_made
 from adplatform.amazon.definitions import STAMPS, Dataset, ReportDefinition, feed, snake_case
 from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.amazon.selling_partner.definitions import READY_MADE, check_options, period_of, with_options
-from adplatform.contracts.column import IDENTIFIER, Column, Columns, ColumnSettings, require_one_name
+from adplatform.contracts.column import IDENTIFIER, Column, ColumnSettings, require_one_name
+from adplatform.contracts.columns import Columns
 from adplatform.contracts.feed import NAME
 from adplatform.contracts.strict import Strict
 

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from adplatform.local.aws import managed
@@ -115,8 +115,3 @@ def resume(backend: "ConnectorBackend") -> None:
     for server in backend.sftp_servers.values():
         begin(backend, server)
         managed.changed("transfer")
-
-
-def user_of(channel: Any) -> str:
-    """Who has logged in."""
-    return str(channel.get_transport().get_username())

@@ -19,7 +19,7 @@ from paramiko import SFTPAttributes
 from adplatform.local.aws import managed
 from adplatform.local.aws.managed import CONTROL, own_s3
 from adplatform.local.aws.state import LOCK
-from adplatform.local.aws.transfer import executions, listening, places, server_reports
+from adplatform.local.aws.transfer import executions, places, server_reports
 from adplatform.local.aws.transfer.homes import Home, home_of
 from adplatform.local.aws.transfer.places import Place
 from adplatform.local.aws.transfer.server_state import FileLocation
@@ -35,7 +35,7 @@ class Sessions(paramiko.SFTPServer):
     """paramiko's, which tells the session who has logged in."""
 
     def start_subsystem(self, name: str, transport: Any, channel: Any) -> None:
-        self.server.begin(listening.user_of(channel))
+        self.server.begin(str(channel.get_transport().get_username()))
         super().start_subsystem(name, transport, channel)
 
 

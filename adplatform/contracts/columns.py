@@ -1,17 +1,19 @@
-"""Computed columns are as personal as what they read: they inherit its kind, or say themselves what becomes of them."""
+"""The columns of a feed, as YAML writes them. Computed ones are as personal as what they read: they inherit its kind,
+or say themselves what becomes of them."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import AfterValidator, BeforeValidator
+
+from adplatform.contracts.column import Column, ColumnSettings
 from adplatform.contracts.personal_names import guessed_kind
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:
     import sqlglot
     from sqlglot import exp
-
-    from adplatform.contracts.column import Column
 else:
     sqlglot = Late("sqlglot")
     exp = Late("sqlglot.expressions")
@@ -19,7 +21,7 @@ else:
 _WORD = re.compile(r"\w+")
 
 
-def with_inherited(columns: Sequence["Column"]) -> tuple["Column", ...]:
+def with_inherited(columns: Sequence[Column]) -> tuple[Column, ...]:
     """The columns, those with an expression over personal ones with the kind and treatment of what they read, also by
     way of other computed columns. One that has ``pii`` of its own, or is dropped, stays as it is.
 
@@ -36,7 +38,7 @@ def with_inherited(columns: Sequence["Column"]) -> tuple["Column", ...]:
     return tuple(known[column.name] for column in columns)
 
 
-def _reads(column: "Column", known: Mapping[str, "Column"]) -> set[str]:
+def _reads(column: Column, known: Mapping[str, Column]) -> set[str]:
     """The columns that an expression reads. One that cannot be parsed reads all that it mentions; the compiler refuses
     it."""
     text = str(column.expression)
@@ -50,7 +52,7 @@ def _reads(column: "Column", known: Mapping[str, "Column"]) -> set[str]:
     return {name for node in tree.find_all(exp.Column) for name in (node.name, node.name.lower()) if name in known}
 
 
-def _inheriting(column: "Column", read: Sequence["Column"]) -> "Column":
+def _inheriting(column: Column, read: Sequence[Column]) -> Column:
     if gone := [c.name for c in read if _is_gone(c) and not is_amount_of(c, column)]:
         raise ValueError(
             f"column {column.name}: its expression reads {gone[0]}, which is dropped, and would bring it back; say by "
@@ -73,11 +75,11 @@ def _inheriting(column: "Column", read: Sequence["Column"]) -> "Column":
     return own
 
 
-def _is_gone(column: "Column") -> bool:
+def _is_gone(column: Column) -> bool:
     return column.drop or (column.pii is not None and "drop" in column.pii.treatment)
 
 
-def is_amount_of(dropped: "Column", column: "Column") -> bool:
+def is_amount_of(dropped: Column, column: Column) -> bool:
     """Whether a column that is dropped is no more than what an amount is computed from, as in ``cost_micros /
     1000000``: a number of the files, neither declared nor called as personal data are."""
     names = (dropped.name, *dropped.field_names)
@@ -86,3 +88,32 @@ def is_amount_of(dropped: "Column", column: "Column") -> bool:
         and not (dropped.expression or dropped.pii or any(map(guessed_kind, names)))
         and column.data_type.name in ("decimal", "double")
     )
+
+
+def _columns(value: Any) -> Any:
+    """YAML writes columns as a mapping of name to type or settings; order is kept."""
+    if value in ({}, [], ()):
+        raise ValueError("declare at least one column")
+    if not isinstance(value, dict):
+        return value
+    return [_column(name, spec) for name, spec in value.items()]
+
+
+def _column(name: Any, settings: Any) -> Any:
+    if settings is None or isinstance(settings, str):
+        return {"name": name, "type": settings or "string"}
+    if not isinstance(settings, dict):
+        return settings
+    if "name" in settings:
+        raise ValueError(f"column {name}: its name is what stands before the colon; the files' spelling goes to field")
+    for setting in ("unless", "identifies"):
+        if setting in settings:
+            raise ValueError(f"column {name}: {setting} is set by the platform; leave it out")
+    return {"name": name, **settings}
+
+
+Columns = Annotated[
+    tuple[Column, ...],
+    BeforeValidator(_columns, json_schema_input_type=dict[str, ColumnSettings | str | None]),
+    AfterValidator(with_inherited),
+]
