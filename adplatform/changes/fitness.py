@@ -6,13 +6,13 @@ from pathlib import Path
 from adplatform.changes.fold import Folded
 from adplatform.changes.followed import Followed
 from adplatform.changes.made import MadeTable
-from adplatform.consumers.finding import Finding
-from adplatform.consumers.fitness import fit_for, fitness
-from adplatform.consumers.table import Table, as_seen
-from adplatform.contracts.consumers import NO_CONSUMERS, ConsumerName, Consumers
+from adplatform.consumers.fitness import fit_for
+from adplatform.consumers.table import ConsumedTable, consumed
+from adplatform.contracts.consumers import NO_CONSUMERS, Consumers
 from adplatform.flow.services import Services
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.remote_file import RemoteFile
+from adplatform.lake.table import DATABASE_PREFIX
 from adplatform.transform.values import OutputColumn
 
 
@@ -21,10 +21,12 @@ def consumers_of(made: MadeTable) -> Consumers:
     return made.declared.consumers if isinstance(made, Followed) else NO_CONSUMERS
 
 
-def declared_fitness(made: MadeTable) -> dict[ConsumerName, list[Finding]]:
-    """What each service that is to read the table could not take, by its declaration alone."""
-    table = _table(made, made.columns((column.name, column.type) for column in made.stored.values()))
-    return {name: fitness(table, settings) for name, settings in consumers_of(made).declared.items()}
+def consumed_table(made: MadeTable, database_prefix: str = DATABASE_PREFIX) -> ConsumedTable | None:
+    """The table of rows, for the services that are to read it; None where there are none."""
+    if not consumers_of(made).declared:
+        return None
+    columns = made.columns((column.name, column.type) for column in made.stored.values())
+    return _consumed(made, columns, database_prefix)
 
 
 def merged_fitness(services: Services, made: MadeTable, done: Folded) -> list[AuditFinding]:
@@ -39,9 +41,9 @@ def merged_fitness(services: Services, made: MadeTable, done: Folded) -> list[Au
     zones, settings = services.zones, services.settings
     found = services.store.listing(zones.clean_bucket, zones.clean_key(location))
     opened = [RemoteFile(services.s3, zones.clean_bucket, file.key, file.size) for file in found]
-    table = _table(made, done.columns)
-    return fit_for(table, consumers, opened, Path(settings.temp), settings.memory_limit, settings.threads)
+    table = _consumed(made, done.columns, settings.database_prefix)
+    return fit_for(table, opened, Path(settings.temp), settings.memory_limit, settings.threads)
 
 
-def _table(made: MadeTable, columns: Iterable[OutputColumn]) -> Table:
-    return as_seen(made.spec(made.name, tuple(columns), "", ""), made.declared.contract)
+def _consumed(made: MadeTable, columns: Iterable[OutputColumn], prefix: str) -> ConsumedTable:
+    return consumed(made.spec(made.name, tuple(columns), "", prefix), made.declared.contract, consumers_of(made))

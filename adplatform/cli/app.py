@@ -66,6 +66,11 @@ ENGINES: Mapping[str, tuple[str, str]] = {
     "cancel": ("engine_runs", "Stop exactly one run."),
     "backfill": ("engine_runs", "Pull a window of the past through AppFlow."),
 }
+CONSUMERS: Mapping[str, tuple[str, str]] = {
+    "plan": ("consumers", "Say what services that read tables lack of what is declared."),
+    "apply": ("consumers", "Make what they lack, and change what differs."),
+    "check": ("consumers", "Compare what they have with what is declared."),
+}
 DMS: Mapping[str, tuple[str, str]] = {
     "check": ("dms", "Refuse settings of AWS DMS that lose or reorder data."),
     "settings": ("dms", "Print settings that pass, to paste into AWS."),
@@ -142,10 +147,14 @@ keys_app = typer.Typer(
 engines_app = typer.Typer(
     cls=lazy_group(ENGINES), help="Engines that AWS runs: checks, starts and stops.", no_args_is_help=True
 )
+consumers_app = typer.Typer(
+    cls=lazy_group(CONSUMERS), help="Services that read tables: what they are to have.", no_args_is_help=True
+)
 dms_app = typer.Typer(
     cls=lazy_group(DMS), help="AWS DMS, which brings the changes of a database: its settings.", no_args_is_help=True
 )
 app.add_typer(engines_app, name="engines")
+app.add_typer(consumers_app, name="consumers")
 app.add_typer(dms_app, name="dms")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(keys_app, name="keys")
@@ -168,6 +177,11 @@ def _engines() -> None:
 
 @dms_app.callback()
 def _dms() -> None:
+    """As above."""
+
+
+@consumers_app.callback()
+def _consumers() -> None:
     """As above."""
 
 

@@ -4,7 +4,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import rmtree
@@ -26,8 +26,6 @@ from adplatform.platform.settings import read_settings
 
 if TYPE_CHECKING:
     from adplatform.cli.onboarding import SftpAccess
-    from adplatform.consumers.finding import Finding
-    from adplatform.contracts.consumers import ConsumerName
 
 
 def provision() -> None:
@@ -168,27 +166,19 @@ def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], list[str], lis
 
 def _unfit(declared: Declared[BaseModel], pattern: Pattern) -> Iterator[tuple[str, str]]:
     """What the services that are to read a table could not take: the level of each, and a sentence with its place."""
+    from adplatform.consumers.fitness import declared_fitness
+    from adplatform.engines.consumed import consumed_tables
+
     places = {feed.name: number for number, feed in enumerate(getattr(declared.model, "feeds", ()))}
-    for name, by_consumer in _fitness(pattern):
-        for consumer, findings in by_consumer.items():
+    for table in consumed_tables(pattern):
+        name = table.feed.partition("/")[2]
+        for consumer, findings in declared_fitness(table).items():
             for each in findings:
                 path = ("consumers", consumer, *filter(None, each.setting.split(".")))
                 above = ("feeds", places[name]) if name in places else ()
                 where = ".".join(path if name not in places else ("feeds", name, *path))
                 of = "" if name in places else f"table {name}: "
                 yield each.level, f"{declared.file}:{declared.line_of(*above, *path)}: {where}: {of}{each}"
-
-
-def _fitness(pattern: Pattern) -> Iterator[tuple[str, "Mapping[ConsumerName, Sequence[Finding]]"]]:
-    """The tables of a source by name, each with what the services that are to read it could not take."""
-    from adplatform.changes.fitness import declared_fitness as of_changes
-    from adplatform.engines.changes import ChangedFiles
-    from adplatform.flow.fitness import declared_fitness
-
-    for flow in pattern.source.feeds:
-        yield flow.feed.name, declared_fitness(pattern.part(flow, "any") if pattern.part else flow)
-    for made in pattern.followed if isinstance(pattern, ChangedFiles) else ():
-        yield made.declared.name, of_changes(made)
 
 
 def schema(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from adplatform.consumers import athena, clean_rooms, entity_resolution, quicksight, redshift, sagemaker
 from adplatform.consumers.finding import Finding
-from adplatform.consumers.table import Table
+from adplatform.consumers.table import ConsumedTable, Table
 from adplatform.consumers.values import Asked, values_of
 from adplatform.contracts.clean_rooms import CleanRooms
-from adplatform.contracts.consumers import Athena, Consumer, ConsumerName, Consumers, QuickSight, Redshift, SageMaker
+from adplatform.contracts.consumers import Athena, Consumer, ConsumerName, QuickSight, Redshift, SageMaker
 from adplatform.contracts.entity_resolution import EntityResolution
 from adplatform.failures import listed
 from adplatform.lake.audit import AuditFinding
@@ -28,24 +28,24 @@ def check_name(consumer: ConsumerName) -> str:
     return f"fit_for_{consumer}"
 
 
+def declared_fitness(table: ConsumedTable) -> dict[ConsumerName, list[Finding]]:
+    """What each service that is to read the table could not take, by the contract alone."""
+    return {name: fitness(table.seen, settings) for name, settings in table.consumers.declared.items()}
+
+
 def fit_for(
-    table: Table,
-    consumers: Consumers,
-    parquet: Sequence[Path | RawIOBase],
-    work: Path,
-    memory_limit: str,
-    threads: int,
+    table: ConsumedTable, parquet: Sequence[Path | RawIOBase], work: Path, memory_limit: str, threads: int
 ) -> list[AuditFinding]:
     """One finding for each service that is to read the table, by its contract and the files of a delivery.
 
     Raises:
         TransientFailure: as :func:`adplatform.consumers.values.values_of`.
     """
-    declared = consumers.declared
+    declared = table.consumers.declared
     if not declared:
         return []
-    asked = reduce(or_, (_asked(table, settings) for settings in declared.values()), Asked())
-    known = replace(table, values=values_of(parquet, asked, work, memory_limit, threads))
+    asked = reduce(or_, (_asked(table.seen, settings) for settings in declared.values()), Asked())
+    known = replace(table.seen, values=values_of(parquet, asked, work, memory_limit, threads))
     return [_judged(name, fitness(known, settings)) for name, settings in declared.items()]
 
 

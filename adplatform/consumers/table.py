@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from adplatform.consumers.finding import Finding
 from adplatform.consumers.values import Values
 from adplatform.contracts.column import Column as Declared
+from adplatform.contracts.consumers import Consumers
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.model import Contract
 from adplatform.contracts.types import DataType
@@ -75,6 +76,30 @@ class Table:
         """The columns that a service gets where nothing is said: all but those that the platform adds, and those that
         are personal and not hashed."""
         return [column for column in self.columns if not column.added and not column.is_bare]
+
+
+@dataclass(frozen=True)
+class ConsumedTable:
+    """A table of the catalog that ``consumers`` are to read, as they see it. ``feed`` is ``<source>/<feed>``."""
+
+    feed: str
+    database: str
+    name: str
+    seen: Table
+    consumers: Consumers
+
+    @property
+    def source(self) -> str:
+        return self.feed.partition("/")[0]
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.database}.{self.name}"
+
+
+def consumed(spec: TableSpec, contract: Contract, consumers: Consumers) -> ConsumedTable:
+    """The table that a contract makes, for these consumers."""
+    return ConsumedTable(spec.feed, spec.database, spec.name, as_seen(spec, contract), consumers)
 
 
 def as_seen(spec: TableSpec, contract: Contract) -> Table:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from adplatform.contracts.stores import AnyStore, AzureBlob, GoogleCloudStorage, NfsShare, ObjectStorage, S3Store
 from adplatform.engines.declared_tasks import DeclaredTask, tags_of
+from adplatform.platform.arns import role_arn
 
 Place = Literal["s3", "object_storage", "azure_blob", "nfs", "smb"]
 _PORTS = {"https": 443, "http": 80}
@@ -93,8 +94,3 @@ def destination_location(declared: DeclaredTask, account: str) -> dict[str, Any]
         "S3Config": {"BucketAccessRoleArn": role_arn(declared.role, account)},
         "Tags": tags_of(declared, "destination"),
     }
-
-
-def role_arn(role: str, account: str) -> str:
-    """That of a role which is named, or given by its ARN."""
-    return role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"

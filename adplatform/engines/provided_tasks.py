@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from adplatform.engines.declared_locations import destination_location, needed, place_of, role_arn, source_location
+from adplatform.engines.declared_locations import destination_location, needed, place_of, source_location
 from adplatform.engines.declared_tasks import DeclaredTask, tags_of, task_request
 from adplatform.engines.handed_secrets import hidden, read_secret
 from adplatform.engines.task_locations import location_uris, same_place
+from adplatform.platform.arns import role_arn
 from adplatform.platform.aws_errors import aws_failures
 
 _KNOWN = ("user", "domain")

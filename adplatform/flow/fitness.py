@@ -3,29 +3,25 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from adplatform.consumers.finding import Finding
-from adplatform.consumers.fitness import fit_for, fitness
-from adplatform.consumers.table import Table, as_seen
-from adplatform.contracts.consumers import ConsumerName
+from adplatform.consumers.fitness import fit_for
+from adplatform.consumers.table import ConsumedTable, consumed
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
-from adplatform.lake.table import table_spec
+from adplatform.lake.table import DATABASE_PREFIX, table_spec
 from adplatform.platform.settings import Settings
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn, Staged
 
 
-def declared_fitness(flow: FeedFlow) -> dict[ConsumerName, list[Finding]]:
-    """What each service that is to read the table could not take, by the contract alone.
+def consumed_table(flow: FeedFlow, database_prefix: str = DATABASE_PREFIX) -> ConsumedTable | None:
+    """The table of a feed, for the services that are to read it; None where there are none.
 
     Raises:
         PermanentFailure: the contract makes no table.
     """
-    consumers = flow.feed.consumers.declared
-    if not consumers:
-        return {}
-    table = _table(flow, output_columns(flow.feed.contract))
-    return {name: fitness(table, settings) for name, settings in consumers.items()}
+    if not flow.feed.consumers.declared:
+        return None
+    return _consumed(flow, output_columns(flow.feed.contract), database_prefix)
 
 
 def delivered_fitness(settings: Settings, flow: FeedFlow, staged: Staged, work: Path) -> list[AuditFinding]:
@@ -36,11 +32,12 @@ def delivered_fitness(settings: Settings, flow: FeedFlow, staged: Staged, work: 
     """
     if not flow.feed.consumers.declared:
         return []
-    table = _table(flow, staged.columns)
+    table = _consumed(flow, staged.columns, settings.database_prefix)
     opened = [file.opened() for file in staged.files]
-    return fit_for(table, flow.feed.consumers, opened, work, settings.memory_limit, settings.threads)
+    return fit_for(table, opened, work, settings.memory_limit, settings.threads)
 
 
-def _table(flow: FeedFlow, columns: Iterable[OutputColumn]) -> Table:
+def _consumed(flow: FeedFlow, columns: Iterable[OutputColumn], prefix: str) -> ConsumedTable:
     contract, scope = flow.feed.contract, flow.scope.column if flow.scope else None
-    return as_seen(table_spec(flow.table, contract, columns, scope=scope), contract)
+    spec = table_spec(flow.table, contract, columns, database_prefix=prefix, scope=scope)
+    return consumed(spec, contract, flow.feed.consumers)

@@ -91,6 +91,11 @@ class Zones:
         return f"fetched/{source}/"
 
     @staticmethod
+    def matches(feed: str) -> str:
+        """Where AWS Entity Resolution writes which rows of a table it matched."""
+        return f"matches/{feed}/"
+
+    @staticmethod
     def engine_work_of(source: str) -> str:
         """Below it lie the plans for engines that transform deliveries of a source, and what their runs make."""
         return f"{ENGINE_WORK}{source}/"

@@ -41,6 +41,9 @@ SPARK_JOB = "adplatform-transform"
 SPARK_APPLICATION = "adplatform"
 """The application of EMR Serverless that transforms deliveries, where no setting names one by its id."""
 
+ENTITY_RESOLUTION_ROLE = "adplatform-entity-resolution"
+"""With which AWS Entity Resolution reads tables and writes what it matched."""
+
 PLATFORM = "adplatform"
 """How names of stacks, roles, clusters and aliases of keys begin that no setting and no YAML gives."""
 PLATFORM_TAG = "platform"

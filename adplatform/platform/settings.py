@@ -67,6 +67,8 @@ class Settings:
     """Workers of a run: those of Glue, and the most executors of EMR Serverless."""
     spark_worker_type: str = "G.1X"
     """The kind of workers of AWS Glue."""
+    entity_resolution_role: str = names.ENTITY_RESOLUTION_ROLE
+    """The IAM role, by name or ARN, with which AWS Entity Resolution reads tables and writes what it matched."""
     personal_tag: str = ""
     """The tag of Lake Formation that columns of clean tables get, with the kind of personal data that each holds or
     ``none``; by default they get no tag."""
@@ -146,6 +148,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         spark_from=_whole(environ, "SPARK_FROM", defaults.spark_from),
         spark_workers=_whole(environ, "SPARK_WORKERS", defaults.spark_workers),
         spark_worker_type=text("SPARK_WORKER_TYPE", defaults.spark_worker_type),
+        entity_resolution_role=text("ENTITY_RESOLUTION_ROLE", defaults.entity_resolution_role),
         personal_tag=text("PERSONAL_TAG", ""),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         metrics=_on(text("METRICS", "off"), "METRICS"),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from adplatform.consumers.fitness import fitness
-from adplatform.consumers.table import Table, as_seen
+from adplatform.consumers.table import ConsumedTable, Table, consumed
 from adplatform.contracts.consumers import Consumer, ConsumerName
 from adplatform.contracts.feed import Feed
 from adplatform.lake.table import table_spec
@@ -28,8 +28,13 @@ def feed(consumers: Any, columns: dict[str, Any] = MEMBERS, **settings: Any) -> 
 
 
 def table_of(declared: Feed) -> Table:
+    return consumed_of(declared).seen
+
+
+def consumed_of(declared: Feed, database_prefix: str = "clean_") -> ConsumedTable:
     contract = declared.contract
-    return as_seen(table_spec(f"acme/{declared.name}", contract, output_columns(contract)), contract)
+    spec = table_spec(f"acme/{declared.name}", contract, output_columns(contract), database_prefix=database_prefix)
+    return consumed(spec, contract, declared.consumers)
 
 
 def settings_of(declared: Feed, name: ConsumerName) -> Consumer:

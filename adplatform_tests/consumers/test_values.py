@@ -12,7 +12,7 @@ from adplatform.consumers.fitness import fit_for
 from adplatform.consumers.values import Asked, values_of
 from adplatform.contracts.consumers import ConsumerName
 from adplatform.lake.audit import AuditFinding
-from adplatform_tests.consumers.tables import feed, table_of
+from adplatform_tests.consumers.tables import consumed_of, feed
 
 COLUMNS: dict[str, Any] = {
     "id": {"required": True},
@@ -41,7 +41,7 @@ def staged(folder: Path, *files: dict[str, list[Any]], **options: Any) -> list[P
 
 def judged(files: list[Path], folder: Path, name: ConsumerName, settings: Any = None) -> AuditFinding:
     declared = feed({name: settings}, COLUMNS)
-    [finding] = fit_for(table_of(declared), declared.consumers, files, folder, "512MB", 1)
+    [finding] = fit_for(consumed_of(declared), files, folder, "512MB", 1)
     return finding
 
 

@@ -16,6 +16,7 @@ from adplatform.contracts.sftp_host import Lattice, SftpConnector
 from adplatform.engines.engine import Finding, Postponed
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.flow.services import Services
+from adplatform.platform.arns import role_arn
 from adplatform.platform.aws_errors import aws_failures, secret_failures
 
 SOURCE, BUCKET = "adplatform:source", "adplatform:bucket"
@@ -175,7 +176,7 @@ class Connector:
         return connector_request(self.at, self.services.account, self._secret())
 
     def _arn(self, role: str) -> str:
-        return role_arn(self.services.account, role)
+        return role_arn(role, self.services.account)
 
     def _secret(self) -> str:
         """The ARN of the secret.
@@ -259,8 +260,8 @@ def connector_request(at: SftpConnector, account: str, secret: str) -> dict[str,
     """What CreateConnector and UpdateConnector are asked for, without tags; ``secret`` is the ARN of the log-in."""
     return {
         **({"EgressConfig": _egress(at.lattice)} if at.lattice else {"Url": at.url}),
-        "AccessRole": role_arn(account, at.role),
-        **({"LoggingRole": role_arn(account, at.logging_role)} if at.logging_role else {}),
+        "AccessRole": role_arn(at.role, account),
+        **({"LoggingRole": role_arn(at.logging_role, account)} if at.logging_role else {}),
         **({"SecurityPolicyName": at.security_policy} if at.security_policy else {}),
         "SftpConfig": {
             "UserSecretId": secret,
@@ -274,10 +275,6 @@ def connector_tags(source: str, bucket: str) -> list[dict[str, str]]:
     """The tags by which the connector of a source is found again."""
     tags = {"Name": f"adplatform-{source}", SOURCE: source, BUCKET: bucket}
     return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def role_arn(account: str, role: str) -> str:
-    return role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
 
 
 def _egress(lattice: Lattice) -> dict[str, Any]:

@@ -1,0 +1,114 @@
+"""What services that read tables are to have for them: planned, made, and compared with what is declared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from adplatform.cli.context import connect, console, errors
+from adplatform.consumers.registration.changes import Change
+from adplatform.consumers.registration.registered import (
+    Clients,
+    Declared,
+    declared,
+    planned,
+    registered,
+    undeclared,
+)
+from adplatform.consumers.registration.resource import SOURCE, TABLE, Place
+from adplatform.consumers.table import ConsumedTable
+from adplatform.engines.consumed import consumed_tables
+from adplatform.failures import PermanentFailure
+from adplatform.flow.services import Services
+from adplatform.patterns import declared_patterns
+
+Source = Annotated[str | None, typer.Option(help="A source; by default all.")]
+Feed = Annotated[str | None, typer.Option(help="A feed of the source; by default all.")]
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """The tables that a command is about, what they declare, and what asks AWS for it."""
+
+    tables: Sequence[ConsumedTable]
+    known: Declared
+    clients: Clients
+    place: Place
+
+
+def plan(source: Source = None, feed: Feed = None) -> None:
+    """Say what `apply` would make and change, and why it would not."""
+    looked = _looked(connect(), source, feed)
+    changes = list(planned(looked.clients, looked.known.wanted))
+    for change in changes:
+        _say(change)
+    _say_undeclared(looked, source, feed)
+    if _say_refused(looked.known) or any(each.refusals for each in changes):
+        raise typer.Exit(1)
+
+
+def apply(source: Source = None, feed: Feed = None) -> None:
+    """Make what is missing and change what differs; nothing is deleted. It may be repeated."""
+    looked = _looked(connect(), source, feed)
+    failed = 0
+    for done in registered(looked.clients, looked.known.wanted):
+        _say(done.change, done.failure)
+        failed += bool(done.failure)
+    if _say_refused(looked.known) or failed:
+        raise typer.Exit(1)
+
+
+def check(source: Source = None, feed: Feed = None) -> None:
+    """Compare what is there with what is declared; status 1 where something differs."""
+    looked = _looked(connect(), source, feed)
+    changes = [each for each in planned(looked.clients, looked.known.wanted) if each.state != "as declared"]
+    for change in changes:
+        _say(change)
+    _say_undeclared(looked, source, feed)
+    if _say_refused(looked.known) or changes:
+        raise typer.Exit(1)
+    console.print(f"services have what is declared ({len(looked.known.wanted)})")
+
+
+def _looked(services: Services, source: str | None, feed: str | None) -> _Looked:
+    """
+    Raises:
+        PermanentFailure: no table of that source or feed is read by services.
+    """
+    prefix = services.settings.database_prefix
+    every = [t for pattern in declared_patterns(services.settings) for t in consumed_tables(pattern, prefix)]
+    tables = [t for t in every if source in (None, t.source) and feed in (None, t.feed.partition("/")[2])]
+    if not tables and (source or feed):
+        there = ", ".join(t.feed for t in every) or "none"
+        raise PermanentFailure(f"no table of {source or 'any source'}/{feed or '*'} has consumers; there are {there}")
+    place = Place(services.settings, services.account)
+    known = declared(tables, place, lambda table: services.lake.catalog.table(table) is not None)
+    return _Looked(tables, known, Clients(services.aws), place)
+
+
+def _say(change: Change, failure: str = "") -> None:
+    wanted = change.wanted
+    out = errors if failure or change.refusals else console
+    lines = [f"{change.state:<12} {wanted.consumer}: {wanted.key} ({wanted.table})"]
+    lines += [f"  {each}" for each in change.differences]
+    lines += [f"  {each}" for each in ([failure] if failure else change.refusals)]
+    for line in lines:
+        out.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _say_refused(known: Declared) -> bool:
+    """Say which tables are not registered, and why; whether there are such."""
+    for each in known.refused:
+        for reason in each.reasons:
+            line = f"{'refused':<12} {each.consumer}: {each.table}: {reason}"
+            errors.print(line, highlight=False, soft_wrap=True, markup=False)
+    return bool(known.refused)
+
+
+def _say_undeclared(looked: _Looked, source: str | None, feed: str | None) -> None:
+    tables = {table.qualified for table in looked.tables}
+    for each in undeclared(looked.clients, looked.place, looked.known):
+        if source in (None, each.tags[SOURCE]) and (feed is None or each.tags[TABLE] in tables):
+            line = f"{'undeclared':<12} {each.kind} {each.name} ({each.tags[TABLE]}): nothing declares it any more"
+            console.print(f"{line}; delete it if it is not used", highlight=False, soft_wrap=True, markup=False)

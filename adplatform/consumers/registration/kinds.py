@@ -1,0 +1,16 @@
+"""What each service is to have, by the name of the consumer."""
+
+from collections.abc import Mapping
+
+from adplatform.consumers.registration import clean_rooms, entity_resolution
+from adplatform.consumers.registration.resource import Kind, Registration, Wanted
+from adplatform.contracts.consumers import ConsumerName
+
+REGISTRATIONS: Mapping[ConsumerName, Registration] = {
+    "clean_rooms": clean_rooms.REGISTRATION,
+    "entity_resolution": entity_resolution.REGISTRATION,
+}
+
+
+def kind_of(wanted: Wanted) -> Kind:
+    return REGISTRATIONS[wanted.consumer].kinds[wanted.kind]

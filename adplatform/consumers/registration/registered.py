@@ -1,0 +1,158 @@
+"""What of the declared resources services have: planned for people, and made so."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adplatform.consumers.fitness import declared_fitness
+from adplatform.consumers.registration.changes import Change, compare
+from adplatform.consumers.registration.kinds import REGISTRATIONS, kind_of
+from adplatform.consumers.registration.resource import TABLE, Kind, Place, Tagged, There, Wanted
+from adplatform.consumers.table import ConsumedTable
+from adplatform.contracts.consumers import ConsumerName
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.platform.aws import Aws
+from adplatform.platform.aws_errors import aws_failures
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A table that is not registered with a service, and why."""
+
+    consumer: ConsumerName
+    table: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What services are to have, what others require first, and which tables are not registered."""
+
+    wanted: tuple[Wanted, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a change: made, or why not."""
+
+    change: Change
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Clients:
+    """boto3 clients, one for each service; those of ``once`` repeat no call by themselves."""
+
+    aws: Aws
+    _made: dict[tuple[str, bool], Any] = field(default_factory=dict)
+
+    def of(self, service: str, *, once: bool = False) -> Any:
+        if (service, once) not in self._made:
+            make = self.aws.client_once if once else self.aws.client
+            self._made[service, once] = make(service)
+        return self._made[service, once]
+
+
+def declared(tables: Iterable[ConsumedTable], place: Place, is_in_catalog: Callable[[ConsumedTable], bool]) -> Declared:
+    """What the tables that are fit and in the catalog declare. Of a service that nothing registers with there is
+    nothing."""
+    wanted: list[Wanted] = []
+    refused: list[Refused] = []
+    for table in tables:
+        unfit = {name: [e for e in found if e.level == "error"] for name, found in declared_fitness(table).items()}
+        known = [name for name in table.consumers.declared if name in REGISTRATIONS]
+        missing = bool(known) and not is_in_catalog(table)
+        for name in known:
+            reasons = [f"{each.setting}: {each}" if each.setting else str(each) for each in unfit[name]]
+            if missing:
+                reasons.append("it is not in the catalog yet: the first publication of the feed makes it")
+            if reasons:
+                refused.append(Refused(name, table.qualified, tuple(reasons)))
+                continue
+            settings = table.consumers.declared[name]
+            wanted += REGISTRATIONS[name].wanted(table, settings, place)
+    return Declared(tuple(wanted), tuple(refused))
+
+
+def planned(clients: Clients, wanted: Iterable[Wanted]) -> Iterator[Change]:
+    """How each resource differs from what is there.
+
+    Raises:
+        TransientFailure, PermanentFailure: a service cannot be asked.
+    """
+    for each in wanted:
+        yield compare(each, _read(clients, each))
+
+
+def registered(clients: Clients, wanted: Sequence[Wanted]) -> Iterator[Done]:
+    """Make each resource what it is to be, what others require first, and say what became of it. What fails keeps only
+    those from being made that require it."""
+    lacking: set[str] = set()
+    for each in wanted:
+        required = [key for key in each.requires if key in lacking]
+        if required:
+            done = Done(Change(each, "refused"), f"it requires the {required[0]}, which is not there")
+        else:
+            done = _registered(clients, each)
+        if done.failure:
+            lacking.add(each.key)
+        yield done
+
+
+def undeclared(clients: Clients, place: Place, known: Declared) -> Iterator[Tagged]:
+    """What has tags of this platform and nothing declares any more. What is of a table that is refused is not among
+    it.
+
+    Raises:
+        TransientFailure, PermanentFailure: a service cannot be asked.
+    """
+    wanted = {(each.kind, each.name) for each in known.wanted}
+    refused = {(each.consumer, each.table) for each in known.refused}
+    for consumer, registration in REGISTRATIONS.items():
+        for kind in registration.kinds.values():
+            with aws_failures(f"what {kind.service} has"):
+                found = list(kind.tagged(clients.of(kind.service), place))
+            for each in found:
+                is_refused = (consumer, each.tags.get(TABLE)) in refused
+                if place.is_own(each.tags) and (each.kind, each.name) not in wanted and not is_refused:
+                    yield each
+
+
+def _registered(clients: Clients, wanted: Wanted) -> Done:
+    change = Change(wanted, "refused")
+    try:
+        there = _read(clients, wanted)
+        change = compare(wanted, there)
+        if change.state == "create":
+            return _made(clients, change)
+        if change.state == "update" and there is not None:
+            kind = kind_of(wanted)
+            with aws_failures(wanted.key):
+                kind.update(clients.of(kind.service), wanted, there)
+    except (PermanentFailure, TransientFailure) as e:
+        return Done(change, str(e))
+    return Done(change, "; ".join(change.refusals))
+
+
+def _made(clients: Clients, change: Change) -> Done:
+    """The resource, made; also where the answer was lost that says so, or somebody else was faster.
+
+    Raises:
+        TransientFailure, PermanentFailure: it is not there.
+    """
+    wanted = change.wanted
+    kind: Kind = kind_of(wanted)
+    try:
+        with aws_failures(wanted.key):
+            kind.create(clients.of(kind.service, once=not kind.unique), wanted)
+    except (PermanentFailure, TransientFailure):
+        if compare(wanted, _read(clients, wanted)).state != "as declared":
+            raise
+    return Done(change)
+
+
+def _read(clients: Clients, wanted: Wanted) -> There | None:
+    kind = kind_of(wanted)
+    with aws_failures(wanted.key):
+        return kind.read(clients.of(kind.service), wanted)

@@ -1,0 +1,98 @@
+"""What a service is to have for a table, what it has, and how a kind of it is read and written."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adplatform.consumers.table import ConsumedTable
+from adplatform.contracts.consumers import ConsumerName
+from adplatform.platform.settings import Settings
+
+SOURCE, TABLE = "adplatform:source", "adplatform:table"
+"""Tags of all that is made: the source in YAML, and the table as ``<database>.<name>``."""
+Definition = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where tables are, and what is made for them: an account, and what ``settings`` say of it."""
+
+    settings: Settings
+    account: str
+
+    @property
+    def region(self) -> str:
+        return self.settings.region
+
+    def is_own(self, tags: Mapping[str, str]) -> bool:
+        """Whether these tags are of this platform, and not of another one in the account, whose databases have another
+        prefix."""
+        return SOURCE in tags and tags.get(TABLE, "").startswith(f"{self.settings.database_prefix}{tags[SOURCE]}.")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A resource that ``consumer`` is to have for the ``table`` (``<database>.<name>``) of a feed of ``source``. No
+    other of its ``kind`` in the account is to have its ``name``. ``definition`` has the service's own fields, without
+    tags; what is empty there is as if it were left out, and lists whose order says nothing are sorted. ``requires``
+    names what has to be there before, by ``key``."""
+
+    consumer: ConsumerName
+    kind: str
+    name: str
+    source: str
+    table: str
+    definition: Definition
+    requires: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {SOURCE: self.source, TABLE: self.table}
+
+
+@dataclass(frozen=True)
+class There:
+    """What the service has: its ``definition`` in the fields that a declaration decides, and the ``id`` by which calls
+    name it where that is not its name. ``fixed`` are fields that no call changes, by what to do for each."""
+
+    definition: Definition
+    tags: Mapping[str, str]
+    id: str = ""
+    fixed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A resource that has our tags, whoever declares it."""
+
+    kind: str
+    name: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How resources of one kind are read and written by a boto3 client of ``service``. ``read`` looks for the name and
+    prefers what has the tags of the wanted one; ``create`` makes it with its tags; ``update`` makes what is there what
+    is wanted, and may be repeated; ``tagged`` are all that have a tag of ours. Errors of boto3 pass. Where names are
+    not ``unique`` to the service, a call that is repeated makes a second one."""
+
+    service: str
+    read: Callable[[Any, Wanted], There | None]
+    create: Callable[[Any, Wanted], None]
+    update: Callable[[Any, Wanted, There], None]
+    tagged: Callable[[Any, Place], Iterable[Tagged]]
+    unique: bool = True
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a service is to have: ``wanted`` of a table, its settings and a place, what others require first; and the
+    ``kinds`` of that, by name."""
+
+    wanted: Callable[[ConsumedTable, Any, Place], Iterable[Wanted]]
+    kinds: Mapping[str, Kind]
