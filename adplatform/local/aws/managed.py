@@ -23,7 +23,7 @@ from typing import Any
 from uuid import uuid4
 
 from moto.backend_index import backend_url_patterns
-from moto.core.base_backend import BackendDict
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
 
 from adplatform.local.aws.event_bus import deliver
 from adplatform.local.aws.state import LOCK
@@ -95,7 +95,7 @@ def host(service: str, backend: type, response: type, url_paths: Mapping[str, An
     package, models, urls = (ModuleType(f"moto.{service}{part}") for part in ("", ".models", ".urls"))
     # moto finds the URLs of a backend by the module of its class.
     backend.__module__ = models.__name__
-    backends = {f"{service}_backends": BackendDict(backend, service)}
+    backends = {f"{service}_backends": BackendDict(backend, service, additional_regions=_more_regions(service))}
     models.__dict__.update({backend.__name__: backend, **backends})
     base = rf"https?://{service}\.(.+)\.amazonaws\.com"
     urls.__dict__.update(url_bases=[base], url_paths=dict(url_paths))
@@ -103,6 +103,13 @@ def host(service: str, backend: type, response: type, url_paths: Mapping[str, An
     package.__dict__.update(__path__=[], models=models, urls=urls, responses=response, **backends)
     for module in (package, models, urls):
         sys.modules[module.__name__] = module
+
+
+def _more_regions(service: str) -> list[str]:
+    """Those of the catalog, for a service of which botocore lists none."""
+    session = AccountSpecificBackend.get_session()
+    listed: list[str] = session.get_available_regions("glue")
+    return [] if session.get_available_regions(service) else listed
 
 
 def behind(service: str, work: Callable[[], None]) -> None:

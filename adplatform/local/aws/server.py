@@ -29,6 +29,7 @@ from adplatform.local.aws import (
     dynamodb,
     emr,
     emr_runs,
+    entity_resolution,
     glue,
     glue_jobs,
     managed,
@@ -261,6 +262,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         crawler.after_load()
         glue_jobs.after_load()
         emr.after_load()
+        entity_resolution.after_load()
         front = Front(snapshots, Admission(key))
         server = Server(host, port, front)
         managed.CONTROL.endpoint_url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
@@ -297,6 +299,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     appflow.install()
     dms.install()
     transfer.install()
+    entity_resolution.install()
 
 
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int, save_every: float) -> None:
