@@ -34,6 +34,7 @@ from adplatform.local.aws import (
     glue_jobs,
     managed,
     moto_costs,
+    quicksight,
     s3,
     secrets,
     sns,
@@ -273,6 +274,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         datasync.resume(data / "shares")
         transfer.resume()
         dms.resume()
+        quicksight.resume()
         with recorded(data, managed.CONTROL.endpoint_url):
             _save_until(stop_requested(), snapshots, owner_pid, save_every)
             front.ending = True
@@ -300,6 +302,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     dms.install()
     transfer.install()
     entity_resolution.install()
+    quicksight.install()
 
 
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int, save_every: float) -> None:
