@@ -35,6 +35,7 @@ from adplatform.local.aws import (
     managed,
     moto_costs,
     quicksight,
+    redshift,
     s3,
     secrets,
     sns,
@@ -264,6 +265,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         glue_jobs.after_load()
         emr.after_load()
         entity_resolution.after_load()
+        redshift.after_load()
         front = Front(snapshots, Admission(key))
         server = Server(host, port, front)
         managed.CONTROL.endpoint_url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
@@ -303,6 +305,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     transfer.install()
     entity_resolution.install()
     quicksight.install()
+    redshift.install()
 
 
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int, save_every: float) -> None:
