@@ -44,6 +44,9 @@ SPARK_APPLICATION = "adplatform"
 ENTITY_RESOLUTION_ROLE = "adplatform-entity-resolution"
 """With which AWS Entity Resolution reads tables and writes what it matched."""
 
+ATHENA_WORKGROUP = "primary"
+"""The workgroup of Athena that each account has."""
+
 PLATFORM = "adplatform"
 """How names of stacks, roles, clusters and aliases of keys begin that no setting and no YAML gives."""
 PLATFORM_TAG = "platform"

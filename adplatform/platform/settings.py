@@ -69,6 +69,10 @@ class Settings:
     """The kind of workers of AWS Glue."""
     entity_resolution_role: str = names.ENTITY_RESOLUTION_ROLE
     """The IAM role, by name or ARN, with which AWS Entity Resolution reads tables and writes what it matched."""
+    quicksight_principal: str = ""
+    """The ARN of the user or group of Amazon QuickSight that owns data sets."""
+    quicksight_workgroup: str = names.ATHENA_WORKGROUP
+    """The workgroup of Athena by which QuickSight imports."""
     personal_tag: str = ""
     """The tag of Lake Formation that columns of clean tables get, with the kind of personal data that each holds or
     ``none``; by default they get no tag."""
@@ -149,6 +153,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         spark_workers=_whole(environ, "SPARK_WORKERS", defaults.spark_workers),
         spark_worker_type=text("SPARK_WORKER_TYPE", defaults.spark_worker_type),
         entity_resolution_role=text("ENTITY_RESOLUTION_ROLE", defaults.entity_resolution_role),
+        quicksight_principal=text("QUICKSIGHT_PRINCIPAL", ""),
+        quicksight_workgroup=text("QUICKSIGHT_WORKGROUP", defaults.quicksight_workgroup),
         personal_tag=text("PERSONAL_TAG", ""),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         metrics=_on(text("METRICS", "off"), "METRICS"),

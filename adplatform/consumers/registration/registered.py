@@ -67,6 +67,7 @@ def declared(tables: Iterable[ConsumedTable], place: Place, is_in_catalog: Calla
             reasons = [f"{each.setting}: {each}" if each.setting else str(each) for each in unfit[name]]
             if missing:
                 reasons.append("it is not in the catalog yet: the first publication of the feed makes it")
+            reasons += REGISTRATIONS[name].lacking(place.settings)
             if reasons:
                 refused.append(Refused(name, table.qualified, tuple(reasons)))
                 continue
@@ -102,21 +103,30 @@ def registered(clients: Clients, wanted: Sequence[Wanted]) -> Iterator[Done]:
 
 def undeclared(clients: Clients, place: Place, known: Declared) -> Iterator[Tagged]:
     """What has tags of this platform and nothing declares any more. What is of a table that is refused is not among
-    it.
+    it. An account need not have a service that no table declares.
 
     Raises:
-        TransientFailure, PermanentFailure: a service cannot be asked.
+        TransientFailure, PermanentFailure: a service that tables declare cannot be asked.
     """
     wanted = {(each.kind, each.name) for each in known.wanted}
     refused = {(each.consumer, each.table) for each in known.refused}
+    used = {each.consumer for each in known.wanted} | {each.consumer for each in known.refused}
     for consumer, registration in REGISTRATIONS.items():
         for kind in registration.kinds.values():
-            with aws_failures(f"what {kind.service} has"):
-                found = list(kind.tagged(clients.of(kind.service), place))
-            for each in found:
+            for each in _tagged(clients, kind, place, is_used=consumer in used):
                 is_refused = (consumer, each.tags.get(TABLE)) in refused
                 if place.is_own(each.tags) and (each.kind, each.name) not in wanted and not is_refused:
                     yield each
+
+
+def _tagged(clients: Clients, kind: Kind, place: Place, *, is_used: bool) -> list[Tagged]:
+    try:
+        with aws_failures(f"what {kind.service} has"):
+            return list(kind.tagged(clients.of(kind.service), place))
+    except (PermanentFailure, TransientFailure):
+        if is_used:
+            raise
+        return []
 
 
 def _registered(clients: Clients, wanted: Wanted) -> Done:

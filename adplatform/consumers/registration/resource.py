@@ -35,7 +35,7 @@ class Wanted:
     """A resource that ``consumer`` is to have for the ``table`` (``<database>.<name>``) of a feed of ``source``. No
     other of its ``kind`` in the account is to have its ``name``. ``definition`` has the service's own fields, without
     tags; what is empty there is as if it were left out, and lists whose order says nothing are sorted. ``requires``
-    names what has to be there before, by ``key``."""
+    names what has to be there before, by ``key``; ``account`` is for services that are told it with each call."""
 
     consumer: ConsumerName
     kind: str
@@ -44,6 +44,7 @@ class Wanted:
     table: str
     definition: Definition
     requires: tuple[str, ...] = ()
+    account: str = ""
 
     @property
     def key(self) -> str:
@@ -92,7 +93,8 @@ class Kind:
 @dataclass(frozen=True)
 class Registration:
     """What a service is to have: ``wanted`` of a table, its settings and a place, what others require first; and the
-    ``kinds`` of that, by name."""
+    ``kinds`` of that, by name. ``lacking`` says which settings of the platform have to be made before."""
 
     wanted: Callable[[ConsumedTable, Any, Place], Iterable[Wanted]]
     kinds: Mapping[str, Kind]
+    lacking: Callable[[Settings], Iterable[str]] = lambda _: ()
