@@ -24,6 +24,7 @@ from adplatform.changes.versions import Version, files_at, locations, show
 from adplatform.changes.views import views_of
 from adplatform.failures import ClaimLost
 from adplatform.flow.engine_work import Given, run_of, tidy
+from adplatform.flow.publication_events import announce
 from adplatform.flow.services import Services
 from adplatform.lake.footers import rows_by_name
 from adplatform.lake.table import TableSpec
@@ -139,6 +140,7 @@ def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try, run_i
         for view in views_of(followed, columns, services.settings.database_prefix, floor):
             services.lake.catalog.show_view(view)
     counts = shown.state.counts
+    event = announce(services, followed.name, plan.day, row.next, shown.state.rows, run_id)
     noted = services.ledger.folds.succeed(
         row,
         replace(
@@ -151,6 +153,7 @@ def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try, run_i
             applied=counts.applied,
             superseded=counts.superseded,
         ),
+        *event,
     )
     if noted is None:
         raise ClaimLost(f"{followed.name}: another run has noted merge {row.next}")

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.lifecycle import claimed_by, no_longer_hindered
+from adplatform.flow.publication_events import announce
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import located, read_settlement
@@ -228,14 +229,18 @@ def close(
         seconds=Decimal(str(round(seconds, 3))),
         error="",
     )
-    write = ledger.publications.put_write(flow.name, done)
-    if ledger.deliveries.close(flow.name, day, delivery.run_id, delivery.version, delivery, write) is None:
+    # A second run of a version that is published and closed changes nothing, and nobody need hear of it.
+    is_news = row.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version
+    writes = [ledger.publications.put_write(flow.name, done)]
+    if is_news:
+        scope = flow.scope.value if flow.scope else ""
+        writes += announce(services, flow.table, day, done.version, done.clean, done.run_id, scope)
+    if ledger.deliveries.close(flow.name, day, delivery.run_id, delivery.version, delivery, *writes) is None:
         raise ClaimLost(f"{flow.name} {day} was taken by another run while this one closed it")
     closing.done()
     if delivery.hindered:
         no_longer_hindered(ledger, flow, day)
-    # A second run of a version that is published and closed changes nothing, and nobody need hear of it.
-    if row.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
+    if is_news:
         _notify(services, flow, done)
     return done
 

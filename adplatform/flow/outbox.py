@@ -1,4 +1,5 @@
-"""Messages of failures that are sent until they are: what the platform knows is no news only once somebody got it."""
+"""Messages of failures, and events, that are sent until they are: what the platform knows is no news only once somebody
+got it."""
 
 import json
 from collections.abc import Iterable
@@ -24,6 +25,13 @@ def send_unsent(services: Services, source: str, unsent: Iterable[Unsent] | None
             services.ledger.messages.clear_unsent(source, message)
 
 
+def put_event(services: Services, event: Unsent) -> bool:
+    """Put an event on its bus; whether that has it."""
+    return services.event_bus(event.bus).put(event.event, json.loads(event.facts))
+
+
 def _sent(services: Services, message: Unsent) -> bool:
+    if message.bus:
+        return put_event(services, message)
     notifier = services.notifier(Topics(failure=message.topic or None))
     return notifier.failure(message.event, message.subject, json.loads(message.facts))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adplatform.lake.store import Store
     from adplatform.ledger.ledger import Ledger
     from adplatform.platform.aws import Aws
+    from adplatform.platform.event_bus import EventBus
     from adplatform.platform.notifications import Notifier
 
 
@@ -96,6 +97,15 @@ class Services:
             self.topic_arn(topics.success or self.settings.success_topic),
             self.topic_arn(topics.failure or self.settings.failure_topic),
         )
+
+    def event_bus(self, name: str) -> "EventBus":
+        from adplatform.platform.event_bus import EventBus
+
+        return EventBus(self._events, name)
+
+    @cached_property
+    def _events(self) -> Any:
+        return self.aws.client("events")
 
     @cached_property
     def metrics(self) -> Metrics:

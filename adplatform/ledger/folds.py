@@ -267,8 +267,9 @@ class Folds:
         _require(allowed, seen, "claimed")
         return self._move(seen, replace(seen, state=FoldState.RUNNING, run_id=run_id))
 
-    def succeed(self, seen: Fold, done: Fold) -> Fold | None:
-        """Readers see what was planned; ``done`` has the counts, the manifest, and the plan.
+    def succeed(self, seen: Fold, done: Fold, *others: Write) -> Fold | None:
+        """Readers see what was planned; ``done`` has the counts, the manifest, and the plan. ``others`` are written in
+        the same transaction, or neither is.
 
         Raises:
             IllegalStep: no run has it.
@@ -279,7 +280,7 @@ class Folds:
             _untried(done), state=FoldState.SUCCEEDED, number=seen.next, plan="", folded_at=self.table.now()
         )
         after = replace(merged, since=seen.since or plan.day, day=plan.day, reached=_written(plan.reached))
-        return self._move(seen, after)
+        return self._move(seen, after, *others)
 
     def fail(self, seen: Fold, why: str) -> Fold | None:
         """Nothing more is done about it until somebody wants it tried again.

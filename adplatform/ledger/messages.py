@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from adplatform.ledger.objects import Refused
 from adplatform.ledger.rows import Item, digest, from_item
-from adplatform.ledger.table import NEW, Table
+from adplatform.ledger.table import NEW, Table, Write
 
 REMEMBER_NOTIFIED = timedelta(days=90)
 """For longer than any backfill takes."""
@@ -42,20 +42,26 @@ class Notified:
 
 @dataclass(frozen=True)
 class Unsent:
-    """A message of a failure that nobody has got yet; ``facts`` is JSON, and an empty ``topic`` the platform's."""
+    """A message of a failure that nobody has got yet; ``facts`` is JSON, and an empty ``topic`` the platform's. With a
+    ``bus`` it is an event that this bus of EventBridge has not got yet."""
 
     event: str
     subject: str
     facts: str
     topic: str = ""
+    bus: str = ""
 
     @classmethod
     def of(cls, topic: str | None, event: str, subject: str, facts: Mapping[str, Any]) -> Self:
         return cls(event, subject, json.dumps(facts, default=str, sort_keys=True), topic or "")
 
+    @classmethod
+    def of_bus(cls, bus: str, event: str, detail: Mapping[str, Any]) -> Self:
+        return cls(event, "", json.dumps(detail, default=str, sort_keys=True), bus=bus)
+
     @property
     def sort_key(self) -> str:
-        return f"untold#{digest(self.event, self.subject, self.facts, self.topic)}"
+        return f"untold#{digest(self.event, self.subject, self.facts, self.topic, *filter(None, (self.bus,)))}"
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,10 @@ class Messages:
 
     def put_unsent(self, source: str, message: Unsent) -> None:
         self.table.put(source, [message])
+
+    def unsent_write(self, source: str, message: Unsent) -> Write:
+        """The same for a transaction."""
+        return self.table.put_write(source, message)
 
     def clear_unsent(self, source: str, message: Unsent) -> None:
         """The message was sent."""

@@ -30,6 +30,8 @@ class Settings:
     queue_prefix: str = names.QUEUE_PREFIX
     success_topic: str = names.SUCCESS_TOPIC
     failure_topic: str = names.FAILURE_TOPIC
+    event_bus: str = ""
+    """The bus of EventBridge, by name or ARN, that gets an event of each publication; by default none does."""
     hash_key_secret: str = names.HASH_KEY_SECRET
     kms_key_id: str | None = None
     quarantine_kms_key_id: str | None = None
@@ -133,6 +135,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         queue_prefix=text("QUEUE_PREFIX", defaults.queue_prefix),
         success_topic=text("SUCCESS_TOPIC", defaults.success_topic),
         failure_topic=text("FAILURE_TOPIC", defaults.failure_topic),
+        event_bus=text("EVENT_BUS", ""),
         hash_key_secret=text("HASH_KEY_SECRET", defaults.hash_key_secret),
         kms_key_id=environ.get(PREFIX + "KMS_KEY_ID") or None,
         quarantine_kms_key_id=environ.get(PREFIX + "QUARANTINE_KMS_KEY_ID") or None,

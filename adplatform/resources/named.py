@@ -124,16 +124,23 @@ class LedgerResource(_Connected):
 
 
 class NotificationsResource(_Connected):
-    """The SNS topics of the platform; a source may have topics of its own."""
+    """The SNS topics of the platform; a source may have topics of its own. Beside them the bus of EventBridge that gets
+    events of publications."""
 
     success_topic: str = Field(description="Name or ARN of the topic for publications.")
     failure_topic: str = Field(description="Name or ARN of the topic for failures.")
+    event_bus: str = Field(default="", description="Name or ARN of the bus for publications; by default none.")
 
     def settings(self) -> Mapping[str, Any]:
-        return {"success_topic": self.success_topic, "failure_topic": self.failure_topic, "region": self.region_name}
+        return {
+            "success_topic": self.success_topic,
+            "failure_topic": self.failure_topic,
+            "event_bus": self.event_bus,
+            "region": self.region_name,
+        }
 
     def clients(self) -> Clients:
-        return self._clients("sns", "sts")
+        return self._clients("sns", "sts", "events")
 
 
 class QueuesResource(_Connected):
@@ -247,7 +254,10 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         ),
         "ledger": LedgerResource(table=settings.ledger_table, **where),
         "notifications": NotificationsResource(
-            success_topic=settings.success_topic, failure_topic=settings.failure_topic, **where
+            success_topic=settings.success_topic,
+            failure_topic=settings.failure_topic,
+            event_bus=settings.event_bus,
+            **where,
         ),
         "queues": QueuesResource(prefix=settings.queue_prefix, **where),
         "engines": EnginesResource(**where),

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -115,6 +116,7 @@ class World:
     clock: Clock
     fuse: Fuse = field(default_factory=Fuse)
     metrics: Metrics = field(default_factory=Metrics)
+    settings: Settings = field(default_factory=lambda: Settings(env="local", home=Path()))
     reported: Callable[..., object] = lambda *_: None
 
     def notifier(self, _: Any) -> Hears:

@@ -57,18 +57,20 @@ PROCESSES.set_forkserver_preload(["adplatform_tests.support.preloaded"])
 
 @dataclass(frozen=True)
 class CountingAws(Aws):
-    """Calls ``on_write`` before each request that changes something."""
+    """Calls ``on_write`` before each request that changes something, or at the moment ``when`` of those ``named``."""
 
     on_write: Callable[[], None] = lambda: None
+    named: tuple[str, ...] = WRITES
+    when: str = "before-call"
 
     def client(self, service: str) -> Any:
         client = super().client(service)
 
         def before(model: Any, **_: Any) -> None:
-            if model.name.startswith(WRITES):
+            if model.name.startswith(self.named):
                 self.on_write()
 
-        client.meta.events.register("before-call", before)
+        client.meta.events.register(self.when, before)
         return client
 
 
@@ -77,11 +79,17 @@ def process_killed_at(services: Services, source: Source, writes: int) -> tuple[
     return killed_at(services, partial(process, source=source, run_id="killed"), writes)
 
 
-def killed_at(services: Services, work: Callable[[Services], object], writes: int) -> tuple[int, int]:
-    """The same of any ``work`` with the services."""
+def killed_at(
+    services: Services,
+    work: Callable[[Services], object],
+    writes: int,
+    named: tuple[str, ...] = WRITES,
+    when: str = "before-call",
+) -> tuple[int, int]:
+    """The same of any ``work`` with the services, and of requests that are ``named``, at this moment of one."""
     counted = PROCESSES.Value("i", 0)
     blank = Services(services.settings, Aws(services.aws.region, services.aws.endpoint_url))
-    child = PROCESSES.Process(target=_work_until_killed, args=(blank, work, writes, counted))
+    child = PROCESSES.Process(target=_work_until_killed, args=(blank, work, writes, counted, named, when))
     child.start()
     child.join(120)
     if child.exitcode is None:
@@ -89,7 +97,14 @@ def killed_at(services: Services, work: Callable[[Services], object], writes: in
     return child.exitcode, counted.value
 
 
-def _work_until_killed(services: Services, work: Callable[[Services], object], writes: int, counted: Any) -> None:
+def _work_until_killed(
+    services: Services,
+    work: Callable[[Services], object],
+    writes: int,
+    counted: Any,
+    named: tuple[str, ...],
+    when: str,
+) -> None:
     def on_write() -> None:
         with counted.get_lock():
             counted.value += 1
@@ -97,5 +112,5 @@ def _work_until_killed(services: Services, work: Callable[[Services], object], w
         if now == writes:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    aws = CountingAws(services.aws.region, services.aws.endpoint_url, on_write)
+    aws = CountingAws(services.aws.region, services.aws.endpoint_url, on_write, named, when)
     work(Services(services.settings, aws))
