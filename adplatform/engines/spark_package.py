@@ -99,7 +99,9 @@ def require_target() -> None:
 
 
 def carried(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """The files of installed distributions, by their paths below the folder of modules.
+    """The files of installed distributions, by their paths below the folder of modules. Some, as DuckDB, ask for their
+    own version when they are imported: it is found in the older form of metadata, because a wheel may have one
+    ``.dist-info`` alone, its own (Binary distribution format; Python library reference, importlib.metadata).
 
     Raises:
         PermanentFailure: one is not installed.
@@ -109,6 +111,9 @@ def carried(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             listed = files(name) or []
         except PackageNotFoundError as e:
             raise PermanentFailure(f"the Spark job carries {name}, which is not installed here") from e
+        own = version(name)
+        about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {own}\n"
+        yield f"{name.replace('-', '_')}-{own}.egg-info/PKG-INFO", about.encode()
         for each in listed:
             path = each.as_posix()
             if not path.startswith("..") and "__pycache__" not in path and ".dist-info/" not in path:

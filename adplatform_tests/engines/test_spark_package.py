@@ -113,6 +113,22 @@ def test_a_delivery_is_transformed_by_the_package_and_what_glue_has_alone(
     assert (count.rows_in, count.clean, count.quarantined) == (3, 2, 1)
 
 
+def test_rows_are_merged_by_the_package_and_what_glue_has_alone(unpacked: Path, glue: Path) -> None:
+    code = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from pathlib import Path
+from adplatform.changes import spark_tasks
+from adplatform.lake.keyed import merging
+with merging(Path.cwd(), "100MB", 1) as con:
+    print(con.execute("select 40 + 2").fetchone())
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(unpacked), str(glue)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("(42,)\n", "")
+
+
 def test_the_wheel_says_of_each_file_what_it_is(made: tuple[str, bytes]) -> None:
     name, body = made
     with zipfile.ZipFile(io.BytesIO(body)) as archive:

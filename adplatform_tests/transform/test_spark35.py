@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
@@ -22,7 +23,11 @@ from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention
 from adplatform.privacy.keys import fetch_key
 from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT, JobPlan, JobResult
+from adplatform_tests.changes.test_spark_merges import EXACT, seen
+from adplatform_tests.support.changes import followed_source
+from adplatform_tests.support.merge_jobs import ByEngine
 from adplatform_tests.support.spark_runs import clean_rows, needs_python_of_glue, put_delivery, result_of
+from adplatform_tests.support.transform_jobs import with_spark
 from adplatform_tests.transform.both_engines import agree, on_duckdb, outcome_of, plan_of
 from adplatform_tests.transform.test_spark_job import CASES, COLUMNS
 
@@ -141,18 +146,48 @@ def test_objects_are_read_and_written_and_the_key_is_fetched_by_the_clients_that
     provision(services, [])
     intention = Intention("crm", "transform-people", "crm/people/2026-03-14/v1/a1")
     put_delivery(services, intention, {"a": "id,email\n1,Ann@b.de\nx,c@d.de\n", "b": "id,email\n2,\n"})
-    key, place = services.aws.key, services.zones.raw_uri
-    assert key is not None
-    environ = {
-        "AWS_ENDPOINT_URL": str(services.aws.endpoint_url),
-        "AWS_ACCESS_KEY_ID": key.id,
-        "AWS_SECRET_ACCESS_KEY": key.secret,
-        "AWS_DEFAULT_REGION": services.aws.region,
-    }
+    place = services.zones.raw_uri
     pair = place(plan_key(intention)), place(output_prefix(intention))
-    run_all(python, package, [pair], environ)
+    run_all(python, package, [pair], _access(services))
     made = result_of(services, intention)
     rows = clean_rows(services, made, tmp_path)
     hashed = fetch_key(services.secrets, services.settings.hash_key_secret).hmac("ann@b.de")
     assert [(row["id"], row["email_lake"]) for row in rows] == [(1, hashed), (2, None)]
     assert (made.failure, dict(made.reasons)) == ("", {"bad_int:id": 1})
+
+
+def _access(services: Services) -> dict[str, str]:
+    key = services.aws.key
+    assert key is not None
+    return {
+        "AWS_ENDPOINT_URL": str(services.aws.endpoint_url),
+        "AWS_ACCESS_KEY_ID": key.id,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
+        "AWS_DEFAULT_REGION": services.aws.region,
+    }
+
+
+def test_a_merge_comes_to_the_tables_that_this_machine_makes(python: str, package: Path, services: Services) -> None:
+    services = with_spark(services)
+    spark, local = (followed_source(services, [{**EXACT, "engine": engine}]) for engine in ("spark", "duckdb"))
+
+    def job(services: Services, plan: str, output: str) -> None:
+        place = services.zones.raw_uri
+        run_all(python, package, [(place(plan), place(output))], _access(services))
+
+    late: dict[int, dict[str, Any]] = {}
+    for date in range(2):
+        for shop in (spark, local):
+            if date:
+                shop.file(late[id(shop)], shop.change("I", id=4, status="again"), shop.change("D", id=9))
+            else:
+                shop.load(*({"id": n, "status": "long", "amount": Decimal(n)} for n in range(2, 20)))
+                updates = [shop.change("U", id=2, amount=Decimal(n)) for n in range(20)]
+                late[id(shop)] = shop.change("U", id=3, status="late")
+                shop.file(*updates, shop.change("D", id=4), shop.change("U", id=3, amount=Decimal(33)))
+            shop.process()
+        made, here = ByEngine(spark, job).merge(), local.fold()
+        assert made and here
+        assert (made.changes, made.applied, made.rebuilt) == (here.changes, here.applied, here.rebuilt)
+        assert seen(spark) == seen(local)
+    assert made.rebuilt == 1
