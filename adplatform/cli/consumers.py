@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from adplatform.cli.context import connect, console, errors
 from adplatform.consumers.registration.changes import Change
@@ -94,21 +95,27 @@ def _say(change: Change, failure: str = "") -> None:
     lines += [f"  {each}" for each in change.differences]
     lines += [f"  {each}" for each in ([failure] if failure else change.refusals)]
     for line in lines:
-        out.print(line, highlight=False, soft_wrap=True, markup=False)
+        _print(out, line)
 
 
 def _say_refused(known: Declared) -> bool:
     """Say which tables are not registered, and why; whether there are such."""
     for each in known.refused:
         for reason in each.reasons:
-            line = f"{'refused':<12} {each.consumer}: {each.table}: {reason}"
-            errors.print(line, highlight=False, soft_wrap=True, markup=False)
+            _print(errors, f"{'refused':<12} {each.consumer}: {each.table}: {reason}")
     return bool(known.refused)
 
 
 def _say_undeclared(looked: _Looked, source: str | None, feed: str | None) -> None:
     tables = {table.qualified for table in looked.tables}
-    for each in undeclared(looked.clients, looked.place, looked.known):
+    found, failures = undeclared(looked.clients, looked.place, looked.known)
+    for each in found:
         if source in (None, each.tags[SOURCE]) and (feed is None or each.tags[TABLE] in tables):
             line = f"{'undeclared':<12} {each.kind} {each.name} ({each.tags[TABLE]}): nothing declares it any more"
-            console.print(f"{line}; delete it if it is not used", highlight=False, soft_wrap=True, markup=False)
+            _print(console, f"{line}; delete it if it is not used")
+    for failure in failures:
+        _print(errors, f"what nothing declares any more was not looked for: {failure}")
+
+
+def _print(out: Console, line: str) -> None:
+    out.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -38,7 +38,7 @@ def compare(wanted: Wanted, there: There | None) -> Change:
     if (foreign := _foreign(wanted, there)) is not None:
         return Change(wanted, "refused", refusals=(foreign,))
     found = tuple(differences(there.definition, wanted.definition))
-    fixed = [f"{each}: {do}" for each in found for name, do in there.fixed.items() if _within(each.field, name)]
+    fixed = [f"{each}: {do}" for each in found for name, do in there.fixed.items() if _touches(each.field, name)]
     state: State = "refused" if fixed else "update" if found else "as declared"
     return Change(wanted, state, found, tuple(fixed))
 
@@ -63,8 +63,9 @@ def _foreign(wanted: Wanted, there: There) -> str | None:
     )
 
 
-def _within(field: str, name: str) -> bool:
-    return field == name or field.startswith(f"{name}.")
+def _touches(field: str, name: str) -> bool:
+    """Whether a difference is of a field, of a part of it, or of what it is a part of."""
+    return f"{field}.".startswith(f"{name}.") or name.startswith(f"{field}.")
 
 
 def _plain(value: Any) -> Any:

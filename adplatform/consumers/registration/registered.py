@@ -77,13 +77,12 @@ def declared(tables: Iterable[ConsumedTable], place: Place, is_in_catalog: Calla
 
 
 def planned(clients: Clients, wanted: Iterable[Wanted]) -> Iterator[Change]:
-    """How each resource differs from what is there.
-
-    Raises:
-        TransientFailure, PermanentFailure: a service cannot be asked.
-    """
+    """How each resource differs from what is there. What cannot be looked at is refused."""
     for each in wanted:
-        yield compare(each, _read(clients, each))
+        try:
+            yield compare(each, _read(clients, each))
+        except (PermanentFailure, TransientFailure) as e:
+            yield Change(each, "refused", refusals=(str(e),))
 
 
 def registered(clients: Clients, wanted: Sequence[Wanted]) -> Iterator[Done]:
@@ -101,32 +100,30 @@ def registered(clients: Clients, wanted: Sequence[Wanted]) -> Iterator[Done]:
         yield done
 
 
-def undeclared(clients: Clients, place: Place, known: Declared) -> Iterator[Tagged]:
-    """What has tags of this platform and nothing declares any more. What is of a table that is refused is not among
-    it. An account need not have a service that no table declares.
-
-    Raises:
-        TransientFailure, PermanentFailure: a service that tables declare cannot be asked.
-    """
+def undeclared(clients: Clients, place: Place, known: Declared) -> tuple[list[Tagged], list[str]]:
+    """What has tags of this platform and nothing declares any more, and why some services could not be asked. What is
+    of a table that is refused is not among it. An account need not have a service that no table declares."""
     wanted = {(each.kind, each.name) for each in known.wanted}
     refused = {(each.consumer, each.table) for each in known.refused}
     used = {each.consumer for each in known.wanted} | {each.consumer for each in known.refused}
+    found: list[Tagged] = []
+    failures: list[str] = []
     for consumer, registration in REGISTRATIONS.items():
         for kind in registration.kinds.values():
-            for each in _tagged(clients, kind, place, is_used=consumer in used):
-                is_refused = (consumer, each.tags.get(TABLE)) in refused
-                if place.is_own(each.tags) and (each.kind, each.name) not in wanted and not is_refused:
-                    yield each
-
-
-def _tagged(clients: Clients, kind: Kind, place: Place, *, is_used: bool) -> list[Tagged]:
-    try:
-        with aws_failures(f"what {kind.service} has"):
-            return list(kind.tagged(clients.of(kind.service), place))
-    except (PermanentFailure, TransientFailure):
-        if is_used:
-            raise
-        return []
+            try:
+                with aws_failures(f"what {kind.service} has"):
+                    tagged = list(kind.tagged(clients.of(kind.service), place))
+            except (PermanentFailure, TransientFailure) as e:
+                failures += [str(e)] if consumer in used else []
+                continue
+            found += [
+                each
+                for each in tagged
+                if place.is_own(each.tags)
+                and (each.kind, each.name) not in wanted
+                and (consumer, each.tags.get(TABLE)) not in refused
+            ]
+    return found, failures
 
 
 def _registered(clients: Clients, wanted: Wanted) -> Done:

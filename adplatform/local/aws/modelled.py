@@ -32,7 +32,7 @@ class ModelledResponse(BaseResponse):
     subjects: ClassVar[tuple[str, ...]]
 
     def __init__(self) -> None:
-        super().__init__(service_name=self.service)
+        BaseResponse.__init__(self, service_name=self.service)
         self.automated_parameter_parsing = True
         self._before_answer: list[Callable[[], None]] = []
 

@@ -23,6 +23,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.local.access_key import access_key
 from adplatform.local.aws import (
     appflow,
+    clean_rooms,
     crawler,
     datasync,
     dms,
@@ -306,6 +307,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     entity_resolution.install()
     quicksight.install()
     redshift.install()
+    clean_rooms.install()
 
 
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int, save_every: float) -> None:
