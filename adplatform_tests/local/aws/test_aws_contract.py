@@ -966,7 +966,8 @@ def test_kms_decrypts_only_in_the_same_context(aws: Aws) -> None:
 @pytest.mark.parametrize(
     ("service", "operation", "arguments"),
     [
-        ("entityresolution", "list_matching_workflows", {}),
+        ("frauddetector", "get_labels", {}),
+        ("entityresolution", "list_id_mapping_workflows", {}),
         ("glue", "get_column_statistics_for_table", {"DatabaseName": "d", "TableName": "t", "ColumnNames": ["c"]}),
         ("bedrock", "list_guardrails", {}),
         ("cloudwatch", "describe_anomaly_detectors", {}),
