@@ -11,8 +11,20 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.local.aws.managed import CONTROL, own_s3
 from adplatform.platform.aws import Aws
 
+_NONE: Mapping[str, str] = {}
 _MEMORY = "256MB"
 _MOST_ROWS = 1_000_000
+_HIVE = {
+    "VARCHAR": "string",
+    "INTEGER": "int",
+    "BIGINT": "bigint",
+    "HUGEINT": "bigint",
+    "DOUBLE": "double",
+    "BOOLEAN": "boolean",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamp",
+}
 
 
 class Refused(Exception):
@@ -41,9 +53,30 @@ def answer(sql: str, region: str) -> Answer:
     return Answer(tuple(names), tuple(rows))
 
 
-def translated(sql: str, dialect: str, schemas: Mapping[str, str], queries: Mapping[str, str]) -> str:
+def types(sql: str, region: str) -> dict[str, str]:
+    """The columns of a query of DuckDB, and their types as Hive calls them. Callers do not hold the lock.
+
+    Raises:
+        Refused: as :func:`answer`, or there are no such types.
+    """
+    described = answer(f"describe {sql}", region)
+    return {str(row[0]): _hive(str(row[1])) for row in described.rows}
+
+
+def _hive(kind: str) -> str:
+    if kind.startswith("DECIMAL"):
+        return kind.lower().replace(" ", "")
+    if kind not in _HIVE:
+        raise Refused(f"NOT_SUPPORTED: the type {kind} is not one that is known here")
+    return _HIVE[kind]
+
+
+def translated(
+    sql: str, dialect: str, schemas: Mapping[str, str] = _NONE, queries: Mapping[str, str] = _NONE, database: str = ""
+) -> str:
     """A query of another dialect as DuckDB reads it. ``schemas`` says which databases of the catalog stand for which
-    of its schemas, ``queries`` what names without a schema stand for, in DuckDB's SQL.
+    of its schemas, ``queries`` what names without a schema stand for, in DuckDB's SQL; other names without one are of
+    the ``database``.
 
     Raises:
         Refused: it is not one query.
@@ -57,15 +90,18 @@ def translated(sql: str, dialect: str, schemas: Mapping[str, str], queries: Mapp
         raise Refused(f"syntax error: {str(e).splitlines()[0]}") from e
     if not isinstance(parsed, exp.Query):
         raise Refused("syntax error: it is not a query")
-    for table in list(parsed.find_all(exp.Table)):
+    own = {each.alias for each in parsed.find_all(exp.CTE)}
+    for table in [each for each in parsed.find_all(exp.Table) if each.db or each.name not in own]:
+        table.set("catalog", None)
         if table.db in schemas:
             table.set("db", exp.to_identifier(schemas[table.db], quoted=True))
-            table.set("catalog", None)
         elif not table.db and table.name.lower() in queries:
             stands_for = sqlglot.parse_one(queries[table.name.lower()], read="duckdb")
             table.replace(
                 exp.Subquery(this=stands_for, alias=exp.TableAlias(this=exp.to_identifier(table.alias_or_name)))
             )
+        elif not table.db and database:
+            table.set("db", exp.to_identifier(database, quoted=True))
     return str(parsed.sql(dialect="duckdb"))
 
 

@@ -24,6 +24,7 @@ from adplatform.local.access_key import access_key
 from adplatform.local.aws import (
     appflow,
     clean_rooms,
+    athena,
     crawler,
     datasync,
     dms,
@@ -266,6 +267,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         glue_jobs.after_load()
         emr.after_load()
         entity_resolution.after_load()
+        athena.after_load()
         redshift.after_load()
         front = Front(snapshots, Admission(key))
         server = Server(host, port, front)
@@ -308,6 +310,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     quicksight.install()
     redshift.install()
     clean_rooms.install()
+    athena.install()
 
 
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int, save_every: float) -> None:
