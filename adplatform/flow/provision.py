@@ -16,6 +16,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import Source
 from adplatform.lake import personal_tags
+from adplatform.lake.zones import QUERY_RESULTS
 from adplatform.ledger.table import table_definition
 from adplatform.platform import names
 from adplatform.platform.aws_errors import aws_failures
@@ -29,6 +30,8 @@ LISTED_DAYS = 7
 """Listings of SFTP servers are kept this long, and what transfers have left, which take a day at most."""
 PLANNED_DAYS = 60
 """What was to be fetched from SFTP servers, and what was; a plan may be asked for until its last file is landed."""
+RESULT_DAYS = 7
+"""Results of queries of Athena, which have what the queries asked for; who needs one for longer keeps a copy."""
 MESSAGE_SECONDS = 14 * 24 * 60 * 60
 """Events wait this long for a platform that is down: the most that SQS has."""
 REPLACED_DAYS = 30
@@ -130,6 +133,7 @@ PLATFORM_RULES: Sequence[Mapping[str, Any]] = (
     _rule("listings", "listings/", Expiration={"Days": LISTED_DAYS}, **_replaced(1)),
     _rule("transfers", "transfers/", Expiration={"Days": LISTED_DAYS}, **_replaced(1)),
     _rule("fetch-plans", "fetch-plans/", Expiration={"Days": PLANNED_DAYS}, **_replaced(1)),
+    _rule("query-results", QUERY_RESULTS, Expiration={"Days": RESULT_DAYS}, **_replaced(1)),
     _rule("fetched", "fetched/", **_replaced(LISTED_DAYS)),
 )
 """Lifecycle rules of the raw bucket for what is kept for a while only, whoever it comes from, as S3 takes them. Of what

@@ -98,6 +98,8 @@ def _named(glue: Any, database_prefix: str, sql: str) -> _Named:
     # One whose tables are gone spoils no other query.
     views = [(database, name, text) for database, name, text in statements if text is not None and name in asked]
     read = "\n".join([asked, *(text.lower() for _, _, text in views)])
+    others = [database for database in databases if named and database not in named and database in read]
+    entries += [(database, entry) for database in others for entry in _entries(glue, database)]
     tables = [(database, entry) for database, entry in entries if entry.get("TableType") != VIEW]
     wanted = [(database, entry) for database, entry in tables if entry["Name"] in read]
     return _Named([_open(glue, database, entry) for database, entry in wanted or tables], views)

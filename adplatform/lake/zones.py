@@ -16,6 +16,8 @@ _CARRIED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{4,}-")
 
 ENGINE_WORK = "prepared/spark/"
 """The prefix of the raw bucket below which are plans for engines that transform deliveries, and what these make."""
+QUERY_RESULTS = "query-results/"
+"""The prefix of the raw bucket below which Amazon Athena writes what queries of a workgroup of ours have found."""
 QUARANTINE = "quarantine/"
 """The prefix of the raw bucket below which rows that broke a contract are kept, and nothing else."""
 
@@ -94,6 +96,11 @@ class Zones:
     def matches(feed: str) -> str:
         """Where AWS Entity Resolution writes which rows of a table it matched."""
         return f"matches/{feed}/"
+
+    @staticmethod
+    def query_results(feed: str) -> str:
+        """Where Amazon Athena writes results of queries of a table's workgroup."""
+        return f"{QUERY_RESULTS}{feed}/"
 
     @staticmethod
     def engine_work_of(source: str) -> str:

@@ -52,6 +52,11 @@ def differences(there: Any, wanted: Any, at: str = "") -> Iterator[Difference]:
         yield Difference(at, there, wanted)
 
 
+def differing(wanted: Wanted, there: There) -> frozenset[str]:
+    """The fields of a definition, without what is in them, that differ."""
+    return frozenset(each.field.partition(".")[0] for each in differences(there.definition, wanted.definition))
+
+
 def _foreign(wanted: Wanted, there: There) -> str | None:
     """Why somebody else's is not touched."""
     if {name: there.tags.get(name) for name in wanted.tags} == wanted.tags:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from adplatform.consumers.registration import clean_rooms, entity_resolution, quicksight
+from adplatform.consumers.registration import athena, clean_rooms, entity_resolution, quicksight
 from adplatform.consumers.registration.resource import Kind, Registration, Wanted
 from adplatform.contracts.consumers import ConsumerName
 
 REGISTRATIONS: Mapping[ConsumerName, Registration] = {
     "clean_rooms": clean_rooms.REGISTRATION,
     "entity_resolution": entity_resolution.REGISTRATION,
+    "athena": athena.REGISTRATION,
     "quicksight": quicksight.REGISTRATION,
 }
 

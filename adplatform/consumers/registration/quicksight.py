@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from adplatform.consumers.quicksight import COLUMN_TYPES
+from adplatform.consumers.registration.changes import differing
 from adplatform.consumers.registration.resource import Kind, Place, Registration, Tagged, There, Wanted
 from adplatform.consumers.table import Column, ConsumedTable
 from adplatform.contracts.consumers import QuickSight
@@ -135,11 +136,11 @@ def _create_source(client: Any, wanted: Wanted) -> None:
 
 def _update_source(client: Any, wanted: Wanted, there: There) -> None:
     """Also where the connection has failed, so that it is tried again."""
-    changed = [name for name in ("Name", "DataSourceParameters", "Failure") if _differs(name, wanted, there)]
-    if changed:
+    changed = differing(wanted, there)
+    if changed - {"Permissions"}:
         given = {name: wanted.definition[name] for name in ("Name", "DataSourceParameters")}
         client.update_data_source(**_source(wanted), **given)
-    if _differs("Permissions", wanted, there):
+    if "Permissions" in changed:
         client.update_data_source_permissions(**_source(wanted), GrantPermissions=wanted.definition["Permissions"])
 
 
@@ -189,14 +190,14 @@ def _create_set(client: Any, wanted: Wanted) -> None:
 
 
 def _update_set(client: Any, wanted: Wanted, there: There) -> None:
-    named, now = _set(wanted), wanted.definition
-    if any(_differs(name, wanted, there) for name in _OF_DATA_SET):
+    named, now, changed = _set(wanted), wanted.definition, differing(wanted, there)
+    if changed.intersection(_OF_DATA_SET):
         data_set = client.describe_data_set(**named)["DataSet"]
         kept = {name: data_set[name] for name in _OF_OTHERS if data_set.get(name)}
         client.update_data_set(**named, **kept, **{name: now[name] for name in _OF_DATA_SET})
-    if _differs("Permissions", wanted, there):
+    if "Permissions" in changed:
         client.update_data_set_permissions(**named, GrantPermissions=now["Permissions"])
-    if now["Schedule"] and _differs("Schedule", wanted, there):
+    if now["Schedule"] and "Schedule" in changed:
         change = client.update_refresh_schedule if there.definition["Schedule"] else client.create_refresh_schedule
         change(**named, Schedule=now["Schedule"])
 
@@ -231,10 +232,6 @@ def _granted(permissions: list[dict[str, Any]], wanted: Wanted) -> list[dict[str
     owners = {each["Principal"] for each in wanted.definition["Permissions"]}
     shown = [each for each in permissions if each["Principal"] in owners]
     return [{"Principal": each["Principal"], "Actions": sorted(each["Actions"])} for each in shown]
-
-
-def _differs(name: str, wanted: Wanted, there: There) -> bool:
-    return bool((wanted.definition[name] or None) != (there.definition[name] or None))
 
 
 def _source(wanted: Wanted) -> dict[str, str]:

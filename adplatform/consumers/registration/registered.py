@@ -53,6 +53,10 @@ class Clients:
             self._made[service, once] = make(service)
         return self._made[service, once]
 
+    def for_(self, kind: Kind, *, once: bool = False) -> tuple[Any, ...]:
+        """What functions of a kind are given first."""
+        return tuple(self.of(service, once=once) for service in (kind.service, kind.also) if service)
+
 
 def declared(tables: Iterable[ConsumedTable], place: Place, is_in_catalog: Callable[[ConsumedTable], bool]) -> Declared:
     """What the tables that are fit and in the catalog declare. Of a service that nothing registers with there is
@@ -112,7 +116,7 @@ def undeclared(clients: Clients, place: Place, known: Declared) -> tuple[list[Ta
         for kind in registration.kinds.values():
             try:
                 with aws_failures(f"what {kind.service} has"):
-                    tagged = list(kind.tagged(clients.of(kind.service), place))
+                    tagged = list(kind.tagged(*clients.for_(kind), place))
             except (PermanentFailure, TransientFailure) as e:
                 failures += [str(e)] if consumer in used else []
                 continue
@@ -136,7 +140,7 @@ def _registered(clients: Clients, wanted: Wanted) -> Done:
         if change.state == "update" and there is not None:
             kind = kind_of(wanted)
             with aws_failures(wanted.key):
-                kind.update(clients.of(kind.service), wanted, there)
+                kind.update(*clients.for_(kind), wanted, there)
     except (PermanentFailure, TransientFailure) as e:
         return Done(change, str(e))
     return Done(change, "; ".join(change.refusals))
@@ -152,7 +156,7 @@ def _made(clients: Clients, change: Change) -> Done:
     kind: Kind = kind_of(wanted)
     try:
         with aws_failures(wanted.key):
-            kind.create(clients.of(kind.service, once=not kind.unique), wanted)
+            kind.create(*clients.for_(kind, once=not kind.unique), wanted)
     except (PermanentFailure, TransientFailure):
         if compare(wanted, _read(clients, wanted)).state != "as declared":
             raise
@@ -162,4 +166,4 @@ def _made(clients: Clients, change: Change) -> Done:
 def _read(clients: Clients, wanted: Wanted) -> There | None:
     kind = kind_of(wanted)
     with aws_failures(wanted.key):
-        return kind.read(clients.of(kind.service), wanted)
+        return kind.read(*clients.for_(kind), wanted)

@@ -80,14 +80,16 @@ class Kind:
     """How resources of one kind are read and written by a boto3 client of ``service``. ``read`` looks for the name and
     prefers what has the tags of the wanted one; ``create`` makes it with its tags; ``update`` makes what is there what
     is wanted, and may be repeated; ``tagged`` are all that have a tag of ours. Errors of boto3 pass. Where names are
-    not ``unique`` to the service, a call that is repeated makes a second one."""
+    not ``unique`` to the service, a call that is repeated makes a second one. Behind the client of ``service`` they are
+    given that of ``also``, where there is one."""
 
     service: str
-    read: Callable[[Any, Wanted], There | None]
-    create: Callable[[Any, Wanted], None]
-    update: Callable[[Any, Wanted, There], None]
-    tagged: Callable[[Any, Place], Iterable[Tagged]]
+    read: Callable[..., There | None]
+    create: Callable[..., None]
+    update: Callable[..., None]
+    tagged: Callable[..., Iterable[Tagged]]
     unique: bool = True
+    also: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from adplatform.platform.settings import Settings
 from adplatform_tests.consumers.tables import MEMBERS, consumed_of, feed
 
 ACCOUNT = "123456789012"
-_READS = ("Get", "List", "Describe", "BatchGet")
+_READS = ("Get", "List", "Describe", "BatchGet", "StartQueryExecution", "ExecuteStatement")
+"""Queries by which services are asked leave nothing."""
 
 
 class Killed(BaseException):
