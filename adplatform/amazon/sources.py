@@ -185,6 +185,12 @@ class ReportSource(Strict):
     them."""
 
     @model_validator(mode="after")
+    def _consumed_alike(self) -> Self:
+        if self.consumers.awaited:
+            raise ValueError("consumers of an account are of all its tables, none of which can wait after another")
+        return self
+
+    @model_validator(mode="after")
     def _crawled_as_they_are_kept(self) -> Self:
         if self.crawl:
             require_crawlable(self.table_format)

@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adplatform.changes.fold import Folded
-from adplatform.changes.followed import Followed
 from adplatform.changes.made import MadeTable
 from adplatform.consumers.fitness import fit_for
 from adplatform.consumers.table import ConsumedTable, consumed
-from adplatform.contracts.consumers import NO_CONSUMERS, Consumers
 from adplatform.flow.services import Services
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.remote_file import RemoteFile
@@ -16,14 +14,9 @@ from adplatform.lake.table import DATABASE_PREFIX
 from adplatform.transform.values import OutputColumn
 
 
-def consumers_of(made: MadeTable) -> Consumers:
-    """The services that read the table of rows: those of a declaration whose name it has."""
-    return made.declared.consumers if isinstance(made, Followed) else NO_CONSUMERS
-
-
 def consumed_table(made: MadeTable, database_prefix: str = DATABASE_PREFIX) -> ConsumedTable | None:
     """The table of rows, for the services that are to read it; None where there are none."""
-    if not consumers_of(made).declared:
+    if not made.consumers.declared:
         return None
     columns = made.columns((column.name, column.type) for column in made.stored.values())
     return _consumed(made, columns, database_prefix)
@@ -35,7 +28,7 @@ def merged_fitness(services: Services, made: MadeTable, done: Folded) -> list[Au
     Raises:
         TransientFailure, PermanentFailure: as reading S3 does.
     """
-    consumers, location = consumers_of(made), done.row.locations.get(made.name, "")
+    consumers, location = made.consumers, done.row.locations.get(made.name, "")
     if not consumers.declared or not location:
         return []
     zones, settings = services.zones, services.settings
@@ -46,4 +39,4 @@ def merged_fitness(services: Services, made: MadeTable, done: Folded) -> list[Au
 
 
 def _consumed(made: MadeTable, columns: Iterable[OutputColumn], prefix: str) -> ConsumedTable:
-    return consumed(made.spec(made.name, tuple(columns), "", prefix), made.declared.contract, consumers_of(made))
+    return consumed(made.spec(made.name, tuple(columns), "", prefix), made.declared.contract, made.consumers)

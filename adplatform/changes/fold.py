@@ -26,6 +26,7 @@ from adplatform.failures import ClaimLost
 from adplatform.flow.engine_work import Given, run_of, tidy
 from adplatform.flow.publication_events import announce
 from adplatform.flow.services import Services
+from adplatform.flow.workloads import wanted, workloads_of
 from adplatform.lake.footers import rows_by_name
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.engine_run import EngineRun
@@ -140,7 +141,9 @@ def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try, run_i
         for view in views_of(followed, columns, services.settings.database_prefix, floor):
             services.lake.catalog.show_view(view)
     counts = shown.state.counts
-    event = announce(services, followed.name, plan.day, row.next, shown.state.rows, run_id)
+    others = announce(services, followed.name, plan.day, row.next, shown.state.rows, run_id)
+    workloads = workloads_of(followed.name, followed.consumers)
+    others += wanted(services.ledger, workloads, followed.name, plan.day, row.next)
     noted = services.ledger.folds.succeed(
         row,
         replace(
@@ -153,7 +156,7 @@ def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try, run_i
             applied=counts.applied,
             superseded=counts.superseded,
         ),
-        *event,
+        *others,
     )
     if noted is None:
         raise ClaimLost(f"{followed.name}: another run has noted merge {row.next}")

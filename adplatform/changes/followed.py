@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from adplatform.changes.made import MadeTable
 from adplatform.contracts.changes import CHANGED_AT, CHANGES, OP, SEQUENCE, ChangedTable
 from adplatform.contracts.column import Column
-from adplatform.contracts.consumers import NO_CONSUMERS
+from adplatform.contracts.consumers import NO_CONSUMERS, Consumers
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import RowCheck
@@ -28,6 +28,11 @@ class Followed(MadeTable):
     def table(self) -> str:
         """The table as the database calls it."""
         return self.declared.table
+
+    @property
+    def consumers(self) -> Consumers:
+        """Those of the declaration, whose name the table of rows has."""
+        return self.declared.consumers
 
     @property
     def sequence_field(self) -> str:

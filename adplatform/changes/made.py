@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from adplatform.contracts.changes import CHANGED_AT, DELETED, HISTORY, OP, SEQUENCE
 from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
-from adplatform.contracts.consumers import NO_CONSUMERS
+from adplatform.contracts.consumers import NO_CONSUMERS, Consumers
 from adplatform.contracts.merged import MergedFeed
 from adplatform.contracts.types import DataType
 from adplatform.flow.source import FeedFlow
@@ -88,6 +88,11 @@ class MadeTable(ABC):
         return (self.name, self.deleted, *((self.history,) if self.has_history else ()))
 
     @property
+    def consumers(self) -> Consumers:
+        """The services that read the table of rows."""
+        return NO_CONSUMERS
+
+    @property
     def flows_merged(self) -> tuple[FeedFlow, ...]:
         """The feeds of which the tables are made."""
         return (self.changes,)
@@ -107,7 +112,7 @@ class MadeTable(ABC):
                         "partition_by": names[table],
                         "key": (),
                         "latest_by": (),
-                        "consumers": NO_CONSUMERS,
+                        "consumers": self.consumers if table == self.name else NO_CONSUMERS,
                     }
                 ),
             )

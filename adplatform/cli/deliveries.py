@@ -9,8 +9,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors, parse_day, say_if_paused
-from adplatform.engines.crawls import crawl_names, failed_crawls
 from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.watches import engine_names, failed_of_engines
 from adplatform.failures import PermanentFailure
 from adplatform.flow.decisions import try_again
 from adplatform.flow.pattern import Failed, Pattern, find_feed, require_known
@@ -142,7 +142,7 @@ def retry(
         console.print(f"{name} {day}: reopened; the sensor or `adplatform process` runs it")
         say_if_paused(services, flow.source)
         return
-    if name is not None and name not in {each for pattern in patterns for each in crawl_names(pattern.source)}:
+    if name is not None and name not in {each for pattern in patterns for each in engine_names(pattern.source)}:
         require_known(services.ledger, patterns, name)
     failed = [each for pattern in patterns for each in _failed(services, pattern) if _is_of(each.name, name)]
     done = [each.retry(services) for each in failed]
@@ -156,8 +156,8 @@ def retry(
 
 
 def _failed(services: Services, pattern: Pattern) -> list[Failed]:
-    """What of a source has failed, its crawls included."""
-    return [*pattern.failed(services), *failed_crawls(services, pattern.source)]
+    """What of a source has failed, with what engines do for its tables."""
+    return [*pattern.failed(services), *failed_of_engines(services, pattern.source)]
 
 
 def _is_of(feed: str, wanted: str | None) -> bool:

@@ -11,15 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors, say_if_paused
-from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.engine import Engine, Finding
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target, Watch, again, asked
-from adplatform.engines.spark_work import spark_watch
+from adplatform.engines.watches import engine_watches
 from adplatform.engines.window_flows import Window, WindowFlows, feed_name, windows_between
 from adplatform.failures import PermanentFailure, TransientFailure, plain
 from adplatform.flow.services import Services
-from adplatform.flow.source import Source
 from adplatform.ledger.engine_run import PURSUED, WROTE, EngineRun, Intention, IntentState
 from adplatform.ledger.ledger import Ledger
 from adplatform.patterns import declared_patterns, of_kind
@@ -47,7 +45,7 @@ def start(
     [(watch, target)] = _targets(services, _whole(name))
     if isinstance(target.engine, WindowFlows):
         raise PermanentFailure(f"{name} are windows of the past: `adplatform engines backfill` takes the days")
-    if target.only_wanted:
+    if target.only_wanted and target.alike is None:
         raise PermanentFailure(f"{name} transforms deliveries, which start it: `adplatform retry` has one made again")
     watch.intend(target, asked(services.now()))
     console.print(f"a run of {name} is wanted; the next look at the source starts it")
@@ -239,11 +237,6 @@ def _whole(name: str) -> str:
     if name.count("/") != 1:
         raise PermanentFailure(f"{name!r} names no flow, task or crawler: write source/name")
     return name
-
-
-def engine_watches(services: Services, source: Source) -> list[Watch]:
-    """What engines do for the tables of any source."""
-    return [crawl_watch(services, source), spark_watch(services, source)]
 
 
 def _targets(services: Services, name: str | None) -> list[tuple[Watch, Target]]:

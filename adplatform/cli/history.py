@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, parse_day
-from adplatform.cli.engine_runs import engine_watches
 from adplatform.cli.report_history import dates, instant, judged, observation_table
 from adplatform.cli.standing import (
     delivery_line,
@@ -25,6 +24,7 @@ from adplatform.cli.standing import (
     what_lacks,
 )
 from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.watches import engine_watches
 from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
 from adplatform.flow.pattern import Pattern, find_feed

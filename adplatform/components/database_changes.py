@@ -18,6 +18,7 @@ from adplatform.components.assembly.replications import replication_checks, with
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
 from adplatform.components.assembly.transforms import with_engines
+from adplatform.components.assembly.workloads import workload_assets
 from adplatform.contracts.changes import ChangesSource
 from adplatform.contracts.templates import templated
 from adplatform.engines.changes import ChangedFiles, database_changes
@@ -121,4 +122,5 @@ class DatabaseChanges(dg.Component):
             sensor_status,
             asset_selection=dg.AssetSelection.assets(*assets),
         )
+        assets += workload_assets(source, owners, tags, self.get_asset_spec)
         return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules)

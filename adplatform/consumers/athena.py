@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from adplatform.consumers.finding import Finding
 from adplatform.consumers.table import Table
 from adplatform.contracts.consumers import Athena
+from adplatform.contracts.workloads import DATE, TABLE
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def findings(table: Table, settings: Athena) -> Iterator[Finding]:
     for name, query in settings.views.items():
         if problem := _problem(query):
             yield Finding("error", f"view {name} {problem}", setting=f"views.{name}")
+    for name, query in settings.unloads.items():
+        filled = query.replace(TABLE, "t").replace(DATE, "2026-01-01")
+        if problem := _problem(filled) or _unhashed(table, filled):
+            yield Finding("error", f"query {name} {problem}", setting=f"unloads.{name}")
 
 
 def _problem(query: str) -> str:
@@ -49,3 +54,13 @@ def _problem(query: str) -> str:
         return "is no SQL of Athena"
     is_query = len(parsed) == 1 and isinstance(parsed[0], exp.Query)
     return "" if is_query else "is not one SELECT; write what the view shows"
+
+
+def _unhashed(table: Table, query: str) -> str:
+    """What a query that is SQL would store in clear outside of the table; "" where it names no such column."""
+    bare = {column.name.lower() for column in table.columns if column.is_bare}
+    parsed = sqlglot.parse_one(query, read="athena")
+    if bare and any(not isinstance(star.parent, exp.Count) for star in parsed.find_all(exp.Star)):
+        return f"has *, and {', '.join(sorted(bare))} of the table are personal and not hashed; list the columns"
+    named = sorted(bare & {column.name.lower() for column in parsed.find_all(exp.Column)})
+    return f"reads {', '.join(named)}, which is personal and not hashed; leave it out" if named else ""

@@ -86,6 +86,8 @@ class ChangedTable(MergedFeed):
             )
         if self.consumers.declared and not self.outputs:
             raise ValueError("consumers read the table of rows, which outputs: current makes")
+        if self.consumers.awaited:
+            raise ValueError("after is for feeds that are delivered by dates; a table of rows has none")
         if self.pgp is not None:
             raise ValueError("pgp is for files of a sender; leave it out")
         if self.latest_by or "partition_by" in self.model_fields_set:

@@ -9,19 +9,23 @@ from adplatform.contracts.clean_rooms import CleanRooms
 from adplatform.contracts.entity_resolution import EntityResolution
 from adplatform.contracts.sizes import Size
 from adplatform.contracts.strict import Names, Strict
+from adplatform.contracts.workloads import Awaiting, Queries
 
 LEAST_SCAN_LIMIT = 10_000_000
 """Bytes, as API_WorkGroupConfiguration of Athena takes it."""
 _NAME = r"^[a-z][a-z0-9_]{0,126}$"
 
 
-class Athena(Strict):
+class Athena(Awaiting):
     """The table as Amazon Athena reads it."""
 
     scan_limit: Annotated[Size, Field(ge=LEAST_SCAN_LIMIT)] | None = None
     """What one query of the workgroup may scan, such as ``100GB``; by default nothing is limited."""
     views: Mapping[Annotated[str, Field(pattern=_NAME)], str] = Field(default_factory=dict)
     """Views beside the table, by name, each a SELECT in Athena's SQL."""
+    unloads: Queries = Field(default_factory=dict)
+    """Queries by name, each a SELECT in Athena's SQL, whose results are stored as Parquet after each publication.
+    ``{table}`` stands for the table; one with ``{date}`` is run for each date that was published."""
 
 
 class Redshift(Strict):
@@ -33,7 +37,7 @@ class Redshift(Strict):
     """Who may read it: ``role:<name>``, ``group:<name>`` or ``user:<name>``."""
 
 
-class SageMaker(Strict):
+class SageMaker(Awaiting):
     """The table in Amazon SageMaker: by itself as an input of processing jobs, or as a feature group."""
 
     record_id: str | None = None
@@ -51,7 +55,7 @@ class SageMaker(Strict):
         return self
 
 
-class QuickSight(Strict):
+class QuickSight(Awaiting):
     """The table as a data set of Amazon QuickSight, imported into SPICE."""
 
     columns: Names = ()
@@ -86,6 +90,12 @@ class Consumers(Strict):
         """The settings of those that are declared."""
         each = {name: getattr(self, name) for name in get_args(ConsumerName)}
         return {name: settings for name, settings in each.items() if settings is not None}
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The feeds that work of these services waits for."""
+        each = (settings.after for settings in self.declared.values() if isinstance(settings, Awaiting))
+        return frozenset(name for names in each for name in names)
 
     @model_serializer(mode="wrap")
     def _as_declared(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from adplatform.contracts.strict import Names, Strict
+from adplatform.contracts.workloads import Awaiting
 
 AttributeType = Literal[
     "NAME", "NAME_FIRST", "NAME_MIDDLE", "NAME_LAST",
@@ -43,7 +44,7 @@ def _as_mapped(value: Any) -> Any:
     return {"type": value} if isinstance(value, str) else value
 
 
-class EntityResolution(Strict):
+class EntityResolution(Awaiting):
     """The table as an input of a matching workflow of AWS Entity Resolution."""
 
     unique_id: str
@@ -56,6 +57,8 @@ class EntityResolution(Strict):
     have to be hashed."""
     rules: tuple[MatchingRule, ...] = Field(min_length=1, max_length=25)
     """How rows are matched: the first rule that two rows meet makes them one entity."""
+    run: Literal["published", "asked"] = "asked"
+    """When a matching job runs: after each publication, or when somebody asks for one."""
 
 
 def match_key(name: str, column: MappedColumn) -> str:

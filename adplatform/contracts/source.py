@@ -76,6 +76,11 @@ class FileSource(Strict):
         names = [feed.name for feed in feeds]
         for name in {n for n in names if names.count(n) > 1}:
             raise ValueError(f"feed {name} is declared twice")
+        for feed in feeds:
+            for awaited in feed.consumers.awaited:
+                if awaited == feed.name or awaited not in names:
+                    other = "itself" if awaited == feed.name else f"{awaited}, which is no feed of the source"
+                    raise ValueError(f"feed {feed.name} waits after {other}: name other feeds of this source")
         return feeds
 
 

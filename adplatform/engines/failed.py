@@ -68,6 +68,6 @@ def _failed_windows(intentions: Iterable[Intention]) -> Iterator[FailedRun]:
 
 
 def _key(intention: Intention, services: Services) -> str:
-    """Of what is wanted again; windows are told apart by their own."""
+    """Of what is wanted again; windows and publications are told apart by their own."""
     now = services.ledger.now()
-    return again(intention.key, now) if intention.window_start else asked(now)
+    return asked(now) if intention.key.startswith(("slot/", "asked/")) else again(intention.key, now)

@@ -54,7 +54,10 @@ class Target:
 
     Nobody else starts runs of one that is ``only_wanted``: it is looked at while something is wanted of it.
 
-    Whether it is fit to be started is looked at before each start, or only where that is ``doubtful``."""
+    Whether it is fit to be started is looked at before each start, or only where that is ``doubtful``.
+
+    Where of all that is wanted ``alike`` a run for the newest does, one run of the target goes on at a time, and what
+    an earlier one was wanted for before it began is superseded."""
 
     name: str
     engine: Engine
@@ -68,6 +71,7 @@ class Target:
     silent: bool = False
     only_wanted: bool = False
     doubtful: Callable[[], bool] = lambda: True
+    alike: Callable[[Intention], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -237,6 +241,8 @@ class Watch:
         own = [left for each in pursued if (left := self._pursued(target, each, latest))]
         if not paused:
             own += self._planned(target, [each for each in own if not _overdue(each, latest)])
+        if target.alike is not None and not paused:
+            own = self._newest(target, target.alike, own, latest)
         timely = [] if paused else [each for each in own if _is_due(each, now)]
         due = [each for each in timely if not self._fulfilled(target, each, latest)]
         # One that others start is looked at when they did.
@@ -261,6 +267,28 @@ class Watch:
             return []
         planned = self.ledger.engine_runs.intention(self.source.name, target.name, key)
         return [planned] if planned else []
+
+    def _newest(
+        self,
+        target: Target,
+        alike: Callable[[Intention], str],
+        own: Sequence[Intention],
+        latest: Mapping[str, EngineRun],
+    ) -> list[Intention]:
+        """What may be started: of what is wanted alike the newest, one at a time. Of what has ``begun`` a call may have
+        reached the engine, and nothing is superseded before that is known."""
+        newest: dict[str, Intention] = {}
+        for each in sorted(own, key=lambda i: (i.intended_at or _EPOCH, i.key)):
+            if each.state is not IntentState.INTENDED or each.begun:
+                continue
+            if (before := newest.get(alike(each))) is not None:
+                self._ended(target, before, IntentState.SUPERSEDED, latest)
+            newest[alike(each)] = each
+        going = any(not run.ended and not run.overdue for run in latest.values())
+        if going or any(each.state is IntentState.STARTED and not _overdue(each, latest) for each in own):
+            return []
+        begun = [each for each in own if each.state is IntentState.INTENDED and each.begun]
+        return (begun or [each for each in newest.values() if _is_due(each, self.ledger.now())])[:1]
 
     def _start(self, target: Target, intention: Intention, latest: Mapping[str, EngineRun]) -> None:
         runs = self.ledger.engine_runs

@@ -17,6 +17,7 @@ from adplatform.flow.publication_events import announce
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import located, read_settlement
+from adplatform.flow.workloads import wanted
 from adplatform.lake.zones import Zones, file_key
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.ledger import Ledger
@@ -235,6 +236,7 @@ def close(
     if is_news:
         scope = flow.scope.value if flow.scope else ""
         writes += announce(services, flow.table, day, done.version, done.clean, done.run_id, scope)
+        writes += wanted(ledger, (*flow.workloads, *flow.awaited_by), flow.table, day, done.version, scope)
     if ledger.deliveries.close(flow.name, day, delivery.run_id, delivery.version, delivery, *writes) is None:
         raise ClaimLost(f"{flow.name} {day} was taken by another run while this one closed it")
     closing.done()

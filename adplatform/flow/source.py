@@ -9,6 +9,7 @@ from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, FileSource, Retention, Topics
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import Layout, Part, Place, layout_of, noise
+from adplatform.flow.workloads import Workload, awaiting, workloads_of
 from adplatform.lake.zones import Zones
 from adplatform.ledger.objects import UNPLACED, ObjectState, RawObject, unversioned
 
@@ -32,7 +33,8 @@ class FeedFlow:
     ``remedy`` is what can be done about a bad file. ``keep_originals`` is for how long they are kept in the archive,
     where not for ever, once they are in the merges that the ledger has as ``merged_as``, if there are any. Of files
     that are ``uploaded`` in sessions the ledger may know that one is not whole. ``pattern`` is the way in which the
-    source's data comes, as its declaration calls it."""
+    source's data comes, as its declaration calls it. ``awaited_by`` is what services do with other tables of the source
+    and wait for this one with."""
 
     source: str
     feed: Feed
@@ -47,6 +49,12 @@ class FeedFlow:
     uploaded: bool = False
     retention: Retention = RETENTION
     pattern: str = ""
+    awaited_by: tuple[Workload, ...] = ()
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """What services do with the table when it was published."""
+        return workloads_of(self.table, self.feed.consumers)
 
     @property
     def table(self) -> str:
@@ -91,6 +99,12 @@ class Source:
     documents: tuple[str, ...] = ()
     pattern: str = ""
 
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """What services do with its tables when they were published."""
+        tables = {flow.table: flow for flow in (*self.feeds, *self.derived)}
+        return tuple(each for flow in tables.values() for each in flow.workloads)
+
     def place(self, key: str, last_modified: datetime) -> tuple[FeedFlow, Place] | None:
         return next(_places(self.feeds, key, last_modified), None)
 
@@ -108,6 +122,7 @@ def declared_source(declared: FileSource, bucket: str) -> Source:
         PermanentFailure: a landing template is not one, or two feeds have the same.
     """
     source = make_source(declared.source, bucket, declared.feeds)
+    consumed = [(flow.table, flow.feed.consumers) for flow in source.feeds]
     feeds = tuple(
         replace(
             flow,
@@ -115,6 +130,7 @@ def declared_source(declared: FileSource, bucket: str) -> Source:
             archive=declared.archive,
             retention=declared.retention,
             pattern=declared.pattern,
+            awaited_by=awaiting(flow.table, consumed),
         )
         for flow in source.feeds
     )

@@ -93,6 +93,11 @@ class Zones:
         return f"fetched/{source}/"
 
     @staticmethod
+    def unloads(feed: str, name: str) -> str:
+        """Where results of a query of a table are stored in the clean bucket, each time below a prefix of its own."""
+        return f"table-unloads/{feed}/{name}/"
+
+    @staticmethod
     def matches(feed: str) -> str:
         """Where AWS Entity Resolution writes which rows of a table it matched."""
         return f"matches/{feed}/"

@@ -13,13 +13,15 @@ from adplatform.ledger.table import NEW, Table, Write
 
 class IntentState(StrEnum):
     """Where an intention stands. FULFILLED: a run that pulled its window has landed. LOST: whether its start reached
-    the engine cannot be known any more, so it is never started blindly."""
+    the engine cannot be known any more, so it is never started blindly. SUPERSEDED: a later one wants all that it
+    wanted."""
 
     INTENDED = "intended"
     STARTED = "started"
     FULFILLED = "fulfilled"
     GIVEN_UP = "given up"
     LOST = "lost"
+    SUPERSEDED = "superseded"
 
 
 class RunState(StrEnum):

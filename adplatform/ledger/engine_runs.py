@@ -80,6 +80,11 @@ class EngineRuns:
         _require(intention.state is IntentState.INTENDED and not intention.begun, intention, "intended")
         return self.table.transact([intended(self.table, intention)])
 
+    def intend_write(self, intention: Intention) -> Write:
+        """The same for a transaction, which takes the place of what wanted the same before."""
+        now = self.table.now()
+        return self.table.put_write(intention.owner, replace(intention, intended_at=now, revision=1, changed_at=now))
+
     def begin(self, seen: Intention) -> Intention | None:
         """The engine is asked now, which may reach it even if nobody hears of it.
 

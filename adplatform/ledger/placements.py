@@ -104,6 +104,11 @@ class Placements:
     def get(self, feed: str, day: date) -> Placement | None:
         return self.table.get(Placement, feed, f"placement#{day}")
 
+    def are_there(self, feeds: Iterable[str], day: date) -> bool:
+        """Whether readers see that date of all the feeds; one call."""
+        keys = [(feed, f"placement#{day}") for feed in feeds]
+        return len(self.table.get_many(keys)) == len(keys)
+
     def of_feed(self, feed: str, since: datetime | None = None) -> list[Placement]:
         """What readers see of each delivery, oldest date first; with ``since`` those that were placed since then."""
         found = list(self.table.query(Placement, feed, "placement#"))

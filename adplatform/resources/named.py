@@ -156,14 +156,17 @@ class QueuesResource(_Connected):
 
 
 class EnginesResource(_Connected):
-    """The engines that AWS runs: those that bring data by themselves (AppFlow, DataSync, DMS, Transfer Family), and EMR
-    Serverless, which may transform it."""
+    """The engines that AWS runs: those that bring data by themselves (AppFlow, DataSync, DMS, Transfer Family), EMR
+    Serverless, which may transform it, and those that do something with tables when they were published."""
 
     def settings(self) -> Mapping[str, Any]:
         return {}
 
     def clients(self) -> Clients:
-        return self._clients("appflow", "datasync", "dms", "emr-serverless", "transfer")
+        return self._clients(
+            *("appflow", "datasync", "dms", "emr-serverless", "transfer"),
+            *("athena", "entityresolution", "quicksight", "sts"),
+        )
 
 
 class MachineResource(dg.ConfigurableResource[Any]):

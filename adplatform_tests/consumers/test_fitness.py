@@ -21,7 +21,11 @@ MATCHING = {
     "rules": [{"name": "by_email", "match": "email_lake"}],
 }
 FIT: dict[ConsumerName, Any] = {
-    "athena": {"scan_limit": "100GB", "views": {"everyone": "select country from members"}},
+    "athena": {
+        "scan_limit": "100GB",
+        "views": {"everyone": "select country from members"},
+        "unloads": {"n": "select count(*) from {table}"},
+    },
     "redshift": {"grants": ["role:analysts"]},
     "clean_rooms": {"rule": AGGREGATION},
     "entity_resolution": MATCHING,
@@ -200,6 +204,13 @@ def test_a_personal_column_that_is_not_hashed_is_never_handed_over(
         ("athena", {"views": {"x": "select 1; select 2"}}, "error views.x : view x is not one SELECT"),
         ("athena", {"views": {"x": "selec 1 from"}}, "error views.x : view x is n"),
         ("athena", {"views": {"x": f"select '{'é' * 131_072}'"}}, "error views.x : view x has more than 262,144 bytes"),
+        ("athena", {"unloads": {"x": "drop table {table}"}}, "error unloads.x : query x is not one SELECT"),
+        (
+            "athena",
+            {"unloads": {"x": "select upper(t.PHONE) from {table} t where dt = '{date}'"}},
+            "error unloads.x : query x reads phone, which is personal and not hashed",
+        ),
+        ("athena", {"unloads": {"x": "select * from {table}"}}, "error unloads.x : query x has *, and city_google, "),
     ],
 )
 def test_what_a_service_cannot_take_is_said_with_setting_column_and_what_to_do(

@@ -60,13 +60,16 @@ class Given:
     def clients(self) -> dict[str, Callable[[], Any]]:
         services = self.services
         kept = {"s3": "s3", "sqs": "sqs", "sns": "sns", "glue": "glue", "secretsmanager": "secrets"}
-        made = ("appflow", "datasync", "dms", "emr-serverless", "transfer", "events", "sts")
+        made = (
+            *("appflow", "datasync", "dms", "emr-serverless", "transfer", "events", "sts"),
+            *("athena", "entityresolution", "quicksight"),
+        )
         return {
             **{name: lambda attribute=attribute: getattr(services, attribute) for name, attribute in kept.items()},
             **{name: lambda name=name: services.aws.client(name) for name in made},
             **{
                 f"{name} once": lambda name=name: services.aws.client_once(name)
-                for name in ("datasync", "emr-serverless", "glue", "transfer")
+                for name in ("datasync", "emr-serverless", "entityresolution", "glue", "transfer")
             },
             "dynamodb": lambda: services.ledger.client,
         }

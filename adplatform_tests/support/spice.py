@@ -82,9 +82,9 @@ class DataSet:
         return {name: told[name] for name in ("Name", "PhysicalTableMap", "ImportMode")}
 
 
-def make_data_set(aws: Aws, database: str, table: str, columns: Mapping[str, str]) -> DataSet:
+def make_data_set(aws: Aws, database: str, table: str, columns: Mapping[str, str], id: str = "") -> DataSet:
     """Its first ingestion, by which it is made, has ended."""
-    client, id = aws.client_once("quicksight"), f"set-{uuid.uuid4().hex[:12]}"
+    client, id = aws.client_once("quicksight"), id or f"set-{uuid.uuid4().hex[:12]}"
     source = client.create_data_source(
         AwsAccountId=ACCOUNT,
         DataSourceId=f"source-{id}",

@@ -61,7 +61,7 @@ class Tick:
     waits: bool = False
     cursor: str | None = None
     at_end: bool = True
-    events: tuple[dg.AssetObservation | dg.AssetCheckEvaluation, ...] = ()
+    events: tuple[dg.AssetObservation | dg.AssetCheckEvaluation | dg.AssetMaterialization, ...] = ()
 
 
 class Automation(Protocol):

@@ -11,9 +11,8 @@ from adplatform.components.assembly.automation import unless_paused
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import SOURCE_TAG, at_work, work_ended
-from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.runs import Watch
-from adplatform.engines.spark_work import spark_watch
+from adplatform.engines.watches import engine_watches
 from adplatform.flow.collection import collect_source, compare_recent
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
@@ -52,8 +51,7 @@ def collection_schedule(
             if collected.compared.unclear:
                 log.error("%s: nothing was removed: %s", flow.table, "; ".join(collected.compared.unclear))
         for followed in (
-            crawl_watch(services, source),
-            spark_watch(services, source),
+            *engine_watches(services, source),
             *([watch(services)] if watch else []),
         ):
             if rows := followed.forget():

@@ -17,6 +17,7 @@ from adplatform.components.assembly.metadata import engine_run_metadata
 from adplatform.components.assembly.runs import runs_of
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.components.assembly.transforms import with_engines
+from adplatform.components.assembly.workloads import workload_assets
 from adplatform.contracts.source import FileSource
 from adplatform.engines.events import woken
 from adplatform.engines.pattern import EngineFiles
@@ -174,4 +175,5 @@ def engine_definitions(
     assets += made
     started = jobs(assets)
     sensor = engine_sensor(pattern, assets, declared.check_every, sensor_status, wrap, started)
+    assets += workload_assets(source, owners, tags, hook)
     return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules, jobs=list(started))

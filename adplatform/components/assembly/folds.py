@@ -10,7 +10,7 @@ import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 
 from adplatform.changes.accounted import count_merged, unaccounted
-from adplatform.changes.fitness import consumers_of, merged_fitness
+from adplatform.changes.fitness import merged_fitness
 from adplatform.changes.fold import Folded, fold
 from adplatform.changes.folds_due import folds_due
 from adplatform.changes.made import MadeTable, history_columns
@@ -110,7 +110,7 @@ def fold_asset(followed: MadeTable, owners: Sequence[str], tags: dict[str, str])
     ]
     key = _table_key(followed.name)
     checks = [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in _CHECKS.items()]
-    checks += consumer_checks(consumers_of(followed), key)
+    checks += consumer_checks(followed.consumers, key)
 
     @dg.multi_asset(
         name=f"fold__{followed.source}__{followed.target}",

@@ -6,6 +6,7 @@ from adplatform.components.assembly.arrivals import arrivals_sensor, deadline_sc
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.components.assembly.workloads import workload_assets
 from adplatform.contracts.source import FileSource
 from adplatform.flow.source import Source
 from adplatform.platform.settings import read_settings
@@ -30,4 +31,5 @@ def pushed_definitions(
             schedules.append(deadline_schedule(source, flow, pair, schedule_status))
         assets += pair
     sensor = arrivals_sensor(source, assets, declared.check_every, sensor_status)
+    assets += workload_assets(source, owners, tags, hook)
     return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules)

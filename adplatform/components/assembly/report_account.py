@@ -9,6 +9,7 @@ from adplatform.components.assembly.report_assets import report_assets
 from adplatform.components.assembly.report_watch import watch_definitions
 from adplatform.components.assembly.reports import orders_job, reports_sensor
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.components.assembly.workloads import workload_assets
 from adplatform.platform.settings import read_settings
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
@@ -38,7 +39,9 @@ def account_definitions(declared: ReportSource, connect: Connect, hook: AssetSpe
     assets = with_hook(assets, hook)
     orders = orders_job(account, connect)
     sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect)
-    care = care_schedules(account_source(account, settings.raw_bucket), schedule_status)
+    source = account_source(account, settings.raw_bucket)
+    care = care_schedules(source, schedule_status)
+    assets += workload_assets(source, declared.owners, declared.tags, hook)
     pulled = dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor], schedules=care)
     return dg.Definitions.merge(
         pulled, watch_definitions(account, declared.owners, declared.tags, schedule_status, hook)

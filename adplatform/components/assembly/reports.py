@@ -44,6 +44,7 @@ from adplatform.components.assembly.runs import (
     runs_of,
     work_ended,
 )
+from adplatform.components.assembly.workloads import with_workloads
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.notices import notify_stuck
 from adplatform.flow.services import Services
@@ -244,8 +245,9 @@ def _orders_runs(account: Account) -> dg.RunsFilter:
 
 
 def account_automation(account: Account, connect: Connect = open_api) -> Automation:
-    """What starts the runs of an account, and the crawls of its tables."""
-    return with_crawls(Reports(account, connect), account_source(account, read_settings().raw_bucket))
+    """What starts the runs of an account, the crawls of its tables, and what services do with them."""
+    source = account_source(account, read_settings().raw_bucket)
+    return with_workloads(with_crawls(Reports(account, connect), source), source)
 
 
 def reports_sensor(

@@ -14,6 +14,7 @@ from adplatform.components.assembly.automation import Automation, Extended, Look
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.metadata import engine_run_metadata
+from adplatform.components.assembly.workloads import with_workloads
 from adplatform.engines.spark import spark_engine
 from adplatform.engines.spark_work import look_at_spark
 from adplatform.flow.engine_work import Given
@@ -44,8 +45,9 @@ def with_transforms(automation: Automation, source: Source) -> Automation:
 
 
 def with_engines(automation: Automation, source: Source) -> Automation:
-    """The automation of a source, with what engines do for its tables: transforms, merges, and crawls."""
-    return with_crawls(with_transforms(automation, source), source)
+    """The automation of a source, with what engines do for its tables: transforms, merges, crawls, and what services do
+    with them."""
+    return with_workloads(with_crawls(with_transforms(automation, source), source), source)
 
 
 def _look(

@@ -25,14 +25,14 @@ _OF_WORKFLOW = ("description", "inputSourceConfig", "outputSourceConfig", "resol
 def wanted(table: ConsumedTable, settings: EntityResolution, place: Place) -> Iterator[Wanted]:
     mapping = schema_mapping(table, settings)
     yield mapping
-    name = workflow_name(table)
+    name = workflow_name(table.database, table.name)
     definition = workflow_definition(table, settings, place, mapping.name)
     of = (table.source, table.qualified)
     yield Wanted("entity_resolution", MATCHING_WORKFLOW, name, *of, definition, requires=(mapping.key,))
 
 
-def workflow_name(table: ConsumedTable) -> str:
-    return within(_LONGEST_NAME, "adplatform", f"{table.database}-{table.name}")
+def workflow_name(database: str, table: str) -> str:
+    return within(_LONGEST_NAME, "adplatform", f"{database}-{table}")
 
 
 def schema_mapping(table: ConsumedTable, settings: EntityResolution) -> Wanted:

@@ -1,0 +1,148 @@
+"""Queries of Amazon Athena whose results are stored as Parquet: one UNLOAD for each publication.
+
+Facts: Athena API reference, StartQueryExecution, GetQueryExecution, GetQueryRuntimeStatistics; Athena User Guide,
+"UNLOAD": it writes to a location without files, and of a result without rows it writes none.
+"""
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from adplatform.contracts.workloads import DATE, TABLE
+from adplatform.engines.engine import BroughtNothing, Finding, Limits, Run
+from adplatform.failures import PermanentFailure, clipped
+from adplatform.flow.workloads import published_date
+from adplatform.lake.store import Store
+from adplatform.lake.table import TableName
+from adplatform.ledger.engine_run import EngineRun, Intention, RunState
+from adplatform.platform.aws_errors import aws_failures
+
+_STATES = {
+    "QUEUED": RunState.WAITING,
+    "RUNNING": RunState.RUNNING,
+    "SUCCEEDED": RunState.SUCCEEDED,
+    "FAILED": RunState.FAILED,
+    "CANCELLED": RunState.CANCELLED,
+}
+_LONGEST = 500
+"""Characters of what Athena says of a query that are kept."""
+_TOKEN = 64
+LATEST = "latest.json"
+"""Which of the results below a prefix is the newest: ``location``, ``rows``, ``query_execution_id``, ``date``."""
+
+
+@dataclass(frozen=True)
+class Unload:
+    """A query of ``table``; ``{table}`` and ``{date}`` in it are filled in. ``client`` is one of Athena, ``prefix``
+    that of its results in the clean bucket, ``intention_of`` gives why a run was wanted."""
+
+    client: Any
+    store: Store
+    table: TableName
+    query: str
+    prefix: str
+    intention_of: Callable[[EngineRun], Intention | None]
+    workgroup: str = "primary"
+
+    limits = Limits(
+        called="athena",
+        token=_TOKEN,
+        token_life=timedelta(days=45),
+        history=timedelta(days=45),
+        patience={RunState.WAITING: timedelta(minutes=30), RunState.RUNNING: timedelta(hours=1)},
+        alone=True,
+    )
+
+    def check(self) -> Sequence[Finding]:
+        with self._failures():
+            found = self.client.get_work_group(WorkGroup=self.workgroup)["WorkGroup"]
+        disabled = f"the workgroup {self.workgroup} of Athena is {found.get('State')}: enable it"
+        return [Finding(disabled)] if found.get("State") == "DISABLED" else []
+
+    def start(self, intention: Intention, others: Collection[str]) -> str:
+        encrypted = self.store.zones.kms_key_id
+        encryption = {"EncryptionOption": "SSE_KMS", "KmsKey": encrypted} if encrypted else {}
+        results = {
+            "OutputLocation": self._uri(f"{self.prefix}queries/"),
+            **({"EncryptionConfiguration": encryption} if encryption else {}),
+        }
+        with self._failures():
+            started = self.client.start_query_execution(
+                QueryString=self.statement(intention),
+                ClientRequestToken=intention.token(_TOKEN),
+                QueryExecutionContext={"Database": self.table.database},
+                ResultConfiguration=results,
+                WorkGroup=self.workgroup,
+            )
+        return str(started["QueryExecutionId"])
+
+    def look(self, run_id: str) -> Run | None:
+        with self._failures():
+            told = self.client.get_query_execution(QueryExecutionId=run_id)["QueryExecution"]
+        status = told["Status"]
+        state = _STATES.get(status["State"], RunState.RUNNING)
+        final = state not in (RunState.WAITING, RunState.RUNNING)
+        return Run(
+            run_id=run_id,
+            state=state,
+            said=status["State"],
+            message=clipped(status.get("StateChangeReason", ""), _LONGEST) if state is RunState.FAILED else "",
+            final=final,
+            started_at=status.get("SubmissionDateTime"),
+            ended_at=status.get("CompletionDateTime") if final else None,
+            records=self._rows(run_id) if state is RunState.SUCCEEDED else None,
+            bytes=told.get("Statistics", {}).get("DataScannedInBytes"),
+        )
+
+    def cancel(self, run_id: str) -> None:
+        with self._failures():
+            self.client.stop_query_execution(QueryExecutionId=run_id)
+
+    def result(self, run: EngineRun) -> str:
+        """Its files; the newest result is named beside them from then on."""
+        intention = self.intention_of(run)
+        if intention is None:
+            raise BroughtNothing(f"nothing wants query {run.run_id} any more")
+        key, bucket = self._key(intention), self.store.zones.clean_bucket
+        with self._failures():
+            files = list(self.store.listing(bucket, key))
+            if not files and run.records != 0:
+                raise BroughtNothing(f"the query succeeded, and nothing is below {self._uri(key)}")
+            newest = {
+                "location": self._uri(key),
+                "rows": run.records,
+                "date": published_date(intention.key) or None,
+                "query_execution_id": run.run_id,
+            }
+            zones = self.store.zones
+            body = json.dumps(newest).encode()
+            self.store.s3.put_object(Bucket=bucket, Key=f"{self.prefix}{LATEST}", Body=body, **zones.put_arguments)
+        return f"{run.records if run.records is not None else 'some'} rows in {len(files)} files at {self._uri(key)}"
+
+    def statement(self, intention: Intention) -> str:
+        """
+        Raises:
+            PermanentFailure: the query is of a date, and the intention of none.
+        """
+        date = published_date(intention.key)
+        if DATE in self.query and not date:
+            raise PermanentFailure(f"the query has {DATE}: `adplatform retry` of a date that failed runs it again")
+        query = self.query.replace(TABLE, f'"{self.table.database}"."{self.table.name}"').replace(DATE, date)
+        return f"UNLOAD ({query}) TO '{self._uri(self._key(intention))}' WITH (format = 'PARQUET')"
+
+    def _rows(self, run_id: str) -> int | None:
+        with self._failures():
+            told = self.client.get_query_runtime_statistics(QueryExecutionId=run_id)["QueryRuntimeStatistics"]
+        rows = told.get("Rows", {}).get("OutputRows")
+        return int(rows) if rows is not None else None
+
+    def _key(self, intention: Intention) -> str:
+        return f"{self.prefix}{intention.token(32)}/"
+
+    def _uri(self, key: str) -> str:
+        return f"s3://{self.store.zones.clean_bucket}/{key}"
+
+    def _failures(self) -> Any:
+        return aws_failures(f"Athena's query of {self.table.database}.{self.table.name}")

@@ -1,0 +1,94 @@
+"""The runs of what services do with tables: wanted by publications, and watched as those of every engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from adplatform.consumers.registration.entity_resolution import workflow_name
+from adplatform.contracts.consumers import Athena, Consumers
+from adplatform.engines.failed import FailedRun, failed_runs
+from adplatform.engines.runs import Look, Target, Watch
+from adplatform.engines.workloads.athena import Unload
+from adplatform.engines.workloads.engine import Service, WorkloadEngine
+from adplatform.engines.workloads.entity_resolution import MatchingJob
+from adplatform.engines.workloads.quicksight import Ingestion, data_set_id
+from adplatform.failures import PermanentFailure
+from adplatform.flow.budget import UNLIMITED, Budget
+from adplatform.flow.services import Services
+from adplatform.flow.source import Source
+from adplatform.flow.workloads import Workload, published_date
+from adplatform.lake.table import table_name
+from adplatform.lake.zones import Zones
+from adplatform.ledger.engine_run import EngineRun, Intention
+from adplatform.platform.aws_errors import aws_failures
+
+
+@dataclass(frozen=True)
+class WorkloadLook:
+    """What one look found: the runs that moved on, each with what it is of, and how many have not ended."""
+
+    changed: tuple[tuple[Workload, EngineRun], ...] = ()
+    active: int = 0
+
+
+def workload_names(source: Source) -> list[str]:
+    """What the workloads of a source can be called in a command."""
+    return [f"{source.name}/{each.target}" for each in source.workloads]
+
+
+def workload_watch(services: Services, source: Source) -> Watch:
+    """What services do with the tables of a source."""
+    declared = {flow.table: flow.feed.consumers for flow in (*source.feeds, *source.derived)}
+    targets = [_target(services, each, declared) for each in source.workloads]
+    return Watch(services, source, targets, *(flow.topics for flow in source.feeds[:1]))
+
+
+def failed_workloads(services: Services, source: Source) -> list[FailedRun]:
+    """Runs that were wanted and given up."""
+    return failed_runs(services.ledger, source.name, [each.target for each in source.workloads])
+
+
+def look_at_workloads(services: Services, source: Source, budget: Budget = UNLIMITED) -> WorkloadLook:
+    """Start what publications want, and judge what has ended. While nothing is wanted, the ledger alone is asked."""
+    targets = {each.target: each for each in source.workloads}
+    runs = services.ledger.engine_runs
+    with aws_failures(f"the workloads of {source.name}"):
+        named = {i.target for i in runs.pursued(source.name)} | {run.target for run in runs.active(source.name)}
+    if named.isdisjoint(targets):
+        return WorkloadLook()
+    look: Look = workload_watch(services, source).look(budget=budget)
+    return WorkloadLook(tuple((targets[run.target], run) for run in look.changed), look.active)
+
+
+def _target(services: Services, workload: Workload, declared: Mapping[str, Consumers]) -> Target:
+    service = _service(services, workload, declared[workload.table])
+    alike = (lambda intention: published_date(intention.key)) if workload.dated else (lambda _: "")
+    return Target(
+        workload.target,
+        WorkloadEngine(service),
+        judge=service.result,
+        only_wanted=True,
+        alike=alike,
+    )
+
+
+def _service(services: Services, workload: Workload, consumers: Consumers) -> Service:
+    table = table_name(workload.table, services.settings.database_prefix)
+    match workload.service:
+        case "athena":
+            query = (consumers.athena or Athena()).unloads[workload.name]
+            prefix = Zones.unloads(workload.table, workload.name)
+            client = services.aws.client("athena")
+            return Unload(client, services.store, table, query, prefix, partial(_intention_of, services))
+        case "quicksight":
+            return Ingestion(services.aws.client("quicksight"), services.account, data_set_id(table))
+        case "entity_resolution":
+            return MatchingJob(services.aws.client_once("entityresolution"), workflow_name(table.database, table.name))
+        case _:
+            raise PermanentFailure(f"{workload.table}: nothing is run at {workload.service}")
+
+
+def _intention_of(services: Services, run: EngineRun) -> Intention | None:
+    """Why the run was wanted, as long as it is the one that its intention has."""
+    intention = services.ledger.engine_runs.intention(run.source, run.target, run.intent) if run.intent else None
+    return intention if intention is not None and intention.run_id == run.run_id else None

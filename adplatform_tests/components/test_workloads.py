@@ -1,0 +1,311 @@
+"""What services do with a table when it was published: from the publication to what came of it, in Dagster."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from adplatform.engines.failed import FailedRun
+from adplatform.engines.watches import failed_of_engines
+from adplatform.engines.workloads.quicksight import data_set_id
+from adplatform.engines.workloads.runs import workload_watch
+from adplatform.flow.services import Services
+from adplatform.lake.table import table_name
+from adplatform.ledger.engine_run import EngineRun, Intention, IntentState, RunState
+from adplatform.platform.clock import utc_now
+from adplatform_tests.support.calls import CountedAws
+from adplatform_tests.support.event_buses import Bus
+from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, resources_with
+from adplatform_tests.support.spice import DataSet, make_data_set
+
+ORDERS: dict[str, Any] = {
+    "name": "orders",
+    "start_date": "2026-01-01",
+    "arrival": {"complete_when": "count", "expected_files": 1},
+    "columns": {"order_id": {"type": "bigint", "required": True}, "amount": "decimal(12,2)"},
+}
+TOTALS = "SELECT dt, sum(amount) AS amount FROM {table} GROUP BY dt"
+SPICE, UNLOAD = "quicksight-orders", "athena-orders-totals"
+DAYS = [YESTERDAY - timedelta(days=n) for n in range(6)]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead
+
+
+@dataclass
+class Consumed:
+    """A platform whose tables services read, and the sensor of its source, which remembers its cursor."""
+
+    platform: Platform
+    clock: Clock
+    cursor: str | None = None
+
+    @classmethod
+    def make(cls, services: Services, instance: dg.DagsterInstance, *feeds: dict[str, Any]) -> "Consumed":
+        clock = Clock()
+        timed = replace(services, now=clock)
+        return cls(make_platform(timed, {"source": "acme", "feeds": list(feeds)}, instance), clock)
+
+    @property
+    def services(self) -> Services:
+        return self.platform.services
+
+    def tick(self) -> dg.SensorResult:
+        sensor = self.platform.definitions.resolve_sensor_def("acme_arrivals")
+        context = dg.build_sensor_context(
+            instance=self.platform.instance,
+            definitions=self.platform.definitions,
+            resources=resources_with(self.services),
+            cursor=self.cursor,
+        )
+        tick: Any = sensor.evaluate_tick(context)
+        self.cursor = tick.cursor
+        for event in tick.asset_events:
+            self.platform.instance.report_runless_asset_event(event)
+        for request in tick.run_requests or ():
+            assert self.platform.run(request).success
+        return dg.SensorResult(asset_events=tick.asset_events, run_requests=tick.run_requests)
+
+    def publish(self, day: date = YESTERDAY, feed: str = "orders", rows: int = 2) -> None:
+        body = "\n".join(["order_id,amount", *(f"{n},{n}.50" for n in range(rows))])
+        self.platform.put(f"{feed}/dt={day}/{rows}.csv", body.encode())
+        requests = []
+        while not requests:
+            requests = list(self.tick().run_requests or ())
+
+    def wanted(self, target: str) -> list[Intention]:
+        found = self.services.ledger.engine_runs.intentions("acme", target)
+        return sorted(found, key=lambda i: i.intended_at or utc_now())
+
+    def runs(self, target: str) -> list[EngineRun]:
+        return self.services.ledger.engine_runs.runs("acme", target)
+
+    def until_done(self, target: str) -> list[dg.AssetMaterialization]:
+        """Ticks until nothing more is wanted of the target; what was made."""
+        made: list[dg.AssetMaterialization] = []
+        for _ in range(100):
+            made += [e for e in self.tick().asset_events if isinstance(e, dg.AssetMaterialization)]
+            if not any(i.state in (IntentState.INTENDED, IntentState.STARTED) for i in self.wanted(target)):
+                return made
+            self.clock.ahead += timedelta(minutes=5)
+        raise TimeoutError(f"{target}: {self.wanted(target)}")
+
+
+def with_consumers(feed: dict[str, Any] = ORDERS, **consumers: Any) -> dict[str, Any]:
+    return {**feed, "consumers": consumers}
+
+
+@pytest.fixture
+def imported(services: Services, instance: dg.DagsterInstance) -> tuple[Consumed, DataSet]:
+    """Orders that QuickSight imports; the first publication has been."""
+    acme = Consumed.make(services, instance, with_consumers(quicksight={}))
+    acme.publish(DAYS[0])
+    table = table_name("acme/orders", services.settings.database_prefix)
+    columns = {"order_id": "INTEGER", "amount": "DECIMAL", "dt": "DATETIME"}
+    return acme, make_data_set(services.aws, table.database, table.name, columns, data_set_id(table))
+
+
+def asked(data_set: DataSet) -> list[str]:
+    """The states of ingestions that were asked for."""
+    found = data_set.client.list_ingestions(**data_set.named)["Ingestions"]
+    return [each["IngestionStatus"] for each in found if each["RequestType"] == "FULL_REFRESH"]
+
+
+def unloaded(services: Services) -> Sequence[str]:
+    """What Athena was asked for, and what it leaves: the embedded one carries nothing out."""
+    athena = services.aws.client("athena")
+    ids = athena.list_query_executions()["QueryExecutionIds"]
+    queries = [athena.get_query_execution(QueryExecutionId=id)["QueryExecution"]["Query"] for id in ids]
+    own = [query for query in queries if services.settings.clean_bucket in query]
+    for query in own:
+        bucket, _, key = query.partition("TO 's3://")[2].partition("'")[0].partition("/")
+        services.s3.put_object(Bucket=bucket, Key=f"{key}part-0", Body=b"PAR1")
+    return own
+
+
+def test_the_next_look_puts_the_event_that_a_run_could_not(services: Services, instance: dg.DagsterInstance) -> None:
+    bus = Bus.of(services)
+    acme = Consumed.make(bus.services, instance, ORDERS)
+    acme.publish()
+    bus.made()
+    acme.tick()
+    acme.publish(DAYS[1])
+    assert [event["detail"]["date"] for event in bus.read()] == list(map(str, DAYS[:2]))
+
+
+def test_a_publication_is_imported_and_the_asset_downstream_of_the_table_says_what_came_of_it(
+    imported: tuple[Consumed, DataSet],
+) -> None:
+    acme, data_set = imported
+    [made] = acme.until_done(SPICE)
+    assert made.asset_key == dg.AssetKey(["consumers", "acme", "orders", "quicksight"])
+    assert made.metadata["dagster/row_count"].value == 2
+    assert asked(data_set) == ["COMPLETED"]
+    [intention] = acme.wanted(SPICE)
+    assert (intention.key, intention.state) == (f"acme/orders/{DAYS[0]}/v1", IntentState.FULFILLED)
+    graph = acme.platform.definitions.resolve_asset_graph()
+    assert graph.get(made.asset_key).parent_keys == {dg.AssetKey(["clean", "acme", "orders"])}
+    assert graph.get(made.asset_key).group_name == "acme"
+
+
+def test_five_publications_during_an_import_are_one_import_more(imported: tuple[Consumed, DataSet]) -> None:
+    acme, data_set = imported
+    data_set.order("stuck")
+    acme.tick()
+    for day in DAYS[1:]:
+        acme.publish(day)
+    [stuck] = acme.runs(SPICE)
+    assert asked(data_set) == ["INITIALIZED"]
+    data_set.client.cancel_ingestion(**data_set.named, IngestionId=stuck.run_id)
+    [made] = acme.until_done(SPICE)
+    assert made.metadata["dagster/row_count"].value == 12
+    assert asked(data_set) == ["COMPLETED", "CANCELLED"]
+    assert [i.state for i in acme.wanted(SPICE)] == [
+        IntentState.GIVEN_UP,
+        *[IntentState.SUPERSEDED] * 4,
+        IntentState.FULFILLED,
+    ]
+
+
+def test_a_version_that_takes_the_place_of_another_is_imported_once_more(imported: tuple[Consumed, DataSet]) -> None:
+    acme, data_set = imported
+    acme.until_done(SPICE)
+    acme.publish(DAYS[0], rows=3)
+    [made] = acme.until_done(SPICE)
+    assert [i.key.rpartition("/")[2] for i in acme.wanted(SPICE)] == ["v1", "v2"]
+    acme.tick()
+    assert asked(data_set) == ["COMPLETED", "COMPLETED"]
+    assert made.metadata["dagster/row_count"].value in (3, 5)
+
+
+@pytest.mark.parametrize("fault", ["answer_lost", "throttled", "no_records", "quota"])
+def test_an_answer_that_is_lost_or_refused_for_now_begins_no_second_import(
+    imported: tuple[Consumed, DataSet], fault: str
+) -> None:
+    acme, data_set = imported
+    data_set.order(fault)
+    assert len(acme.until_done(SPICE)) == 1
+    assert asked(data_set) == ["COMPLETED"]
+    assert len(acme.runs(SPICE)) == 1
+
+
+def test_an_import_that_fails_or_drops_rows_is_tried_again_and_given_up_and_people_hear_why(
+    imported: tuple[Consumed, DataSet],
+) -> None:
+    acme, data_set = imported
+    inbox = acme.platform.messages
+    data_set.order("run_fails")
+    for _ in range(3):
+        data_set.order("rows_dropped", count=1)
+    assert acme.until_done(SPICE) == []
+    errors = [run.error for run in acme.runs(SPICE)]
+    assert errors[0].startswith("CONNECTION_FAILURE")
+    assert all(error.startswith("SPICE dropped 1 rows and has 1: ") for error in errors[1:])
+    assert [run.state for run in acme.runs(SPICE)] == [RunState.FAILED] * 3
+    acme.tick()
+    events = [message["event"] for message in inbox.read() if message["event"].startswith("run_")]
+    assert events == ["run_failed"] * 3 + ["run_given_up"]
+    [failed] = failed_of_engines(acme.services, acme.platform.source)
+    assert isinstance(failed, FailedRun) and failed.retry(acme.services).changed
+    assert len(acme.until_done(SPICE)) == 1
+    assert failed_of_engines(acme.services, acme.platform.source) == []
+
+
+def test_what_is_not_registered_is_not_started_and_people_hear_what_to_do(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    acme = Consumed.make(services, instance, with_consumers(quicksight={}))
+    inbox = acme.platform.messages
+    acme.publish()
+    for _ in range(2):
+        acme.tick()
+    [refused] = [message["error"] for message in inbox.read() if message["event"] == "target_refused"]
+    assert refused.endswith("in QuickSight: `adplatform consumers apply` makes it")
+
+
+def test_while_nothing_is_wanted_a_look_asks_no_service(imported: tuple[Consumed, DataSet]) -> None:
+    acme, _ = imported
+    acme.until_done(SPICE)
+    aws = CountedAws(acme.services.aws.region, acme.services.aws.endpoint_url)
+    acme.platform = replace(acme.platform, services=replace(acme.services, aws=aws))
+    acme.tick()
+    acme.tick()
+    aws.names.clear()
+    acme.tick()
+    assert set(aws.names) <= {"GetQueueUrl", "ReceiveMessage", "Query", "GetItem", "BatchGetItem"}
+    assert len(aws.names) <= 8, aws.names
+
+
+def test_a_query_is_stored_by_dates_and_the_newest_result_is_named_beside_it(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    dated = TOTALS.replace(" GROUP", " WHERE dt = '{date}' GROUP")
+    acme = Consumed.make(services, instance, with_consumers(athena={"unloads": {"totals": TOTALS, "of_date": dated}}))
+    for day in DAYS[:2]:
+        acme.publish(day)
+    for _ in range(12):
+        acme.tick()
+        unloaded(services)
+        acme.clock.ahead += timedelta(minutes=5)
+    assert {i.state for target in (UNLOAD, "athena-orders-of_date") for i in acme.wanted(target)} <= {
+        IntentState.FULFILLED,
+        IntentState.SUPERSEDED,
+    }
+    by_date = [query for query in unloaded(services) if "WHERE dt" in query]
+    assert {query.partition("dt = '")[2][:10] for query in by_date} == set(map(str, DAYS[:2]))
+    table = f'"{services.settings.database_prefix}acme"."orders"'
+    assert all(query.startswith("UNLOAD (SELECT dt, sum(amount) AS amount FROM " + table) for query in by_date)
+    key = "table-unloads/acme/orders/totals/latest.json"
+    latest = json.loads(services.s3.get_object(Bucket=services.settings.clean_bucket, Key=key)["Body"].read())
+    [newest] = [run for run in acme.runs(UNLOAD) if run.run_id == latest["query_execution_id"]]
+    assert newest.error.endswith(f"in 1 files at {latest['location']}")
+
+
+def test_a_query_that_succeeds_and_leaves_nothing_has_failed(services: Services, instance: dg.DagsterInstance) -> None:
+    acme = Consumed.make(services, instance, with_consumers(athena={"unloads": {"totals": TOTALS}}))
+    acme.publish()
+    assert acme.until_done(UNLOAD) == []
+    runs = acme.runs(UNLOAD)
+    assert {run.state for run in runs} == {RunState.FAILED}
+    assert runs[0].error.startswith("the query succeeded, and nothing is below s3://")
+    assert len({run.run_id for run in runs}) == 3
+
+
+def test_what_waits_for_other_feeds_begins_when_all_have_the_date_and_again_when_one_comes_anew(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    customers = {**ORDERS, "name": "customers"}
+    waits = with_consumers(athena={"unloads": {"totals": TOTALS}, "after": ["customers"]})
+    acme = Consumed.make(services, instance, waits, customers)
+    acme.publish(DAYS[0])
+    acme.publish(DAYS[1], "customers")
+    assert acme.wanted(UNLOAD) == []
+    acme.publish(DAYS[0], "customers")
+    assert [i.key for i in acme.wanted(UNLOAD)] == [f"acme/customers/{DAYS[0]}/v1"]
+    acme.publish(DAYS[0], "customers", rows=3)
+    acme.publish(DAYS[1])
+    keys = [f"acme/customers/{DAYS[0]}/v2", f"acme/orders/{DAYS[1]}/v1"]
+    assert [i.key for i in acme.wanted(UNLOAD)][1:] == keys
+    graph = acme.platform.definitions.resolve_asset_graph()
+    parents = graph.get(dg.AssetKey(["consumers", "acme", "orders", "athena", "totals"])).parent_keys
+    assert parents == {dg.AssetKey(["clean", "acme", name]) for name in ("orders", "customers")}
+
+
+def test_a_run_is_stopped_by_its_id_and_not_begun_again(imported: tuple[Consumed, DataSet]) -> None:
+    acme, data_set = imported
+    data_set.order("stuck")
+    acme.tick()
+    [run] = acme.runs(SPICE)
+    watch = workload_watch(acme.services, acme.platform.source)
+    watch.cancel(watch.targets[0], run)
+    assert acme.until_done(SPICE) == []
+    assert asked(data_set) == ["CANCELLED"]
