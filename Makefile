@@ -113,7 +113,7 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-u
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras $(COMPILE) --output-file requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra aws $(COMPILE) --no-annotate --constraint requirements.lock \
+	$(BIN)/uv pip compile pyproject.toml --extra aws --extra lineage --extra traces $(COMPILE) --no-annotate --constraint requirements.lock \
 	  --output-file deploy/image/requirements.lock
 	printf 'uv\nhatchling\n' | $(BIN)/uv pip compile - $(COMPILE) --no-annotate --constraint requirements.lock \
 	  --output-file deploy/image/build.lock

@@ -134,6 +134,8 @@ class Config(Strict):
     """The folder of the declared sources, relative to the project."""
     settings: dict[str, str] = Field(default_factory=dict)
     """``ADPLATFORM_*`` of every process, without the prefix."""
+    watchers: dict[Annotated[str, Field(pattern="^(OPENLINEAGE|OTEL)_")], str] = Field(default_factory=dict)
+    """Variables of OpenLineage's client and of OpenTelemetry, for every process: who is told of deliveries."""
     image: Image
     network: Network = Network()
     ui: Ui
@@ -162,7 +164,7 @@ class Config(Strict):
     def environment(self) -> dict[str, str]:
         """The settings as a process finds them."""
         given = {PREFIX + name: value for name, value in self.settings.items()}
-        return {f"{PREFIX}ENV": "aws", f"{PREFIX}METRICS": "on", "AWS_REGION": self.region, **given}
+        return {f"{PREFIX}ENV": "aws", f"{PREFIX}METRICS": "on", "AWS_REGION": self.region, **self.watchers, **given}
 
 
 def read_config(file: Path | None = None) -> Config:

@@ -18,10 +18,12 @@ from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientF
 from adplatform.flow.budget import UNLIMITED, Budget
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
+from adplatform.flow.told import run_key
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState, RunState
 from adplatform.ledger.ledger import Ledger
 from adplatform.platform import metrics
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.traces import Span, send
 
 log = logging.getLogger(__name__)
 
@@ -490,6 +492,12 @@ class Watch:
             metrics.ENGINE_FAILED_RECORDS: run.failed,
         }
         self.services.metrics.put(counts, self._of(target), target=target.name, run=run.run_id)
+        if self.services.settings.traces and run.started_at and run.ended_at:
+            facts = {"source": run.source, "target": run.target, "run": run.run_id, "state": str(run.state)}
+            whole = Span(
+                target.engine.limits.called, "", run.started_at, run.ended_at, facts, run.said if failed else ""
+            )
+            send(run_key(run.source, run.run_id), [whole])
         if failed and not run.cancelled:
             self.services.metrics.failed(self.source.name, "transient", target=target.name, run=run.run_id)
         return landed

@@ -22,6 +22,7 @@ from adplatform.flow.repeats import judged, repeats, said_of
 from adplatform.flow.services import Services
 from adplatform.flow.small_files import Contents, Kept, named
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.told import run_key
 from adplatform.flow.transforms import Made, outcomes_of, staged
 from adplatform.flow.verdicts import bad, require_no_bad_file
 from adplatform.flow.version import VersionObject, download, save
@@ -41,6 +42,7 @@ from adplatform.ledger.publications import FileOutcome, Outcome, Publication, Re
 from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
+from adplatform.platform.traces import linked, span
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.rejects import SWALLOWED
 from adplatform.transform.values import OutputColumn, Staged
@@ -103,7 +105,8 @@ def transform_version(
         TransientFailure: a service did not answer.
     """
     keys = keys or hashing_keys(services, flow, known)
-    staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys, kept)
+    with span("transform"):
+        staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys, kept)
     promised = {item.origin: item.rows for item in objects if item.rows is not None}
     transformed = _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before, work, known=known)
     return _with_rows(services, flow, transformed, outcomes)
@@ -156,7 +159,8 @@ def transform_part(
     """
     keys = hashing_keys(services, flow, known)
     before = base.outcomes.values()
-    staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys, kept, before)
+    with span("transform"):
+        staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys, kept, before)
     if not fits(base, flow, staged, keys):
         return None
     (work / "base").mkdir()
@@ -261,17 +265,19 @@ def _transformed(
     before = last.filled if last and flow.by_runs else {}
     if evolves:
         staged = compared_to(staged, flow.feed.contract, last.evolved if last else ())
-    return Transformed(
-        staged,
-        outcomes,
-        (
+    with span("audit"):
+        findings = (
             *audit(staged, flow.feed.contract, rows_before),
             *_promised_rows(promised, outcomes, staged.reasons.get(SWALLOWED, 0)),
             *_engine_counts(services, flow, day, outcomes),
             *((vanished(now, before),) if flow.by_runs else ()),
             one_key_finding(services.ledger, flow, keys, known),
             *delivered_fitness(services.settings, flow, staged, work),
-        ),
+        )
+    return Transformed(
+        staged,
+        outcomes,
+        findings,
         keys.current.id if keys else "",
         keys.previous_id if keys else "",
         remembered(now, before),
@@ -515,6 +521,7 @@ def _engine_counts(
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     moved, runs, silent = 0, 0, 0
     for each, files in claims_of(services.s3, services.zones, services.ledger, flow.name, day):
+        linked(run_key(flow.source, each.run_id))
         if files and all(services.zones.raw_uri(file.name) in read for file in files):
             runs, moved, silent = runs + 1, moved + (each.records or 0), silent + (each.records is None)
     rows = sum(read.values())

@@ -25,6 +25,7 @@ from adplatform.flow.measures import count_judged, count_published
 from adplatform.flow.services import Services
 from adplatform.flow.small_files import Kept, keep, peek, take
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.told import run_key, tell_began
 from adplatform.flow.transforms import Made
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
@@ -33,6 +34,7 @@ from adplatform.ledger.objects import RawObject
 from adplatform.ledger.publications import FileOutcome, Publication
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.json_logs import about
+from adplatform.platform.traces import linked, span, tracing
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
 
@@ -71,14 +73,34 @@ def working(
         PermanentFailure: a file or the audit forbids it.
         TransientFailure: a service did not answer.
     """
+    with (
+        tracing(services.settings.traces, services.ledger.now),
+        _working(services, flow, day, run_id, directory, stopped) as begun,
+    ):
+        yield begun
+
+
+@contextmanager
+def _working(
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    run_id: str,
+    directory: AbstractContextManager[Path | str],
+    stopped: Callable[[], AbstractContextManager[TransientFailure | None]],
+) -> Iterator[Begun]:
     name, claimed = f"{flow.name} {day}", False
     try:
         with aws_failures(name):
-            delivery = lifecycle.claim(services.ledger, flow, day, run_id)
+            with span("claim"):
+                delivery = lifecycle.claim(services.ledger, flow, day, run_id)
             claimed = True
             facts = {"run_id": run_id, "source": flow.source, "feed": flow.name}
             with directory as work, about(**facts, day=day, version=delivery.version):
-                yield Begun(services, flow, delivery, Path(work)).going_on(peek(run_id).begun)
+                before = peek(run_id).begun
+                if before is None:
+                    tell_began(services, flow, delivery)
+                yield Begun(services, flow, delivery, Path(work)).going_on(before)
     except ClaimLost:
         raise
     except (PermanentFailure, TransientFailure) as e:
@@ -95,7 +117,7 @@ def working(
     except BaseException:  # interruptions are no Exceptions, whoever raises them
         with stopped() as failure:
             if failure is None:
-                lifecycle.release(services.ledger, flow, day, run_id)
+                lifecycle.release(services, flow, day, run_id, done=False)
             else:
                 lifecycle.fail(services, flow, day, run_id, failure)
         raise
@@ -126,9 +148,10 @@ def land(begun: Begun, *, alone: bool = False) -> tuple[FileOutcome, ...]:
     taken = begun.base.outcomes_of(delivery.version) if begun.base else ()
     contents: dict[str, bytes] = {}
     recorded = not (alone and begun.is_first)
-    landed = raw.land(
-        services, flow, delivery.day, delivery.version, begun.added, begun.work, contents, recorded=recorded
-    )
+    with span("verify"):
+        landed = raw.land(
+            services, flow, delivery.day, delivery.version, begun.added, begun.work, contents, recorded=recorded
+        )
     keep(delivery.run_id, Kept.of(contents, landed, begun))
     return (*taken, *landed)
 
@@ -158,6 +181,8 @@ def judge(
         kept = Kept(kept.contents, {each.origin: each for each in landed if each.origin in added})
     rows_before = begun.rows_before
     if made is not None:
+        if made.run is not None:
+            linked(run_key(made.run.source, made.run.run_id))
         transformed = clean.transformed_by_engine(
             services, flow, day, begun.objects, begun.work, made, rows_before=rows_before, known=known
         )
@@ -218,16 +243,17 @@ def publish(
     services, flow, delivery = begun.services, begun.flow, begun.delivery
     columns, row, objects, closed = output_columns(flow.feed.contract), None, None, 0
     if judged is not None:
-        row = clean.publish_version(
-            services,
-            flow,
-            begun.publication,
-            judged,
-            delivery.run_id,
-            begun.work,
-            first=begun.is_first,
-            fresh=begun.is_first and begun.known.placement is None,
-        )
+        with span("publish"):
+            row = clean.publish_version(
+                services,
+                flow,
+                begun.publication,
+                judged,
+                delivery.run_id,
+                begun.work,
+                first=begun.is_first,
+                fresh=begun.is_first and begun.known.placement is None,
+            )
         columns = judged.staged.columns
         closed = begun.base.settled if begun.base and not flow.by_runs else 0
         objects = _every_object(begun, closed)
@@ -239,7 +265,8 @@ def publish(
             files = [each.object for each in (begun.added if judged.base else begun.objects)]
             count_published(services.metrics, flow, delivery, judged, files, now, seconds)
 
-    done = close(services, flow, delivery, seconds, row=row, closed=closed, objects=objects, noted=noted)
+    with span("close"):
+        done = close(services, flow, delivery, seconds, row=row, closed=closed, objects=objects, noted=noted)
     if made is not None:
         tidy(services, made.intention)
     return done, columns

@@ -503,7 +503,7 @@ def _stage(services: Services, flow: FeedFlow, settled: Delivery, keys: HashingK
             require_no_bad_file(flow, land(begun))
             if judged := judge(begun, keys=keys):
                 clean.stage_for_rotation(services, flow, day, version, judged, run_id, begun.work)
-            lifecycle.release(services.ledger, flow, day, run_id)
+            lifecycle.release(services, flow, day, run_id)
     except (PermanentFailure, TransientFailure) as e:
         return f"{flow.name} {day}: {e}"
     return ""
@@ -548,7 +548,7 @@ def _finish(services: Services, flow: FeedFlow, made: Publication, work: Work) -
     with working(services, flow, day, work.run_id, nullcontext(work.temp)) as begun:
         claimed = begun.delivery
         if claimed.version != made.version and not is_shown(services.ledger, flow, claimed):
-            lifecycle.release(services.ledger, flow, day, work.run_id)
+            lifecycle.release(services, flow, day, work.run_id)
             return
         seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if claimed.settled_at else 0
         done = close(services, flow, claimed, seconds)

@@ -7,11 +7,16 @@ from importlib.util import find_spec
 from adplatform.failures import PermanentFailure
 
 LOCAL, SPARK = "adplatform.local", "pyspark"
+LINEAGE, TRACES = "openlineage", "opentelemetry"
 _ABSENT: Mapping[str, str] = {
     LOCAL: "the embedded AWS and the simulated world are not part of this installation, as in the production image: "
     "set ADPLATFORM_ENV=aws, or run this from a checkout of the project with the extra `local`",
     SPARK: "pyspark is not part of this installation: Glue and EMR Serverless bring it, elsewhere it comes with the "
     "extra `spark`",
+    LINEAGE: "openlineage-python is not part of this installation: it comes with the extra `lineage`, or leave out "
+    "OPENLINEAGE_URL",
+    TRACES: "OpenTelemetry is not part of this installation: it comes with the extra `traces`, or leave out "
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
 }
 
 

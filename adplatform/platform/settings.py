@@ -12,6 +12,8 @@ from adplatform.platform import names
 from adplatform.platform.loopback import is_loopback
 
 PREFIX = "ADPLATFORM_"
+OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""OpenTelemetry specification, Protocol Exporter."""
 _RULE_NAME = 64
 """Characters of a rule's name (EventBridge API reference, PutRule); a queue's may have 80."""
 
@@ -82,6 +84,10 @@ class Settings:
     """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
     metrics: bool = False
     """Whether metrics are written to the standard output, where CloudWatch Logs makes them of its lines."""
+    lineage: bool = False
+    """Whether OpenLineage's client has somebody to tell of deliveries: ``OPENLINEAGE_URL`` names it."""
+    traces: bool = False
+    """Whether OpenTelemetry has a collector for traces: ``OTEL_EXPORTER_OTLP_ENDPOINT`` names it."""
     subscribers: tuple[str, ...] = ()
     """Who hears of success and failure: ``success=ops@example.com``, ``failure=https://hooks.example.com/x``."""
 
@@ -161,8 +167,14 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         personal_tag=text("PERSONAL_TAG", ""),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         metrics=_on(text("METRICS", "off"), "METRICS"),
+        lineage=bool(environ.get("OPENLINEAGE_URL")) and not _is_true(environ, "OPENLINEAGE_DISABLED"),
+        traces=any(environ.get(name) for name in OTLP_ENDPOINTS) and not _is_true(environ, "OTEL_SDK_DISABLED"),
         subscribers=tuple(s.strip() for s in text("SUBSCRIBERS", "").split(",") if s.strip()),
     )
+
+
+def _is_true(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").lower() == "true"
 
 
 def _on(value: str, name: str) -> bool:

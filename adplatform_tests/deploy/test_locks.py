@@ -13,7 +13,7 @@ from adplatform_tests.support.projects import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BASE = [Requirement(text) for text in PROJECT["dependencies"]]
 EXTRAS = {name: [Requirement(text) for text in texts] for name, texts in PROJECT["optional-dependencies"].items()}
-PRODUCTION = [*BASE, *EXTRAS["aws"]]
+PRODUCTION = [*BASE, *(each for name in ("aws", "lineage", "traces") for each in EXTRAS[name])]
 LOCKS = {
     "development": "requirements.lock",
     "production": "deploy/image/requirements.lock",

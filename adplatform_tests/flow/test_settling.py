@@ -550,7 +550,7 @@ def test_a_run_that_is_stopped_from_outside_is_no_attempt_however_often(world: W
 def test_a_run_that_lets_go_is_no_attempt_and_the_next_has_a_key_of_its_own(world: World) -> None:
     settled(world)
     lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
-    lifecycle.release(world.ledger, world.flow("quiet"), TODAY, "run")
+    lifecycle.release(world, world.flow("quiet"), TODAY, "run")
     assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
     assert (delivery(world).attempt, delivery(world).deaths) == (1, 0)
 

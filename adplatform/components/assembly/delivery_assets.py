@@ -204,7 +204,7 @@ def raw_asset(
                 },
             )
             if not goes_on:
-                lifecycle.release(services.ledger, flow, day, context.run.run_id)
+                lifecycle.release(services, flow, day, context.run.run_id)
 
     return received
 

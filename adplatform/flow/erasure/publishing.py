@@ -108,7 +108,7 @@ def publish_rows(doing: Erasing, flow: FeedFlow, day: date) -> None:
     doing.note_place(f"{flow.name} {day}", str(settled.version), REMADE, shown.clean)
     with working(doing.services, flow, day, work.run_id, TemporaryDirectory(dir=work.temp)) as begun:
         if begun.delivery.settled_because != because:
-            release(doing.ledger, flow, day, work.run_id)
+            release(doing.services, flow, day, work.run_id)
             raise TransientFailure(f"something has come meanwhile: `adplatform process`, and then {ADVICE} again")
         left = rows_left(begun, shown, placement, doing.search.judge(flow))
         done, _ = publish(begun, without_bounds(left))

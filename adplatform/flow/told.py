@@ -1,0 +1,93 @@
+"""What those who watch are told of a delivery, beside the work: OpenLineage's receiver, and a collector of traces."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from typing import Literal
+
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.publications import Publication
+from adplatform.platform.beside import Beside
+from adplatform.platform.late import Late
+from adplatform.platform.traces import called, outermost
+
+LINEAGE = Beside("OpenLineage")
+_openlineage = Late("adplatform.flow.openlineage")
+
+Kind = Literal["START", "COMPLETE", "ABORT", "FAIL"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something that happened to a delivery, as OpenLineage calls it (``kind``). Without a ``publication`` its run made
+    nothing visible; ``error`` says why it failed."""
+
+    kind: Kind
+    at: datetime
+    flow: FeedFlow
+    day: date
+    version: int
+    run_id: str
+    publication: Publication | None = None
+    error: str = ""
+
+    @property
+    def key(self) -> str:
+        """What this run's work on the delivery is called."""
+        return f"{self.flow.name}/{self.day}/{self.version}/{self.run_id}"
+
+
+def run_key(source: str, run_id: str) -> str:
+    """What the trace of an engine's run is called."""
+    return f"{source}@{run_id}"
+
+
+def tell_began(services: Services, flow: FeedFlow, delivery: Delivery) -> None:
+    """A run has claimed the delivery."""
+    _tell(services, "START", flow, delivery)
+
+
+def tell_published(services: Services, flow: FeedFlow, delivery: Delivery, publication: Publication) -> None:
+    """Readers see the claimed version."""
+    _tell(services, "COMPLETE", flow, delivery, publication)
+
+
+def tell_failed(services: Services, flow: FeedFlow, delivery: Delivery, error: Exception) -> None:
+    """The run has failed, and the ledger knows it."""
+    _tell(services, "FAIL", flow, delivery, error=error)
+
+
+def tell_let_go(services: Services, flow: FeedFlow, delivery: Delivery, *, done: bool) -> None:
+    """The run publishes nothing: it is ``done`` with the delivery, or was stopped."""
+    _tell(services, "COMPLETE" if done else "ABORT", flow, delivery)
+
+
+def _tell(
+    services: Services,
+    kind: Kind,
+    flow: FeedFlow,
+    delivery: Delivery,
+    publication: Publication | None = None,
+    error: Exception | None = None,
+) -> None:
+    now = services.ledger.now()
+    told = Told(kind, now, flow, delivery.day, delivery.version, delivery.run_id, publication, str(error or ""))
+    if services.settings.lineage:
+        LINEAGE.give(partial(_emit, services, told))
+    called(told.key)
+    if kind != "START":
+        facts = {
+            "source": flow.source,
+            "feed": flow.name,
+            "day": delivery.day.isoformat(),
+            "version": delivery.version,
+            "run_id": delivery.run_id,
+        }
+        counted = {"rows_in": publication.rows_in, "rows_clean": publication.clean} if publication else {}
+        outermost("delivery", delivery.changed_at or now, type(error).__name__ if error else "", **facts, **counted)
+
+
+def _emit(services: Services, told: Told) -> None:
+    _openlineage.emit(services, told)

@@ -1,0 +1,177 @@
+"""What OpenLineage's receiver and a collector of traces hear of real deliveries, through Dagster's own steps."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from adplatform.flow.services import Services
+from adplatform.flow.told import LINEAGE
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.platform import traces
+from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
+from adplatform_tests.support.receivers import Receiver, receiving, run_event, spans
+
+MEMBERS: dict[str, Any] = {
+    "name": "members",
+    "start_date": "2026-01-01",
+    "arrival": {"complete_when": "done_file"},
+    "columns": {
+        "member_id": {"type": "bigint", "required": True, "field": "Member ID"},
+        "email": {"pii": "email"},
+        "country": "string",
+        "spent": "decimal(12,2)",
+    },
+    "key": "member_id",
+    "bounds": {"max_quarantined": 0.5},
+}
+PERSON = "ann.poisoned" + "@example.com"
+BODY = f"Member ID,email,country,spent\n1,{PERSON},DE,9.90\n2,bob@example.com,FR,oops\n1,{PERSON},DE,10\n".encode()
+
+
+@pytest.fixture(scope="module")
+def events() -> Iterator[Receiver]:
+    """One for all tests of the module: a process has one receiver, which OpenLineage's client keeps."""
+    pytest.importorskip("openlineage.client")
+    with receiving(run_event) as receiver, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OPENLINEAGE_URL", receiver.url)
+        yield receiver
+        LINEAGE.end()
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Receiver]:
+    """One for all tests of the module, as of events."""
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    with receiving(spans) as receiver, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        yield receiver
+        traces.SENDER.end()
+
+
+def acme(services: Services, instance: dg.DagsterInstance, **settings: bool) -> Platform:
+    told = replace(services, settings=replace(services.settings, **settings))
+    return make_platform(told, {"source": "acme", "feeds": [MEMBERS]}, instance)
+
+
+def deliver(platform: Platform, body: bytes = BODY) -> list[dg.ExecuteInProcessResult]:
+    platform.put(f"members/dt={YESTERDAY}/{PERSON}.csv", body)
+    platform.put(f"members/dt={YESTERDAY}/_SUCCESS", b"")
+    return platform.process()
+
+
+def heard(receiver: Receiver) -> list[Any]:
+    """What was accepted since it was asked last."""
+    assert LINEAGE.end()
+    assert traces.SENDER.end()
+    assert receiver.wrong == []
+    taken, receiver.taken = receiver.taken, []
+    return taken
+
+
+def test_a_delivery_is_a_run_of_lineage_with_its_tables_columns_and_counts(
+    services: Services, instance: dg.DagsterInstance, events: Receiver
+) -> None:
+    platform = acme(services, instance, lineage=True)
+    [result] = deliver(platform)
+    start, complete = heard(events)
+    assert [start["eventType"], complete["eventType"]] == ["START", "COMPLETE"]
+    assert start["run"]["runId"] == complete["run"]["runId"]
+    assert complete["job"]["name"] == "acme/members"
+    facets = complete["run"]["facets"]
+    assert facets["parent"]["run"]["runId"] == result.run_id
+    assert facets["nominalTime"]["nominalStartTime"] == f"{YESTERDAY}T00:00:00Z"
+    [received], [table] = complete["inputs"], complete["outputs"]
+    settings = services.settings
+    assert (received["namespace"], received["name"]) == (f"s3://{settings.raw_bucket}", "landing/acme/members")
+    assert received["inputFacets"]["inputStatistics"]["rowCount"] == 3
+    assert table["namespace"] == f"arn:aws:glue:{services.aws.region}:123456789012"
+    assert table["name"] == f"table/{settings.database_prefix}acme/members"
+    assert table["outputFacets"]["outputStatistics"]["rowCount"] == 1
+    assert table["facets"]["version"]["datasetVersion"] == f"{YESTERDAY}/1"
+    types = {each["name"]: each["type"] for each in table["facets"]["schema"]["fields"]}
+    assert (types["member_id"], types["email_lake"], types["spent"], types["dt"]) == (
+        "bigint",
+        "string",
+        "decimal(12,2)",
+        "date",
+    )
+    made = {
+        name: [
+            (source["field"], source["transformations"][0]["subtype"], source["transformations"][0]["masking"])
+            for source in column["inputFields"]
+        ]
+        for name, column in table["facets"]["columnLineage"]["fields"].items()
+    }
+    assert made == {
+        "member_id": [("Member ID", "TRANSFORMATION", False)],
+        "email_lake": [("email", "TRANSFORMATION", True)],
+        "country": [("country", "IDENTITY", False)],
+        "spent": [("spent", "TRANSFORMATION", False)],
+    }
+    assert PERSON not in json.dumps([start, complete])
+
+
+def test_a_delivery_that_fails_says_why_and_the_next_attempt_is_another_run(
+    services: Services, instance: dg.DagsterInstance, events: Receiver
+) -> None:
+    platform = acme(services, instance, lineage=True)
+    deliver(platform, b"Member ID,email\n1,x\n")
+    start, fail = heard(events)
+    assert [start["eventType"], fail["eventType"]] == ["START", "FAIL"]
+    assert "country" in fail["run"]["facets"]["errorMessage"]["message"]
+    assert PERSON not in json.dumps(fail)
+    deliver(platform)
+    again = heard(events)
+    assert [each["eventType"] for each in again] == ["START", "COMPLETE"]
+    assert again[0]["run"]["runId"] != start["run"]["runId"]
+
+
+def test_a_delivery_is_published_while_nobody_answers(
+    services: Services, instance: dg.DagsterInstance, events: Receiver, collector: Receiver
+) -> None:
+    for receiver in (events, collector):
+        receiver.open.clear()
+    platform = acme(services, instance, lineage=True, traces=True)
+    [result] = deliver(platform)
+    assert result.success
+    assert platform.delivery("members").state is DeliveryState.PUBLISHED
+    assert events.asked.wait(20)
+    assert events.taken == collector.taken == []
+    for receiver in (events, collector):
+        receiver.open.set()
+    assert len(heard(events)) == 2
+    heard(collector)
+
+
+def test_a_delivery_is_one_trace_of_its_steps(
+    services: Services, instance: dg.DagsterInstance, collector: Receiver
+) -> None:
+    platform = acme(services, instance, traces=True)
+    [result] = deliver(platform)
+    told = [span for batch in heard(collector) for span in batch]
+    [whole] = [span for span in told if not span.parent_span_id]
+    assert {span.trace_id for span in told} == {whole.trace_id}
+    assert {span.parent_span_id for span in told if span is not whole} == {whole.span_id}
+    assert len({span.span_id for span in told}) == len(told)
+    in_order = sorted((span for span in told if span is not whole), key=lambda span: span.start_time_unix_nano)
+    assert [span.name for span in in_order] == ["claim", "verify", "claim", "transform", "audit", "publish", "close"]
+    facts = {each.key: each.value for each in whole.attributes}
+    assert (whole.name, facts["adplatform.run_id"].string_value) == ("delivery", result.run_id)
+    assert facts["adplatform.rows_clean"].int_value == 1
+    assert all(whole.start_time_unix_nano <= span.end_time_unix_nano <= whole.end_time_unix_nano for span in in_order)
+    assert PERSON not in str(told)
+
+
+def test_the_trace_of_a_delivery_that_fails_says_where_and_not_with_what(
+    services: Services, instance: dg.DagsterInstance, collector: Receiver
+) -> None:
+    platform = acme(services, instance, traces=True)
+    deliver(platform, f"Member ID,email\n{PERSON},x\n".encode())
+    told = [span for batch in heard(collector) for span in batch]
+    wrong = {span.name: span.status.message for span in told if span.status.code == 2}
+    assert wrong == {"transform": "SenderFailure", "delivery": "SenderFailure"}
+    assert PERSON not in str(told)
