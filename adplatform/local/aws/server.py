@@ -23,8 +23,8 @@ from adplatform.failures import PermanentFailure
 from adplatform.local.access_key import access_key
 from adplatform.local.aws import (
     appflow,
-    clean_rooms,
     athena,
+    clean_rooms,
     crawler,
     datasync,
     dms,
