@@ -135,5 +135,5 @@ def test_what_nothing_declares_any_more_is_told(aws: Aws, lake: str) -> None:
     own = place(raw_bucket=lake, database_prefix=of.database.removesuffix("acme"))
     wanted = wanted_of(of, own)
     apply(aws, wanted)
-    assert {each.name for each in undeclared(Clients(aws), own, Declared())} == {each.name for each in wanted}
-    assert not list(undeclared(Clients(aws), own, Declared(wanted)))
+    assert {each.name for each in undeclared(Clients(aws), own, Declared())[0]} == {each.name for each in wanted}
+    assert undeclared(Clients(aws), own, Declared(wanted)) == ([], [])

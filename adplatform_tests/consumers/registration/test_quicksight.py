@@ -134,7 +134,7 @@ def test_what_others_made_is_not_touched_and_what_nothing_declares_is_told(aws: 
     )
     assert apply(aws, (source, data_set)) == {"data source": ("update", ""), "data set": ("create", "")}
     own = place(database_prefix=of.database.removesuffix("acme"))
-    assert {each.name for each in undeclared(Clients(aws), own, Declared())} == {source.name}
+    assert {each.name for each in undeclared(Clients(aws), own, Declared())[0]} == {source.name}
 
 
 def test_a_connection_that_failed_is_tried_again(aws: Aws) -> None:
