@@ -47,6 +47,9 @@ ENTITY_RESOLUTION_ROLE = "adplatform-entity-resolution"
 ATHENA_WORKGROUP = "primary"
 """The workgroup of Athena that each account has."""
 
+REDSHIFT_DATABASE = "dev"
+"""The database that Redshift makes where nobody names one."""
+
 PLATFORM = "adplatform"
 """How names of stacks, roles, clusters and aliases of keys begin that no setting and no YAML gives."""
 PLATFORM_TAG = "platform"

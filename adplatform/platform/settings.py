@@ -77,6 +77,15 @@ class Settings:
     """The ARN of the user or group of Amazon QuickSight that owns data sets."""
     quicksight_workgroup: str = names.ATHENA_WORKGROUP
     """The workgroup of Athena by which QuickSight imports."""
+    redshift_workgroup: str = ""
+    """The workgroup of Redshift Serverless whose database reads tables."""
+    redshift_cluster: str = ""
+    """The cluster of Redshift whose database reads tables, where it is not serverless."""
+    redshift_user: str = ""
+    """The user of the database, on a cluster; by default the one that the cluster takes for the IAM identity."""
+    redshift_database: str = names.REDSHIFT_DATABASE
+    redshift_role: str = ""
+    """The IAM role, by name or ARN, with which Redshift reads the catalog and the clean zone."""
     personal_tag: str = ""
     """The tag of Lake Formation that columns of clean tables get, with the kind of personal data that each holds or
     ``none``; by default they get no tag."""
@@ -164,6 +173,11 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         entity_resolution_role=text("ENTITY_RESOLUTION_ROLE", defaults.entity_resolution_role),
         quicksight_principal=text("QUICKSIGHT_PRINCIPAL", ""),
         quicksight_workgroup=text("QUICKSIGHT_WORKGROUP", defaults.quicksight_workgroup),
+        redshift_workgroup=text("REDSHIFT_WORKGROUP", ""),
+        redshift_cluster=text("REDSHIFT_CLUSTER", ""),
+        redshift_user=text("REDSHIFT_USER", ""),
+        redshift_database=text("REDSHIFT_DATABASE", defaults.redshift_database),
+        redshift_role=text("REDSHIFT_ROLE", ""),
         personal_tag=text("PERSONAL_TAG", ""),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         metrics=_on(text("METRICS", "off"), "METRICS"),

@@ -4,8 +4,8 @@ Facts: API reference of Athena. A view is written to the catalog as Athena write
 Athena finds them; its tags are parameters of the table, which Athena drops when somebody makes the view anew.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from adplatform.consumers.registration.changes import differing
@@ -19,6 +19,7 @@ from adplatform.consumers.registration.resource import (
     There,
     Wanted,
 )
+from adplatform.consumers.registration.waiting import awaited
 from adplatform.consumers.table import ConsumedTable
 from adplatform.contracts.consumers import Athena
 from adplatform.contracts.types import DataType, parse_type
@@ -35,8 +36,6 @@ _LONGEST_NAME = 128
 """Characters (API_CreateWorkGroup)."""
 _BATCH = 50
 """Queries that BatchGetNamedQuery takes."""
-_LOOK_EVERY, _LOOKS = 0.5, 120
-"""Seconds, and how often: a query for no row takes seconds at most, unless it waits for others."""
 _CUTOFF, _RESULTS = "BytesScannedCutoffPerQuery", "ResultConfiguration"
 _OF_WORKGROUP = ("EnforceWorkGroupConfiguration", "PublishCloudWatchMetricsEnabled", _CUTOFF)
 _TYPES = {"varchar": "string", "integer": "int"}
@@ -186,9 +185,7 @@ def _view(athena: Any, wanted: Wanted) -> dict[str, Any]:
     return {**view, "Parameters": {**view["Parameters"], **wanted.tags}}
 
 
-def _columns(
-    athena: Any, wanted: Wanted, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[tuple[str, DataType]]:
+def _columns(athena: Any, wanted: Wanted) -> Iterator[tuple[str, DataType]]:
     """Of a view, by a query that asks for no row.
 
     Raises:
@@ -200,7 +197,12 @@ def _columns(
         QueryExecutionContext={"Database": wanted.name.partition(".")[0]},
         WorkGroup=wanted.definition["Workgroup"],
     )["QueryExecutionId"]
-    _wait(athena, wanted, id, sleep)
+    status = awaited(partial(_ended, athena, id))
+    if status is None:
+        athena.stop_query_execution(QueryExecutionId=id)
+        raise TransientFailure(f"{wanted.key}: Athena did not answer the query {id} in time; apply again")
+    if status["State"] != "SUCCEEDED":
+        raise PermanentFailure(f"{wanted.key}: Athena refuses it: {status.get('StateChangeReason', status['State'])}")
     found = athena.get_query_results(QueryExecutionId=id)["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
     for column in found:
         kind = _TYPES.get(column["Type"], column["Type"])
@@ -212,16 +214,9 @@ def _columns(
             raise PermanentFailure(f"{wanted.key}: column {column['Name']}: {e}; cast it") from e
 
 
-def _wait(athena: Any, wanted: Wanted, id: str, sleep: Callable[[float], None]) -> None:
-    for _ in range(_LOOKS):
-        status = athena.get_query_execution(QueryExecutionId=id)["QueryExecution"]["Status"]
-        if status["State"] == "SUCCEEDED":
-            return
-        if status["State"] in ("FAILED", "CANCELLED"):
-            raise PermanentFailure(f"{wanted.key}: Athena refuses it: {status.get('StateChangeReason', 'no reason')}")
-        sleep(_LOOK_EVERY)
-    athena.stop_query_execution(QueryExecutionId=id)
-    raise TransientFailure(f"{wanted.key}: Athena did not answer the query {id} in time; apply again")
+def _ended(athena: Any, id: str) -> dict[str, Any] | None:
+    status: dict[str, Any] = athena.get_query_execution(QueryExecutionId=id)["QueryExecution"]["Status"]
+    return status if status["State"] in ("SUCCEEDED", "FAILED", "CANCELLED") else None
 
 
 def _tagged_views(glue: Any, athena: Any, place: Place) -> Iterator[Tagged]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from adplatform.consumers.registration import athena, clean_rooms, entity_resolution, quicksight
+from adplatform.consumers.registration import athena, clean_rooms, entity_resolution, quicksight, redshift
 from adplatform.consumers.registration.resource import Kind, Registration, Wanted
 from adplatform.contracts.consumers import ConsumerName
 
@@ -11,6 +11,7 @@ REGISTRATIONS: Mapping[ConsumerName, Registration] = {
     "entity_resolution": entity_resolution.REGISTRATION,
     "athena": athena.REGISTRATION,
     "quicksight": quicksight.REGISTRATION,
+    "redshift": redshift.REGISTRATION,
 }
 
 

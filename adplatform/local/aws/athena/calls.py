@@ -51,6 +51,10 @@ class LocalAthenaResponse(AthenaResponse):
             return self.serialized(ActionResult(InvalidRequestException(shapes.message(found))))
         return super().call_action()
 
+    def serialized(self, action_result: ActionResult) -> Any:
+        status, headers, body = super().serialized(action_result)
+        return 500 if isinstance(action_result.result, InternalServerException) else status, headers, body
+
     def get_work_group(self) -> Any:
         """moto answers with nothing of one that is not there."""
         self._group(self.params["WorkGroup"])

@@ -60,6 +60,10 @@ class RedshiftDataResponse(BaseResponse):
             return self.serialized(ActionResult(ValidationException(shapes.message(found))))
         return super().call_action()
 
+    def serialized(self, action_result: ActionResult) -> Any:
+        status, headers, body = super().serialized(action_result)
+        return 500 if isinstance(action_result.result, InternalServerException) else status, headers, body
+
     def execute_statement(self) -> ActionResult:
         return self._submit([self.params["Sql"]], is_batch=False)
 
