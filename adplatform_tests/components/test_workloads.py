@@ -1,26 +1,41 @@
 """What services do with a table when it was published: from the publication to what came of it, in Dagster."""
 
+import io
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
+from adplatform.consumers.registration.entity_resolution import workflow_name
+from adplatform.consumers.registration.quicksight import data_set_id
+from adplatform.consumers.registration.registered import Clients, declared, registered
+from adplatform.consumers.registration.resource import Place
 from adplatform.engines.failed import FailedRun
 from adplatform.engines.watches import failed_of_engines
-from adplatform.engines.workloads.quicksight import data_set_id
 from adplatform.engines.workloads.runs import workload_watch
+from adplatform.flow.fitness import consumed_table
 from adplatform.flow.services import Services
 from adplatform.lake.table import table_name
 from adplatform.ledger.engine_run import EngineRun, Intention, IntentState, RunState
 from adplatform.platform.clock import utc_now
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.event_buses import Bus
-from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, resources_with
+from adplatform_tests.support.platforms import (
+    YESTERDAY,
+    Platform,
+    forget_services,
+    make_platform,
+    make_services,
+    resources_with,
+)
+from adplatform_tests.support.replication import administer
 from adplatform_tests.support.spice import DataSet, make_data_set
+from adplatform_tests.support.waiting import eventually
 
 ORDERS: dict[str, Any] = {
     "name": "orders",
@@ -75,9 +90,9 @@ class Consumed:
             assert self.platform.run(request).success
         return dg.SensorResult(asset_events=tick.asset_events, run_requests=tick.run_requests)
 
-    def publish(self, day: date = YESTERDAY, feed: str = "orders", rows: int = 2) -> None:
-        body = "\n".join(["order_id,amount", *(f"{n},{n}.50" for n in range(rows))])
-        self.platform.put(f"{feed}/dt={day}/{rows}.csv", body.encode())
+    def publish(self, day: date = YESTERDAY, feed: str = "orders", rows: int = 2, body: bytes = b"") -> None:
+        made = "\n".join(["order_id,amount", *(f"{n},{n}.50" for n in range(rows))])
+        self.platform.put(f"{feed}/dt={day}/{rows}.csv", body or made.encode())
         requests = []
         while not requests:
             requests = list(self.tick().run_requests or ())
@@ -120,16 +135,30 @@ def asked(data_set: DataSet) -> list[str]:
     return [each["IngestionStatus"] for each in found if each["RequestType"] == "FULL_REFRESH"]
 
 
-def unloaded(services: Services) -> Sequence[str]:
-    """What Athena was asked for, and what it leaves: the embedded one carries nothing out."""
-    athena = services.aws.client("athena")
-    ids = athena.list_query_executions()["QueryExecutionIds"]
-    queries = [athena.get_query_execution(QueryExecutionId=id)["QueryExecution"]["Query"] for id in ids]
-    own = [query for query in queries if services.settings.clean_bucket in query]
-    for query in own:
-        bucket, _, key = query.partition("TO 's3://")[2].partition("'")[0].partition("/")
-        services.s3.put_object(Bucket=bucket, Key=f"{key}part-0", Body=b"PAR1")
-    return own
+def latest(services: Services, query: str) -> dict[str, Any]:
+    key = f"table-unloads/acme/orders/{query}/latest.json"
+    body = services.s3.get_object(Bucket=services.settings.clean_bucket, Key=key)["Body"].read()
+    return dict(json.loads(body))
+
+
+def files(services: Services, prefix: str) -> list[str]:
+    found = services.s3.list_objects_v2(Bucket=services.settings.clean_bucket, Prefix=prefix).get("Contents", ())
+    return [each["Key"] for each in found]
+
+
+def stored(services: Services, result: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of a result, in order."""
+    [key] = files(services, result["location"].split("/", 3)[3])
+    body = services.s3.get_object(Bucket=services.settings.clean_bucket, Key=key)["Body"].read()
+    return sorted(tuple(row.values()) for row in pq.read_table(io.BytesIO(body)).to_pylist())
+
+
+def taken_away(services: Services) -> bool:
+    """Whether there were files of the query, which are not there any more."""
+    keys = [key for key in files(services, "table-unloads/") if key.endswith(".parquet")]
+    for key in keys:
+        services.s3.delete_object(Bucket=services.settings.clean_bucket, Key=key)
+    return bool(keys)
 
 
 def test_the_next_look_puts_the_event_that_a_run_could_not(services: Services, instance: dg.DagsterInstance) -> None:
@@ -252,32 +281,38 @@ def test_a_query_is_stored_by_dates_and_the_newest_result_is_named_beside_it(
     acme = Consumed.make(services, instance, with_consumers(athena={"unloads": {"totals": TOTALS, "of_date": dated}}))
     for day in DAYS[:2]:
         acme.publish(day)
-    for _ in range(12):
-        acme.tick()
-        unloaded(services)
-        acme.clock.ahead += timedelta(minutes=5)
-    assert {i.state for target in (UNLOAD, "athena-orders-of_date") for i in acme.wanted(target)} <= {
-        IntentState.FULFILLED,
-        IntentState.SUPERSEDED,
-    }
-    by_date = [query for query in unloaded(services) if "WHERE dt" in query]
-    assert {query.partition("dt = '")[2][:10] for query in by_date} == set(map(str, DAYS[:2]))
-    table = f'"{services.settings.database_prefix}acme"."orders"'
-    assert all(query.startswith("UNLOAD (SELECT dt, sum(amount) AS amount FROM " + table) for query in by_date)
-    key = "table-unloads/acme/orders/totals/latest.json"
-    latest = json.loads(services.s3.get_object(Bucket=services.settings.clean_bucket, Key=key)["Body"].read())
-    [newest] = [run for run in acme.runs(UNLOAD) if run.run_id == latest["query_execution_id"]]
-    assert newest.error.endswith(f"in 1 files at {latest['location']}")
+    by_date = acme.until_done("athena-orders-of_date")
+    acme.until_done(UNLOAD)
+    assert [i.key for i in acme.wanted("athena-orders-of_date")] == [f"acme/orders/{day}/v1" for day in DAYS[:2]]
+    assert {i.state for i in acme.wanted("athena-orders-of_date")} == {IntentState.FULFILLED}
+    assert by_date[-1].metadata["dagster/row_count"].value == 1
+    assert latest(services, "of_date")["date"] == str(DAYS[1])
+    whole = latest(services, "totals")
+    assert whole["rows"] == 2
+    assert stored(services, whole) == [(str(DAYS[1]), Decimal("2.00")), (str(DAYS[0]), Decimal("2.00"))]
+    assert whole["query_execution_id"] == acme.runs(UNLOAD)[-1].run_id
 
 
 def test_a_query_that_succeeds_and_leaves_nothing_has_failed(services: Services, instance: dg.DagsterInstance) -> None:
     acme = Consumed.make(services, instance, with_consumers(athena={"unloads": {"totals": TOTALS}}))
     acme.publish()
-    assert acme.until_done(UNLOAD) == []
-    runs = acme.runs(UNLOAD)
-    assert {run.state for run in runs} == {RunState.FAILED}
-    assert runs[0].error.startswith("the query succeeded, and nothing is below s3://")
-    assert len({run.run_id for run in runs}) == 3
+    acme.tick()
+    eventually(lambda: taken_away(services))
+    [made] = acme.until_done(UNLOAD)
+    first, second = acme.runs(UNLOAD)
+    assert (first.state, second.state) == (RunState.FAILED, RunState.SUCCEEDED)
+    assert first.error.startswith("the query succeeded, and nothing is below s3://")
+    assert made.description == second.error
+
+
+def test_a_query_without_rows_leaves_no_files_and_is_none_the_worse(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    none = with_consumers(athena={"unloads": {"totals": "SELECT dt FROM {table} WHERE order_id < 0"}})
+    acme = Consumed.make(services, instance, none)
+    acme.publish()
+    [made] = acme.until_done(UNLOAD)
+    assert (made.metadata["dagster/row_count"].value, latest(services, "totals")["rows"]) == (0, 0)
 
 
 def test_what_waits_for_other_feeds_begins_when_all_have_the_date_and_again_when_one_comes_anew(
@@ -298,6 +333,92 @@ def test_what_waits_for_other_feeds_begins_when_all_have_the_date_and_again_when
     graph = acme.platform.definitions.resolve_asset_graph()
     parents = graph.get(dg.AssetKey(["consumers", "acme", "orders", "athena", "totals"])).parent_keys
     assert parents == {dg.AssetKey(["clean", "acme", name]) for name in ("orders", "customers")}
+
+
+MEMBERS: dict[str, Any] = {
+    "name": "members",
+    "start_date": "2026-01-01",
+    "arrival": {"complete_when": "count", "expected_files": 1},
+    "partition_by": None,
+    "key": "member_id",
+    "columns": {
+        "member_id": {"required": True, "pii": {"kind": "generic_id", "treatment": ["lake", "short_id"]}},
+        "email": {"pii": "email"},
+    },
+}
+MATCHED: dict[str, Any] = {
+    "unique_id": "member_id_short_id",
+    "columns": {"email_lake": "EMAIL_ADDRESS"},
+    "rules": [{"name": "by_email", "match": "email_lake"}],
+    "run": "published",
+}
+MATCHING = "entity_resolution-members"
+
+
+@pytest.fixture
+def matched(services: Services, instance: dg.DagsterInstance) -> Consumed:
+    """Members that Entity Resolution matches, of whom two have one address; the first publication has been."""
+    acme = Consumed.make(services, instance, with_consumers(MEMBERS, entity_resolution=MATCHED))
+    people = b"member_id,email\nm1,ann@example.com\nm2,ann@example.com\nm3,bob@example.com\n"
+    acme.publish(feed="members", body=people)
+    table = consumed_table(acme.platform.flow("members"), services.settings.database_prefix)
+    assert table is not None
+    place = Place(services.settings, services.account)
+    wanted = declared([table], place, lambda _: True).wanted
+    assert [done.failure for done in registered(Clients(services.aws), wanted)] == ["", ""]
+    return acme
+
+
+def order_matching(acme: Consumed, fault: str, **more: Any) -> None:
+    table = table_name("acme/members", acme.services.settings.database_prefix)
+    target = workflow_name(table)
+    administer(acme.services.aws, fault={"service": "entityresolution", "name": fault, "target": target, **more})
+
+
+def jobs(acme: Consumed) -> list[str]:
+    name = workflow_name(table_name("acme/members", acme.services.settings.database_prefix))
+    found = acme.services.aws.client("entityresolution").list_matching_jobs(workflowName=name)["jobs"]
+    return [job["status"] for job in found]
+
+
+def test_a_publication_is_matched_and_the_counts_are_those_of_the_job(matched: Consumed) -> None:
+    [made] = matched.until_done(MATCHING)
+    assert made.asset_key == dg.AssetKey(["consumers", "acme", "members", "entity_resolution"])
+    assert made.metadata["dagster/row_count"].value == 3
+    assert made.description == "3 records, 2 match ids"
+    assert jobs(matched) == ["SUCCEEDED"]
+
+
+@pytest.mark.parametrize("fault", ["answer_lost", "throttled", "run_fails", "records_refused"])
+def test_a_matching_job_is_one_whatever_is_lost_and_what_fails_is_tried_again(matched: Consumed, fault: str) -> None:
+    order_matching(matched, fault)
+    assert len(matched.until_done(MATCHING)) == 1
+    first = {"run_fails": ["FAILED"], "records_refused": ["SUCCEEDED"]}.get(fault, [])
+    assert jobs(matched) == ["SUCCEEDED", *first]
+    [intention] = matched.wanted(MATCHING)
+    assert (intention.state, intention.attempt) == (IntentState.FULFILLED, 1 + len(first))
+
+
+def test_a_job_of_somebody_else_is_waited_for(matched: Consumed) -> None:
+    order_matching(matched, "stuck", seconds=2)
+    name = workflow_name(table_name("acme/members", matched.services.settings.database_prefix))
+    matched.services.aws.client("entityresolution").start_matching_job(workflowName=name)
+    matched.tick()
+    [intention] = matched.wanted(MATCHING)
+    assert intention.error.startswith("another run is going on: ")
+    eventually(lambda: jobs(matched) == ["SUCCEEDED"])
+    assert len(matched.until_done(MATCHING)) == 1
+    assert jobs(matched) == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_two_platforms_of_an_account_have_runs_of_their_own(services: Services, instance: dg.DagsterInstance) -> None:
+    other = make_services(services.aws, services.settings.home)
+    for each in (services, other):
+        acme = Consumed.make(each, instance, with_consumers(athena={"unloads": {"totals": TOTALS}}))
+        acme.publish()
+        assert len(acme.until_done(UNLOAD)) == 1
+        assert latest(each, "totals")["location"].startswith(f"s3://{each.settings.clean_bucket}/")
+    forget_services(other)
 
 
 def test_a_run_is_stopped_by_its_id_and_not_begun_again(imported: tuple[Consumed, DataSet]) -> None:

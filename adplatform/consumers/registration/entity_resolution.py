@@ -12,6 +12,7 @@ from typing import Any
 from adplatform.consumers.registration.resource import Kind, Place, Registration, Tagged, There, Wanted
 from adplatform.consumers.table import Column, ConsumedTable
 from adplatform.contracts.entity_resolution import EntityResolution, MappedColumn, match_key
+from adplatform.lake.table import TableName
 from adplatform.lake.zones import Zones
 from adplatform.platform.arns import key_arn, role_arn, table_arn
 from adplatform.platform.names import within
@@ -25,14 +26,14 @@ _OF_WORKFLOW = ("description", "inputSourceConfig", "outputSourceConfig", "resol
 def wanted(table: ConsumedTable, settings: EntityResolution, place: Place) -> Iterator[Wanted]:
     mapping = schema_mapping(table, settings)
     yield mapping
-    name = workflow_name(table.database, table.name)
+    name = workflow_name(table)
     definition = workflow_definition(table, settings, place, mapping.name)
     of = (table.source, table.qualified)
     yield Wanted("entity_resolution", MATCHING_WORKFLOW, name, *of, definition, requires=(mapping.key,))
 
 
-def workflow_name(database: str, table: str) -> str:
-    return within(_LONGEST_NAME, "adplatform", f"{database}-{table}")
+def workflow_name(table: ConsumedTable | TableName) -> str:
+    return within(_LONGEST_NAME, "adplatform", f"{table.database}-{table.name}")
 
 
 def schema_mapping(table: ConsumedTable, settings: EntityResolution) -> Wanted:

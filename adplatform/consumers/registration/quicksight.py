@@ -12,6 +12,7 @@ from adplatform.consumers.registration.changes import differing
 from adplatform.consumers.registration.resource import Kind, Place, Registration, Tagged, There, Wanted
 from adplatform.consumers.table import Column, ConsumedTable
 from adplatform.contracts.consumers import QuickSight
+from adplatform.lake.table import TableName
 from adplatform.platform.names import within
 from adplatform.platform.settings import PREFIX, Settings
 
@@ -54,7 +55,7 @@ def lacking(settings: Settings) -> Iterator[str]:
         yield f"nobody would see it: set {PREFIX}QUICKSIGHT_PRINCIPAL to the ARN of a user or group of QuickSight"
 
 
-def data_set_id(table: ConsumedTable) -> str:
+def data_set_id(table: ConsumedTable | TableName) -> str:
     """Of the data set of a table, and of its data source, as QuickSight and people know them."""
     return within(_LONGEST_NAME, "adplatform", f"{table.database}-{table.name}")
 

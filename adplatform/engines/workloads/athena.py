@@ -12,6 +12,7 @@ from typing import Any
 
 from adplatform.contracts.workloads import DATE, TABLE
 from adplatform.engines.engine import BroughtNothing, Finding, Limits, Run
+from adplatform.engines.workloads.engine import token_of
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.flow.workloads import published_date
 from adplatform.lake.store import Store
@@ -28,7 +29,6 @@ _STATES = {
 }
 _LONGEST = 500
 """Characters of what Athena says of a query that are kept."""
-_TOKEN = 64
 LATEST = "latest.json"
 """Which of the results below a prefix is the newest: ``location``, ``rows``, ``query_execution_id``, ``date``."""
 
@@ -48,7 +48,7 @@ class Unload:
 
     limits = Limits(
         called="athena",
-        token=_TOKEN,
+        token=32,
         token_life=timedelta(days=45),
         history=timedelta(days=45),
         patience={RunState.WAITING: timedelta(minutes=30), RunState.RUNNING: timedelta(hours=1)},
@@ -71,7 +71,7 @@ class Unload:
         with self._failures():
             started = self.client.start_query_execution(
                 QueryString=self.statement(intention),
-                ClientRequestToken=intention.token(_TOKEN),
+                ClientRequestToken=token_of(intention),
                 QueryExecutionContext={"Database": self.table.database},
                 ResultConfiguration=results,
                 WorkGroup=self.workgroup,
@@ -80,7 +80,10 @@ class Unload:
 
     def look(self, run_id: str) -> Run | None:
         with self._failures():
-            told = self.client.get_query_execution(QueryExecutionId=run_id)["QueryExecution"]
+            try:
+                told = self.client.get_query_execution(QueryExecutionId=run_id)["QueryExecution"]
+            except self.client.exceptions.InvalidRequestException:
+                return None
         status = told["Status"]
         state = _STATES.get(status["State"], RunState.RUNNING)
         final = state not in (RunState.WAITING, RunState.RUNNING)
@@ -139,7 +142,7 @@ class Unload:
         return int(rows) if rows is not None else None
 
     def _key(self, intention: Intention) -> str:
-        return f"{self.prefix}{intention.token(32)}/"
+        return f"{self.prefix}{token_of(intention)}/"
 
     def _uri(self, key: str) -> str:
         return f"s3://{self.store.zones.clean_bucket}/{key}"

@@ -1,11 +1,21 @@
 """What services do with tables as an engine: started by a publication, watched, and judged by what it came to."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
+from adplatform.engines.engine import Busy, Claim, Doubtful, Finding, Limits, Run, Started
 from adplatform.ledger.engine_run import EngineRun, Intention
+from adplatform.ledger.rows import digest
+
+
+def token_of(intention: Intention) -> str:
+    """What makes a service take repeated calls for one: 32 characters. Services know it for the whole account, where
+    another platform may have a source of the same name, and for longer than a ledger may last: when the run was wanted
+    is part of it."""
+    at = intention.intended_at.isoformat() if intention.intended_at else ""
+    return digest(intention.token(32), at)
 
 
 class Service(Protocol):
@@ -40,6 +50,7 @@ class WorkloadEngine:
     """As ``adplatform.engines.engine.Engine``. Runs that others start are none of its business."""
 
     service: Service
+    now: Callable[[], datetime]
 
     @property
     def limits(self) -> Limits:
@@ -49,6 +60,9 @@ class WorkloadEngine:
         return self.service.check()
 
     def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
+        limits, begun_at = self.limits, intention.begun_at or self.now()
+        if limits.token and intention.begun > 1 and self.now() - begun_at > limits.token_life:
+            raise Doubtful(f"whether it was started cannot be known any more: {limits.called} forgets a call's token")
         started = self.service.start(intention, others)
         return started if isinstance(started, Busy) else Started(started, adopted=intention.begun > 1)
 

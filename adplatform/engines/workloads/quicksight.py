@@ -10,11 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 from adplatform.engines.engine import BroughtNothing, Busy, Finding, Limits, Postponed, Run
+from adplatform.engines.workloads.engine import token_of
 from adplatform.failures import clipped
-from adplatform.lake.table import TableName
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
-from adplatform.platform.names import within
 
 _STATES = {
     "INITIALIZED": RunState.WAITING,
@@ -24,17 +23,10 @@ _STATES = {
     "FAILED": RunState.FAILED,
     "CANCELLED": RunState.CANCELLED,
 }
-_LONGEST_ID = 512
-"""Characters of the id of a data set (API_CreateDataSet)."""
 _LONGEST = 500
 """Characters of what QuickSight says of an ingestion that are kept."""
 _QUOTA_RESTS = timedelta(hours=1)
 """For how long nothing is asked when there were as many ingestions of a data set as there may be in 24 hours."""
-
-
-def data_set_id(table: TableName) -> str:
-    """Of the data set of a table."""
-    return within(_LONGEST_ID, "adplatform", f"{table.database}-{table.name}")
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class Ingestion:
 
     limits = Limits(
         called="quicksight",
-        token=64,
+        token=32,
         token_life=timedelta(days=90),
         history=timedelta(days=90),
         patience={RunState.WAITING: timedelta(hours=2), RunState.RUNNING: timedelta(hours=6)},
@@ -66,7 +58,7 @@ class Ingestion:
 
     def start(self, intention: Intention, others: Collection[str]) -> str | Busy:
         """Its id is made of the intention, so a call that is repeated finds what an earlier one has begun."""
-        run_id = intention.token(64)
+        run_id = token_of(intention)
         with self._failures():
             try:
                 self.client.create_ingestion(**self._named, IngestionId=run_id, IngestionType="FULL_REFRESH")

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from adplatform.consumers.registration.entity_resolution import workflow_name
+from adplatform.consumers.registration.quicksight import data_set_id
 from adplatform.contracts.consumers import Athena, Consumers
 from adplatform.engines.failed import FailedRun, failed_runs
 from adplatform.engines.runs import Look, Target, Watch
 from adplatform.engines.workloads.athena import Unload
 from adplatform.engines.workloads.engine import Service, WorkloadEngine
 from adplatform.engines.workloads.entity_resolution import MatchingJob
-from adplatform.engines.workloads.quicksight import Ingestion, data_set_id
+from adplatform.engines.workloads.quicksight import Ingestion
 from adplatform.failures import PermanentFailure
 from adplatform.flow.budget import UNLIMITED, Budget
 from adplatform.flow.services import Services
@@ -65,7 +66,7 @@ def _target(services: Services, workload: Workload, declared: Mapping[str, Consu
     alike = (lambda intention: published_date(intention.key)) if workload.dated else (lambda _: "")
     return Target(
         workload.target,
-        WorkloadEngine(service),
+        WorkloadEngine(service, services.now),
         judge=service.result,
         only_wanted=True,
         alike=alike,
@@ -83,7 +84,7 @@ def _service(services: Services, workload: Workload, consumers: Consumers) -> Se
         case "quicksight":
             return Ingestion(services.aws.client("quicksight"), services.account, data_set_id(table))
         case "entity_resolution":
-            return MatchingJob(services.aws.client_once("entityresolution"), workflow_name(table.database, table.name))
+            return MatchingJob(services.aws.client_once("entityresolution"), workflow_name(table))
         case _:
             raise PermanentFailure(f"{workload.table}: nothing is run at {workload.service}")
 

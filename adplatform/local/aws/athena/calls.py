@@ -139,6 +139,12 @@ class LocalAthenaResponse(AthenaResponse):
         ids = self.params["QueryExecutionIds"]
         return ActionResult({"QueryExecutions": [_told(known[id]) for id in ids if id in known]})
 
+    def get_query_runtime_statistics(self) -> Any:
+        """moto's are the same for each."""
+        execution = self._execution()
+        rows = execution.result.written or len(execution.result.answer.rows) if execution.result else 0
+        return ActionResult({"QueryRuntimeStatistics": {"Rows": {"OutputRows": rows}}})
+
     def get_query_results(self) -> Any:
         execution = self._execution()
         if execution.result is None:

@@ -20,12 +20,14 @@ _PROPERTY = re.compile(r"(\w+)\s*=\s*'([^']*)'")
 
 @dataclass(frozen=True)
 class Result:
-    """What an execution shows; ``types`` are Hive's, by column. ``kind`` is that of the statement."""
+    """What an execution shows; ``types`` are Hive's, by column. ``kind`` is that of the statement, ``written`` how many
+    rows it stored."""
 
     kind: str
     substatement: str
     answer: Answer
     types: dict[str, str]
+    written: int = 0
 
 
 def carry_out(sql: str, database: str, region: str, id: str, output: str) -> Result:
@@ -38,8 +40,10 @@ def carry_out(sql: str, database: str, region: str, id: str, output: str) -> Res
     if found := _UNLOAD.fullmatch(text):
         _require_parquet(dict(_PROPERTY.findall(found[3])))
         _require_empty(found[2])
-        put_parquet(answer(translated(found[1], "athena", database=database), region), f"{found[2]}{id}_0.parquet")
-        return Result("DML", "UNLOAD", Answer(), {})
+        rows = answer(translated(found[1], "athena", database=database), region)
+        if rows.rows:
+            put_parquet(rows, f"{found[2]}{id}_0.parquet")
+        return Result("DML", "UNLOAD", Answer(), {}, len(rows.rows))
     if found := _CTAS.fullmatch(text):
         _create(found, database, region, id, output)
         return Result("DDL", "CREATE_TABLE_AS_SELECT", Answer(), {})
