@@ -14,6 +14,7 @@ from adplatform.contracts.workloads import Awaiting, Queries
 LEAST_SCAN_LIMIT = 10_000_000
 """Bytes, as API_WorkGroupConfiguration of Athena takes it."""
 _NAME = r"^[a-z][a-z0-9_]{0,126}$"
+_QUALIFIED = r"^([a-z_][a-z0-9_]{0,126}\.)?[a-z_][a-z0-9_]{0,126}$"
 
 
 class Athena(Awaiting):
@@ -28,13 +29,15 @@ class Athena(Awaiting):
     ``{table}`` stands for the table; one with ``{date}`` is run for each date that was published."""
 
 
-class Redshift(Strict):
+class Redshift(Awaiting):
     """The table as Amazon Redshift Spectrum reads it, by an external schema."""
 
     external_schema: Annotated[str, Field(pattern=_NAME)] | None = None
     """The external schema; by default it is called as the database of the catalog."""
     grants: tuple[Annotated[str, Field(pattern=r"^(role|group|user):.+$")], ...] = ()
     """Who may read it: ``role:<name>``, ``group:<name>`` or ``user:<name>``."""
+    refresh: Annotated[tuple[Annotated[str, Field(pattern=_QUALIFIED)], ...], Field(max_length=40)] = ()
+    """Materialized views that are refreshed after each publication, as ``<name>`` or ``<schema>.<name>``."""
 
 
 class SageMaker(Awaiting):
@@ -47,6 +50,18 @@ class SageMaker(Awaiting):
     features: Names = ()
     """The columns that are features beside those two; by default all but those that the platform adds and personal ones
     that are not hashed."""
+
+    pipeline: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")] | None = None
+    """A pipeline of SageMaker that is executed after each publication."""
+    parameters: Mapping[str, str] = Field(default_factory=dict)
+    """The pipeline's parameters; ``{table}`` stands for the table. With ``{date}`` in one it is executed for each date
+    that was published."""
+
+    @model_validator(mode="after")
+    def _executed(self) -> Self:
+        if self.parameters and self.pipeline is None:
+            raise ValueError("parameters are those of pipeline, which is missing")
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

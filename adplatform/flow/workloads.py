@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.consumers import Athena, ConsumerName, Consumers, QuickSight
+from adplatform.contracts.consumers import Athena, ConsumerName, Consumers, QuickSight, Redshift, SageMaker
 from adplatform.contracts.entity_resolution import EntityResolution
-from adplatform.contracts.workloads import DATE
+from adplatform.contracts.workloads import DATE, TABLE
+from adplatform.failures import PermanentFailure
+from adplatform.lake.table import TableName
 from adplatform.ledger.engine_run import Intention
 from adplatform.ledger.table import Write
 
@@ -71,6 +73,18 @@ def wanted(
     return found
 
 
+def filled(text: str, table: TableName, intention: Intention) -> str:
+    """What is declared of a run, with ``{table}`` and ``{date}`` filled in.
+
+    Raises:
+        PermanentFailure: it is of a date, and the intention of none.
+    """
+    date = published_date(intention.key)
+    if DATE in text and not date:
+        raise PermanentFailure(f"it is run for a date ({DATE}), which only a publication has")
+    return text.replace(TABLE, f'"{table.database}"."{table.name}"').replace(DATE, date)
+
+
 def published_date(key: str) -> str:
     """The date that the key of an intention is about; "" where somebody wants the run otherwise."""
     *_, day, version = ["", *key.partition(" ")[0].split("/")]
@@ -92,5 +106,10 @@ def _workloads(table: str, consumers: Consumers) -> Iterator[Workload]:
                 yield Workload(table, service, after=after(settings.after))
             case EntityResolution():
                 yield Workload(table, service, after=after(settings.after), asked=settings.run == "asked")
+            case SageMaker() if settings.pipeline:
+                dated = any(DATE in value for value in settings.parameters.values())
+                yield Workload(table, service, after=after(settings.after), dated=dated)
+            case Redshift() if settings.refresh:
+                yield Workload(table, service, after=after(settings.after))
             case _:
                 continue

@@ -165,7 +165,7 @@ class EnginesResource(_Connected):
     def clients(self) -> Clients:
         return self._clients(
             *("appflow", "datasync", "dms", "emr-serverless", "transfer"),
-            *("athena", "entityresolution", "quicksight", "sts"),
+            *("athena", "entityresolution", "quicksight", "redshift-data", "sagemaker", "sts"),
         )
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import uuid
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -409,6 +410,60 @@ def test_a_job_of_somebody_else_is_waited_for(matched: Consumed) -> None:
     eventually(lambda: jobs(matched) == ["SUCCEEDED"])
     assert len(matched.until_done(MATCHING)) == 1
     assert jobs(matched) == ["SUCCEEDED", "SUCCEEDED"]
+
+
+TRAINED = "sagemaker-orders"
+PARAMETERS = {"Input": "{table}", "Date": "{date}"}
+
+
+@pytest.fixture
+def trained(services: Services, instance: dg.DagsterInstance) -> Consumed:
+    """Orders of which a pipeline is executed for each date; the first publication has been."""
+    name = f"pipeline-{uuid.uuid4().hex[:8]}"
+    given = {"PipelineName": name, "PipelineDefinition": "{}", "RoleArn": "arn:aws:iam::123456789012:role/pipeline"}
+    services.aws.client("sagemaker").create_pipeline(**given)
+    acme = Consumed.make(services, instance, with_consumers(sagemaker={"pipeline": name, "parameters": PARAMETERS}))
+    acme.publish(DAYS[0])
+    return acme
+
+
+def pipeline(acme: Consumed) -> str:
+    return str(acme.platform.flow("orders").feed.consumers.sagemaker.pipeline)  # type: ignore[union-attr]
+
+
+def parameters(acme: Consumed) -> list[dict[str, str]]:
+    """Those of each execution, the oldest first."""
+    client = acme.services.aws.client("sagemaker")
+    arns = [run.run_id for run in acme.runs(TRAINED)]
+    listed = [client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn) for arn in arns]
+    return [{each["Name"]: each["Value"] for each in found["PipelineParameters"]} for found in listed]
+
+
+def test_a_pipeline_is_executed_for_each_date_with_its_parameters(trained: Consumed) -> None:
+    trained.publish(DAYS[1])
+    assert len(trained.until_done(TRAINED)) == 2
+    table = f'"{trained.services.settings.database_prefix}acme"."orders"'
+    assert parameters(trained) == [{"Input": table, "Date": str(day)} for day in DAYS[:2]]
+
+
+@pytest.mark.parametrize("fault", ["answer_lost", "throttled", "no_records", "run_fails"])
+def test_an_execution_is_one_whatever_is_lost_and_what_fails_is_tried_again(trained: Consumed, fault: str) -> None:
+    fails = fault == "run_fails"
+    administer(trained.services.aws, fault={"service": "sagemaker", "name": fault, "target": pipeline(trained)})
+    [made] = trained.until_done(TRAINED)
+    assert made.description == f"the pipeline {pipeline(trained)} succeeded"
+    found = trained.services.aws.client("sagemaker").list_pipeline_executions(PipelineName=pipeline(trained))
+    assert len(found["PipelineExecutionSummaries"]) == len(trained.runs(TRAINED)) == 1 + fails
+
+
+def test_an_execution_that_is_cancelled_is_stopped_and_not_begun_again(trained: Consumed) -> None:
+    administer(trained.services.aws, fault={"service": "sagemaker", "name": "stuck", "target": pipeline(trained)})
+    trained.tick()
+    [run] = trained.runs(TRAINED)
+    watch = workload_watch(trained.services, trained.platform.source)
+    watch.cancel(watch.targets[0], run)
+    assert trained.until_done(TRAINED) == []
+    assert [(each.state, each.said) for each in trained.runs(TRAINED)] == [(RunState.CANCELLED, "Stopped")]
 
 
 def test_two_platforms_of_an_account_have_runs_of_their_own(services: Services, instance: dg.DagsterInstance) -> None:

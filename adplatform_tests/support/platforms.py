@@ -62,7 +62,7 @@ class Given:
         kept = {"s3": "s3", "sqs": "sqs", "sns": "sns", "glue": "glue", "secretsmanager": "secrets"}
         made = (
             *("appflow", "datasync", "dms", "emr-serverless", "transfer", "events", "sts"),
-            *("athena", "entityresolution", "quicksight"),
+            *("athena", "entityresolution", "quicksight", "redshift-data", "sagemaker"),
         )
         return {
             **{name: lambda attribute=attribute: getattr(services, attribute) for name, attribute in kept.items()},

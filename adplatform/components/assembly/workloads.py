@@ -20,6 +20,8 @@ from adplatform.ledger.engine_run import EngineRun, RunState
 _DOES: Mapping[str, str] = {
     "athena": "The result of the query {name} of the table, stored as Parquet after each publication.",
     "quicksight": "The table as SPICE has it, imported after each publication.",
+    "sagemaker": "What the pipeline of SageMaker makes of the table after each publication.",
+    "redshift": "Materialized views of Redshift over the table, refreshed after each publication.",
     "entity_resolution": "The rows of the table that are of one entity, by a matching job.",
 }
 

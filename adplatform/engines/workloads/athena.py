@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from adplatform.contracts.workloads import DATE, TABLE
 from adplatform.engines.engine import BroughtNothing, Finding, Limits, Run
 from adplatform.engines.workloads.engine import token_of
-from adplatform.failures import PermanentFailure, clipped
-from adplatform.flow.workloads import published_date
+from adplatform.failures import clipped
+from adplatform.flow.workloads import filled, published_date
 from adplatform.lake.store import Store
 from adplatform.lake.table import TableName
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
@@ -127,12 +126,9 @@ class Unload:
     def statement(self, intention: Intention) -> str:
         """
         Raises:
-            PermanentFailure: the query is of a date, and the intention of none.
+            PermanentFailure: as ``adplatform.flow.workloads.filled``.
         """
-        date = published_date(intention.key)
-        if DATE in self.query and not date:
-            raise PermanentFailure(f"the query has {DATE}: `adplatform retry` of a date that failed runs it again")
-        query = self.query.replace(TABLE, f'"{self.table.database}"."{self.table.name}"').replace(DATE, date)
+        query = filled(self.query, self.table, intention)
         return f"UNLOAD ({query}) TO '{self._uri(self._key(intention))}' WITH (format = 'PARQUET')"
 
     def _rows(self, run_id: str) -> int | None:

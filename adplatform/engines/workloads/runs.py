@@ -6,13 +6,15 @@ from functools import partial
 
 from adplatform.consumers.registration.entity_resolution import workflow_name
 from adplatform.consumers.registration.quicksight import data_set_id
-from adplatform.contracts.consumers import Athena, Consumers
+from adplatform.contracts.consumers import Athena, Consumers, Redshift, SageMaker
 from adplatform.engines.failed import FailedRun, failed_runs
 from adplatform.engines.runs import Look, Target, Watch
 from adplatform.engines.workloads.athena import Unload
 from adplatform.engines.workloads.engine import Service, WorkloadEngine
 from adplatform.engines.workloads.entity_resolution import MatchingJob
 from adplatform.engines.workloads.quicksight import Ingestion
+from adplatform.engines.workloads.redshift import Refresh
+from adplatform.engines.workloads.sagemaker import PipelineExecution
 from adplatform.failures import PermanentFailure
 from adplatform.flow.budget import UNLIMITED, Budget
 from adplatform.flow.services import Services
@@ -85,6 +87,12 @@ def _service(services: Services, workload: Workload, consumers: Consumers) -> Se
             return Ingestion(services.aws.client("quicksight"), services.account, data_set_id(table))
         case "entity_resolution":
             return MatchingJob(services.aws.client_once("entityresolution"), workflow_name(table))
+        case "sagemaker":
+            own = consumers.sagemaker or SageMaker()
+            return PipelineExecution(services.aws.client("sagemaker"), own.pipeline or "", table, own.parameters)
+        case "redshift":
+            views = (consumers.redshift or Redshift()).refresh
+            return Refresh(services.aws.client("redshift-data"), {}, views)
         case _:
             raise PermanentFailure(f"{workload.table}: nothing is run at {workload.service}")
 

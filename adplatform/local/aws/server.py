@@ -36,6 +36,7 @@ from adplatform.local.aws import (
     glue_jobs,
     managed,
     moto_costs,
+    pipelines,
     quicksight,
     redshift,
     s3,
@@ -311,6 +312,8 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     redshift.install()
     clean_rooms.install()
     athena.install()
+    pipelines.install()
+    entity_resolution.install()
 
 
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int, save_every: float) -> None:
