@@ -53,6 +53,11 @@ class Zones:
         return f"landing/{source}/"
 
     @staticmethod
+    def slices(source: str) -> str:
+        """Where files that the platform itself makes wait to be published."""
+        return f"slices/{source}/"
+
+    @staticmethod
     def documents(source: str) -> str:
         """Where reports that were asked for are kept as they were received."""
         return f"reports/{source}/"

@@ -159,7 +159,7 @@ class Account:
     @property
     def slices(self) -> str:
         """The prefix of the raw zone below which slices wait to be published."""
-        return f"slices/{self.source}/"
+        return Zones.slices(self.source)
 
     def document_key(self, report: Report) -> str:
         """Where a report is kept exactly as it was received."""

@@ -15,13 +15,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.column import Column
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Problem, Runs
+from adplatform.flow.slices import MADE_FILE, build_lease, publish_made, slice_settler
 from adplatform.flow.source import FeedFlow
 from adplatform.lake import formats
 from adplatform.lake.audit import AuditFinding
-from adplatform.lake.entry import ROWS
+from adplatform.lake.shown_files import download_shown
 from adplatform.lake.table import table_spec
 from adplatform.lake.zones import JOINT
 from adplatform.ledger.delivery import DeliveryState
@@ -29,11 +30,9 @@ from adplatform.ledger.derived import Stale
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import FETCHABLE
-from adplatform.platform.aws import longest_call
 from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.pull.fact import COLUMNS, HEADERS, MEASURES, PROFILE, Fact, FactInput
-from adplatform.pull.land import publish_slice, slice_settler
 from adplatform.transform.compile import output_columns
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.rules import identifier, literal, sql_type
@@ -47,8 +46,6 @@ WAITS = timedelta(minutes=30)
 """How long a date waits for reports that are about to be published, so that it is not built once for each of them."""
 EQUALS_INPUTS = "equals_inputs"
 """The audit that compares what was built with the tables it was built from."""
-_FILE = "rows.parquet"
-_LEASE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -96,25 +93,18 @@ def build(
         PermanentFailure: the tables cannot be read as declared, or the audit forbids it.
     """
     flow = fact.flow(scope)
-    with services.ledger.lease(
-        f"build/{flow.name}", f"{run_id}/{day}", ttl=_LEASE, wait=_LEASE * 3, sleep=sleep
-    ) as lease:
+    with build_lease(services, flow, day, run_id, sleep) as lease:
         seen = services.ledger.derived.stale_date(fact.table.table, day, scope)
         if seen is None or _is_being_published(services.ledger, fact, scope, day):
             return None
         with TemporaryDirectory(dir=work) as directory:
             folder = Path(directory)
-            finding = _write(services, fact, scope, day, folder, folder / _FILE)
+            finding = _write(services, fact, scope, day, folder, folder / MADE_FILE)
             audited((finding,))
             if not finding.passed:
                 raise PermanentFailure(f"{flow.name} {day}: {finding.description}")
-            # Whoever lost the lease may have read older rows than those that are published by now.
-            call = longest_call(services.s3)
-            lease.check(call)
-            with lease.kept(call):
-                services.store.upload(folder / _FILE, services.zones.raw_bucket, flow.layout.key(day, _FILE))
-        slice_settler(services, (flow,)).arrivals.reconcile(flow.layout.day_prefix(day))
-        return Built(flow, seen, _published(services, flow, day, run_id, work, audited))
+            done = publish_made(services, flow, day, folder / MADE_FILE, lease, run_id, work, audited)
+        return Built(flow, seen, done)
 
 
 def built(ledger: Ledger, fact: Fact, done: Built) -> None:
@@ -128,24 +118,6 @@ def built(ledger: Ledger, fact: Fact, done: Built) -> None:
 def _is_being_published(ledger: Ledger, fact: Fact, scope: str, day: date) -> bool:
     flows = (fact.account.scoped(each.table, scope) for each in fact.inputs)
     return any(ledger.deliveries.get(flow.name, day).state is DeliveryState.RUNNING for flow in flows)
-
-
-def _published(
-    services: Services,
-    flow: FeedFlow,
-    day: date,
-    run_id: str,
-    work: Path,
-    audited: Callable[[Iterable[AuditFinding]], None],
-) -> Publication:
-    """Publish what a killed run left settled, and then what was built now."""
-    while publish_slice(services, flow, day, run_id, work, audited) is not None:
-        continue
-    delivery = services.ledger.deliveries.get(flow.name, day)
-    publication = services.ledger.publications.get(flow.name, day, delivery.published)
-    if publication is None or delivery.pending or delivery.state is not DeliveryState.PUBLISHED:
-        raise TransientFailure(f"{flow.name} {day} changed while it was published; it is built again")
-    return publication
 
 
 def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, target: Path) -> AuditFinding:
@@ -197,20 +169,13 @@ def _download(services: Services, flow: FeedFlow, day: date, folder: Path) -> li
     """
     if flow.scope is None:
         raise PermanentFailure(f"{flow.name} is a table of all scopes; a date of one scope is wanted")
-    contract, zones = flow.feed.contract, services.zones
+    contract = flow.feed.contract
     prefix = services.settings.database_prefix
     spec = table_spec(flow.table, contract, output_columns(contract), database_prefix=prefix, scope=flow.scope.column)
     shown = formats.partition(services.lake, spec, f"{day.isoformat()}{JOINT}{flow.scope.value}")
     if shown is None:
         return []
-    folder.mkdir()
-    files: list[Path] = []
-    for stored in services.store.listing(zones.clean_bucket, zones.clean_key(shown.location)):
-        files.append(folder / f"{len(files):05d}.parquet")
-        services.store.download(zones.clean_bucket, stored.key, files[-1])
-    if not files and shown.parameters.get(ROWS) != "0":
-        raise TransientFailure(f"{flow.name} {day}: {shown.location} is empty; the date is built again")
-    return files
+    return download_shown(services.store, shown, folder, f"{flow.name} {day}")
 
 
 def _rows(con: "duckdb.DuckDBPyConnection", each: FactInput, files: Sequence[Path]) -> str:

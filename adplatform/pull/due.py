@@ -17,6 +17,7 @@ from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFail
 from adplatform.flow.patience import MAX_DEATHS, after_death, after_hindrance
 from adplatform.flow.services import Services
 from adplatform.flow.settling import MOST_STARTED, Due, Ending, Problem, Runs
+from adplatform.flow.slices import slice_settler
 from adplatform.ledger.leases import Lease, LeaseHeld
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import FETCHABLE, Report, ReportState
@@ -33,7 +34,6 @@ from adplatform.pull.ends import (
     withdraw,
 )
 from adplatform.pull.finished import receive_finished
-from adplatform.pull.land import slice_settler
 from adplatform.pull.notices import MOST_NAMED, notify, notify_given_up, notify_reports
 from adplatform.pull.order import request
 from adplatform.pull.plan import Turn, plan_turn, turns

@@ -8,7 +8,7 @@ slice that repeats what is there is noted and not published again.
 import gzip
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,19 +19,14 @@ from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
-from adplatform.flow.arrivals import Arrivals
-from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.hindrances import end_hindrances
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Settler
-from adplatform.flow.source import FeedFlow, Source
-from adplatform.lake.audit import AuditFinding
+from adplatform.flow.slices import slice_settler
+from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
-from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.leases import Lease
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.observations import Observation
-from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import FETCHABLE, Report
 from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws import longest_call
@@ -50,7 +45,6 @@ from adplatform.pull.ends import (
     withdraw,
 )
 from adplatform.pull.notices import notify_given_up
-from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
 
@@ -306,34 +300,6 @@ def _put(services: Services, flow: FeedFlow, day: date, name: str, brought: Slic
     else:
         services.store.upload(brought.path, bucket, key)
     slice_settler(services, (flow,)).arrivals.reconcile(flow.layout.day_prefix(day))
-
-
-def publish_slice(
-    services: Services,
-    flow: FeedFlow,
-    day: date,
-    run_id: str,
-    work: Path,
-    audited: Callable[[Iterable[AuditFinding]], None] = lambda _: None,
-) -> tuple[Publication, tuple[OutputColumn, ...]] | None:
-    """Settle and publish the newest slice of a date; None when readers see it already.
-
-    Raises:
-        PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.delivery.publish_delivery`.
-    """
-    delivery = services.ledger.deliveries.get(flow.name, day)
-    if delivery.pending:
-        slice_settler(services, (flow,)).settle(flow, delivery)
-    if services.ledger.deliveries.get(flow.name, day).state in (DeliveryState.PUBLISHED, DeliveryState.OPEN):
-        return None
-    return publish_delivery(services, flow, day, run_id, work, audited)
-
-
-def slice_settler(services: Services, flows: tuple[FeedFlow, ...]) -> Settler:
-    """The arrival side of slices: what lands is recorded here at once, so there is no queue of events."""
-    first = flows[0]
-    source = Source(first.source, services.zones.raw_bucket, f"slices/{first.source}/", flows, takes_files=False)
-    return Settler(Arrivals(source, services.s3, services.ledger), services.zones)
 
 
 def _origin(report: Report) -> str:

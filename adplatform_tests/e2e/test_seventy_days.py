@@ -19,6 +19,7 @@ from adplatform.amazon.sources import AdsSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice
 from adplatform.lake.query import run_query
 from adplatform.ledger.report import ReportState
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS
@@ -27,7 +28,7 @@ from adplatform.local.world.amazon.server import serving
 from adplatform.local.world.amazon.world import Settings, World
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import place_orders, poll_reports, reports_due
-from adplatform.pull.land import claim, failed, finish, land, publish_slice
+from adplatform.pull.land import claim, failed, finish, land
 from adplatform_tests.support.runs import Nobody
 from benchmarks.restatement import lookback, run
 from benchmarks.restatement import ours as planned

@@ -10,12 +10,13 @@ from adplatform.amazon.reports import ReportApi
 from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice
 from adplatform.lake.query import run_query
 from adplatform.ledger.report import Report
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import place_orders, poll_reports, reports_due
-from adplatform.pull.land import claim, failed, finish, land, publish_slice
+from adplatform.pull.land import claim, failed, finish, land
 from adplatform_tests.support.runs import Nobody
 
 MORNING = datetime(2026, 9, 22, 9, tzinfo=UTC)

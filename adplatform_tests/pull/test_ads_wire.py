@@ -18,12 +18,13 @@ from adplatform.amazon.ads.client import AdsReports, open_ads
 from adplatform.amazon.sources import AdsSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice
 from adplatform.lake.query import run_query
 from adplatform.ledger.report import Report, ReportState
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import place_orders, poll_reports, reports_due
 from adplatform.pull.ends import DOUBTFUL
-from adplatform.pull.land import claim, finish, land, publish_slice
+from adplatform.pull.land import claim, finish, land
 from adplatform_tests.amazon.wire import Seen, Wire, reply, serving_bytes
 from adplatform_tests.support.platforms import Inbox
 from adplatform_tests.support.runs import Nobody

@@ -17,6 +17,7 @@ from adplatform.amazon.sources import AdsSource
 from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice, slice_settler
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.query import run_query
 from adplatform.ledger.delivery import DeliveryState
@@ -26,7 +27,7 @@ from adplatform.pull.account import SLICE_FILE, Account, account_of
 from adplatform.pull.build import build, built, facts_due
 from adplatform.pull.due import deliveries_due, place_orders, poll_reports, reports_due
 from adplatform.pull.fact import Fact, fact_of, mark
-from adplatform.pull.land import claim, finish, land, publish_slice, slice_settler
+from adplatform.pull.land import claim, finish, land
 from adplatform_tests.support.ledger_rows import put_delivery
 from adplatform_tests.support.report_api import MemoryReports
 from adplatform_tests.support.runs import Nobody

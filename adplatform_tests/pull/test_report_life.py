@@ -13,12 +13,13 @@ from adplatform.amazon.sources import AdsSource
 from adplatform.failures import TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice
 from adplatform.lake.query import run_query
 from adplatform.ledger.report import Report, ReportState
 from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import deliveries_due, orders_are_due, place_orders, poll_reports, reports_due
-from adplatform.pull.land import Landed, claim, failed, finish, land, publish_slice
+from adplatform.pull.land import Landed, claim, failed, finish, land
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.platforms import Inbox
 from adplatform_tests.support.report_api import MemoryReports

@@ -18,13 +18,13 @@ from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.failures import TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice
 from adplatform.ledger.report import ReportState
 from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.local.world.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
 from adplatform.local.world.amazon.server import serving
 from adplatform.local.world.amazon.world import Settings, World
 from adplatform.pull.due import reports_due
-from adplatform.pull.land import publish_slice
 from adplatform_tests.pull.seller import GERMANY, MORNING, Seller, declared
 from adplatform_tests.support.ledger_rows import put_report
 from adplatform_tests.support.runs import Nobody

@@ -21,13 +21,14 @@ from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.amazon.sources import AdsSource, SellingPartnerSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice
 from adplatform.ledger.report import Report
 from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.platform.aws import Aws
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import deliveries_due, place_orders, poll_reports, reports_due
-from adplatform.pull.land import claim, failed, finish, land, publish_slice
+from adplatform.pull.land import claim, failed, finish, land
 from adplatform_tests.support.plainly import PROCESSES, WRITES, NoRunIsAlive
 
 

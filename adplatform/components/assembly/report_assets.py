@@ -63,6 +63,7 @@ from adplatform.failures import (
 )
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.zones import Zones
@@ -74,7 +75,7 @@ from adplatform.pull.account import Account
 from adplatform.pull.awaited import awaited
 from adplatform.pull.connect import Connect
 from adplatform.pull.fact import Fact, fact_of, mark
-from adplatform.pull.land import Landed, claim, failed, finish, land, publish_slice, release
+from adplatform.pull.land import Landed, claim, failed, finish, land, release
 from adplatform.pull.plan import intend_days
 from adplatform.resources.named import (
     CatalogResource,
