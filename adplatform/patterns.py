@@ -45,6 +45,9 @@ KINDS: Mapping[str, Kind] = {
     "SellingPartnerReports": Kind(
         "adplatform.amazon.sources:SellingPartnerSource", "adplatform.pull.pattern:pulled_reports"
     ),
+    "MarketingFact": Kind(
+        "adplatform.contracts.marketing:MarketingSource", "adplatform.marketing.pattern:marketing_fact"
+    ),
 }
 
 

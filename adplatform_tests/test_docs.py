@@ -10,7 +10,7 @@ from adplatform.platform.metrics import METRICS
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
     "adplatform amazon benchmarks changes cli components consumers contracts defs deploy docs drafting engines extract "
-    "files flow jobs lake ledger local platform privacy pull resources sftp transform"
+    "files flow jobs lake ledger local marketing platform privacy pull resources sftp transform"
 )
 PLACES = re.compile(rf"`((?:{'|'.join(FOLDERS.split())})/[\w/.]*)`")
 USERS = {

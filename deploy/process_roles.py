@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from adplatform.contracts.marketing import MarketingSource
 from adplatform.lake.zones import ENGINE_WORK
 from adplatform.ledger.table import ACTIVE_INDEX
 from adplatform.platform import names as platform_names
@@ -70,6 +71,7 @@ def run_statements(estate: Estate, keys: KeysStack, each: DeployedSource | None)
         *_raw_of_runs(estate, keys, each),
         _launcher(),
         *_clean_of_runs(estate, keys, each),
+        *_clean_of_others(estate, keys, each),
         *_secrets(estate, keys, [each]),
         *([allow(_TAGS, "*", why=NO_RESOURCE)] if estate.settings.personal_tag else []),
         allow(["secretsmanager:GetSecretValue"], estate.secret(estate.settings.hash_key_secret), why=_SUFFIX),
@@ -167,7 +169,7 @@ def _raw_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> list[
         allow(taken, arrived, why=_OWN),
         allow(["s3:GetObject"], *read, why=_OWN),
         allow(["s3:GetObject", *_WRITES, "s3:DeleteObject"], staged, why=_OWN),
-        allow(_WRITES, *written, *([arrived] if fetches or pattern == "reports" else []), why=_OWN),
+        allow(_WRITES, *written, *([arrived] if fetches or pattern in ("reports", "facts") else []), why=_OWN),
         *([allow(["s3:PutObjectTagging"], *archive, why=_OWN)] if archive else []),
         *([allow(["s3:DeleteObject"], *own("extracts"), why=_OWN)] if pattern == "sftp" else []),
         allow(["s3:ListBucket", "s3:ListBucketVersions"], estate.raw()),
@@ -176,7 +178,12 @@ def _raw_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> list[
 
 
 _READ_BY = {"sftp": ("extracts",)}
-_WRITTEN_BY = {"sftp": ("extracts",), "tables": ("extracts",), "reports": ("manifests", "reports")}
+_WRITTEN_BY = {
+    "sftp": ("extracts",),
+    "tables": ("extracts",),
+    "reports": ("manifests", "reports"),
+    "facts": ("manifests",),
+}
 """By pattern, the zones of the raw bucket that its runs read or write beside those of every delivery."""
 
 
@@ -194,6 +201,26 @@ def _clean_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> lis
             "All tables of its own database.",
             *("CreateDatabase", "CreateTable", "UpdateTable", "CreatePartition", "UpdatePartition", "DeletePartition"),
         ),
+    ]
+
+
+def _clean_of_others(estate: Estate, keys: KeysStack, each: DeployedSource) -> list[Statement]:
+    """The tables that a fact is made of."""
+    if not isinstance(each.model, MarketingSource):
+        return []
+    read = each.model.tables
+    files = [estate.clean(f"{zone}/{table}/*") for table in read for zone in ("table-versions", "table-entries")]
+    databases = {table.partition("/")[0] for table in read}
+    tables = [
+        estate.arn("glue", f"{kind}{estate.settings.database_prefix}{name}{below}")
+        for name in sorted(databases)
+        for kind, below in (("database/", ""), ("table/", "/*"))
+    ]
+    why = "All that the versions of a table are made of."
+    return [
+        allow(["s3:GetObject"], *files, why=why),
+        allow(["glue:GetTable", "glue:GetPartitions"], estate.arn("glue", "catalog"), *tables, why=why),
+        allow(["kms:Decrypt"], keys.catalog.key_arn),
     ]
 
 
@@ -340,11 +367,21 @@ def _transforms(estate: Estate) -> list[Statement]:
     return []
 
 
+def _made_of_tables(estate: Estate) -> list[Statement]:
+    """Sensors look at what the tables of a fact show; of Iceberg tables lists say that."""
+    lists = estate.clean("table-entries/*")
+    prefix = estate.settings.database_prefix
+    tables = [estate.arn("glue", each) for each in ("catalog", f"database/{prefix}*", f"table/{prefix}*/*")]
+    why = "A fact may be made of tables of any source."
+    return [allow(["s3:GetObject"], lists, why=why), allow(["glue:GetTable", "glue:GetPartitions"], *tables, why=why)]
+
+
 _ENGINES = {
+    "facts": _made_of_tables,
     "flows": _flows,
     "replicated": _tasks,
     "changes": _replications,
     "sftp": _connectors,
     "tables": _jobs,
 }
-"""By pattern, what its looks and commands ask the engine that brings the data."""
+"""By pattern, what its looks and commands ask the engine that brings the data, or the tables that it is made of."""

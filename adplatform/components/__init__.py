@@ -1,6 +1,7 @@
 from adplatform.components.amazon_ads_reports import AmazonAdsReports as AmazonAdsReports
 from adplatform.components.database_changes import DatabaseChanges as DatabaseChanges
 from adplatform.components.database_tables import DatabaseTables as DatabaseTables
+from adplatform.components.marketing_fact import MarketingFact as MarketingFact
 from adplatform.components.partner_push import PartnerPush as PartnerPush
 from adplatform.components.replicated_files import ReplicatedFiles as ReplicatedFiles
 from adplatform.components.saas_flows import SaasFlows as SaasFlows

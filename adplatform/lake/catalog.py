@@ -64,12 +64,14 @@ class Partition:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as the catalog has it. ``columns`` are (name, Glue type), without those in ``partitions``."""
+    """A table as the catalog has it. ``columns`` are (name, Glue type), without those in ``partitions``; ``personal``
+    names those that hold or stand for personal data."""
 
     location: str
     columns: tuple[tuple[str, str], ...]
     parameters: Mapping[str, str]
     partitions: tuple[str, ...]
+    personal: frozenset[str] = frozenset()
 
     @property
     def is_iceberg(self) -> bool:
@@ -481,6 +483,7 @@ def _table(found: Json) -> Table:
         columns=tuple((c["Name"], c["Type"]) for c in descriptor["Columns"] if c["Name"] not in partitions),
         parameters=parameters,
         partitions=tuple(partitions),
+        personal=frozenset(c["Name"] for c in descriptor["Columns"] if "pii" in (c.get("Parameters") or {})),
     )
 
 

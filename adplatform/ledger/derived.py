@@ -22,8 +22,22 @@ class Stale:
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What a date of a derived table was made of when it was built last: ``inputs`` names that. With an ``error`` it
+    could not be made of that."""
+
+    day: date
+    inputs: str
+    error: str = ""
+
+    @property
+    def sort_key(self) -> str:
+        return f"basis#{self.day}"
+
+
+@dataclass(frozen=True)
 class Derived:
-    """The dates of derived tables that are stale."""
+    """The dates of derived tables that are stale, and what others are made of."""
 
     table: Table
 
@@ -54,3 +68,10 @@ class Derived:
         return self.table.delete_if(
             feed, built.sort_key, "marks = :m AND since = :s", {":m": built.marks, ":s": plain(built.since)}
         )
+
+    def bases(self, feed: str) -> dict[date, Basis]:
+        """What each date of a derived table was made of, oldest date first."""
+        return {row.day: row for row in self.table.query(Basis, feed, "basis#")}
+
+    def note_basis(self, feed: str, basis: Basis) -> None:
+        self.table.put(feed, [basis])

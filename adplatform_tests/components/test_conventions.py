@@ -18,6 +18,7 @@ from adplatform.components.amazon_ads_reports import AmazonAdsReportsScaffolder
 from adplatform.components.assembly.scaffold import source_name
 from adplatform.components.database_changes import DatabaseChangesScaffolder
 from adplatform.components.database_tables import DatabaseTablesScaffolder
+from adplatform.components.marketing_fact import MarketingFactScaffolder
 from adplatform.components.partner_push import PartnerPushScaffolder
 from adplatform.components.replicated_files import ReplicatedFilesScaffolder
 from adplatform.components.saas_flows import SaasFlowsScaffolder
@@ -69,6 +70,7 @@ def test_the_feed_or_region_of_what_is_scaffolded_is_an_option_and_its_start_is_
         ("DatabaseChanges", DatabaseChangesScaffolder, {"feed": "members"}),
         ("AmazonAdsReports", AmazonAdsReportsScaffolder, {"region": "eu"}),
         ("SellingPartnerReports", SellingPartnerReportsScaffolder, {"region": "fe"}),
+        ("MarketingFact", MarketingFactScaffolder, {"currency": "USD"}),
     ):
         folder = tmp_path / kind
         folder.mkdir()
@@ -76,12 +78,13 @@ def test_the_feed_or_region_of_what_is_scaffolded_is_an_option_and_its_start_is_
         scaffolder(lambda: clock).scaffold(
             dg.ScaffoldRequest(f"adplatform.components.{kind}", folder, "yaml", tmp_path, options)
         )
-    partner, crm, cloud, database, followed, server, *accounts = (
+    partner, crm, cloud, database, followed, server, *accounts, fact = (
         yaml.safe_load((tmp_path / kind / "defs.yaml").read_text())["attributes"] for kind in KINDS
     )
     for files in (partner, crm, cloud, database, followed, server):
         [feed] = files["feeds"]
         assert (feed["name"], feed["start_date"]) == ("members", date(2031, 5, 1))
+    assert (fact["currency"], fact["start_date"]) == ("USD", date(2031, 4, 8))
     assert [(a["region"], a["start_date"]) for a in accounts] == [("eu", date(2031, 4, 8)), ("fe", date(2031, 4, 8))]
 
 

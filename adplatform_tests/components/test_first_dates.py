@@ -29,8 +29,8 @@ SOURCES: Mapping[str, tuple[Mapping[str, Any], str]] = {
     ),
 }
 """What a source of each pattern has beside its feeds, and what each of them has to name."""
-WHOLE = {"AmazonAdsReports", "SellingPartnerReports"}
-"""Those whose reports all begin with the account."""
+WHOLE = {"AmazonAdsReports", "SellingPartnerReports", "MarketingFact"}
+"""Those of which all begins on one date."""
 
 
 def feed(pattern: str, name: str, start: date, **also: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from adplatform.contracts.marketing import MarketingSource
 from deploy.estate import Estate
 from deploy.processes import PROCESSES, RUN
 from deploy.template import Assembly, Resource
@@ -141,6 +142,15 @@ def test_the_database_is_encrypted_closed_and_kept(assembly: Assembly) -> None:
 def test_runs_of_a_source_reach_no_other_source(assembly: Assembly, estate: Estate) -> None:
     for each in estate.sources:
         [policy] = assembly.named("AWS::IAM::Role", f"adplatform-run-{each.name}").properties["Policies"]
-        resources = {resource for s in policy["PolicyDocument"]["Statement"] for resource in s["Resource"]}
-        others = [other.name for other in estate.sources if other.name != each.name]
-        assert not [r for r in resources for other in others if f"/{other}/" in r or r.endswith(f"_{other}")]
+        statements = policy["PolicyDocument"]["Statement"]
+        # A fact reads the tables that it is made of.
+        made_of = each.model.tables if isinstance(each.model, MarketingSource) else ()
+        read = {table.partition("/")[0] for table in made_of}
+        for statement in statements:
+            reads = all(
+                action in ("s3:GetObject", "glue:GetTable", "glue:GetPartitions") for action in statement["Action"]
+            )
+            others = {o.name for o in estate.sources} - {each.name} - (read if reads else set())
+            assert not [
+                r for r in statement["Resource"] for other in others if f"/{other}/" in r or r.endswith(f"_{other}")
+            ]

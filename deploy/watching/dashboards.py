@@ -28,6 +28,7 @@ KINDS = ("transient", "permanent", "sender")
 OF_AWS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "reports": (),
     "partners": (),
+    "facts": (),
     "saas": (("AWS/AppFlow", "FlowExecutionsFailed", "Sum"), ("AWS/AppFlow", "FlowExecutionTime", "Maximum")),
     "databases": (("Glue", "glue.driver.aggregate.numFailedTasks", "Sum"),),
     "changes": (("AWS/DMS", "CDCLatencySource", "Maximum"), ("AWS/DMS", "CDCLatencyTarget", "Maximum")),

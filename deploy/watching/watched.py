@@ -19,6 +19,7 @@ PATTERNS = {
     "DatabaseChanges": "changes",
     "SftpFiles": "sftp",
     "ReplicatedFiles": "replication",
+    "MarketingFact": "facts",
 }
 """The pattern of each component, of which there is a dashboard."""
 

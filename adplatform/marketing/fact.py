@@ -1,0 +1,79 @@
+"""The daily marketing fact across sources, as a table: traffic, cost and results by channel, account and campaign.
+``adplatform.marketing.build`` makes it."""
+
+from dataclasses import dataclass
+
+from adplatform.contracts.column import Column
+from adplatform.contracts.feed import Arrival, Feed
+from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.marketing import MarketingSource
+from adplatform.contracts.model import Bounds
+from adplatform.files.landing import layout_of
+from adplatform.flow.source import FeedFlow
+from adplatform.lake.zones import Zones
+from adplatform.ledger.rows import digest
+
+_LANDING = "{feed}/date={date}/{file}"
+
+
+def columns_of(currency: str) -> tuple[Column, ...]:
+    """The columns of a fact whose amounts are in that currency. ``dt``, which partitions it, is the date."""
+    return (
+        Column(name="input", required=True, comment="The table that the row is taken from."),
+        Column(name="channel"),
+        Column(name="account"),
+        Column(name="campaign", comment="Id of the campaign."),
+        Column(name="campaign_name"),
+        Column(name="impressions", type="bigint"),
+        Column(name="clicks", type="bigint"),
+        Column(name="cost", type="decimal(38,6)", comment=f"In {currency}."),
+        Column(name="conversions", type="decimal(38,6)", comment="As the source counts them."),
+        Column(name="sales", type="decimal(38,6)", comment=f"In {currency}."),
+        Column(name="currency", comment="Currency of cost_original and sales_original."),
+        Column(name="cost_original", type="decimal(38,6)", comment="In the currency of the source."),
+        Column(name="sales_original", type="decimal(38,6)", comment="In the currency of the source."),
+        Column(name="rate", type="decimal(38,18)", comment=f"What one unit of currency is worth in {currency}."),
+        Column(name="rate_date", type="date", comment="The date of the rate, the last one known."),
+        Column(name="source_rows", type="bigint", required=True, comment="Rows of the input that it is the sum of."),
+    )
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A declared fact and its table."""
+
+    declared: MarketingSource
+    flow: FeedFlow
+
+    @property
+    def rules(self) -> str:
+        """Names how rows become rows of the fact; another name makes every date anew."""
+        ruling = self.declared.model_dump_json(include={"currency", "inputs", "rates"})
+        return digest(ruling, *(f"{column.name} {column.type}" for column in self.flow.feed.columns))
+
+
+def fact_of(declared: MarketingSource) -> Fact:
+    """The fact that YAML declares."""
+    feed = Feed(
+        name=declared.name,
+        description=declared.description or "Impressions, clicks, cost and results by channel, account and campaign.",
+        start_date=declared.start_date,
+        landing=_LANDING,
+        table_format=declared.table_format,
+        consumers=declared.consumers,
+        columns=columns_of(declared.currency),
+        format=FileFormat(kind="parquet"),
+        arrival=Arrival(complete_when="count", expected_files=1, accept_early=None),
+        bounds=Bounds(min_rows=0, max_quarantined=0),
+        fresh_within=declared.fresh_within,
+    )
+    flow = FeedFlow(
+        declared.source,
+        feed,
+        layout_of(Zones.slices(declared.source), feed),
+        declared.topics,
+        declared.archive,
+        retention=declared.retention,
+        pattern=MarketingSource.pattern,
+    )
+    return Fact(declared, flow)
