@@ -313,7 +313,6 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     clean_rooms.install()
     athena.install()
     pipelines.install()
-    entity_resolution.install()
 
 
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int, save_every: float) -> None:
