@@ -13,6 +13,7 @@ from deploy.config import read_config
 from deploy.estate import Estate, read_estate
 from deploy.resources import ResourceStack
 from deploy.stacks.catalog import CatalogStack
+from deploy.stacks.consumers import ConsumersStack
 from deploy.stacks.data import DataStack
 from deploy.stacks.ingestion import IngestionStack
 from deploy.stacks.keys import KeysStack
@@ -37,6 +38,9 @@ def build(estate: Estate, outdir: str) -> cdk.App:
     data = DataStack(app, f"{names.PLATFORM}-data", estate, keys, env=env)
     catalog = CatalogStack(app, f"{names.PLATFORM}-catalog", estate, keys, env=env)
     ingestion = IngestionStack(app, f"{names.PLATFORM}-ingestion", estate, keys, env=env)
+    consumers = ConsumersStack(app, f"{names.PLATFORM}-consumers", estate, keys, env=env)
+    for earlier in (data, catalog):
+        consumers.add_stack_dependency(earlier)
     for earlier in (network, data):  # engines try the way, and the bucket, when they are made
         ingestion.add_stack_dependency(earlier)
     for earlier in (network, catalog):  # runs are granted a tag that the catalog has
@@ -45,7 +49,7 @@ def build(estate: Estate, outdir: str) -> cdk.App:
     watched = of_sources(app, estate, env=env)
     for each in watched:  # an alarm that the former had goes before the latter makes one of its name
         each.add_stack_dependency(observability)
-    stacks: list[ResourceStack] = [data, catalog, ingestion, network, orchestration, observability, *watched]
+    stacks: list[ResourceStack] = [data, catalog, ingestion, consumers, network, orchestration, observability, *watched]
     for stack in stacks:
         if not stack.include():
             app.node.try_remove_child(stack.node.id)  # CloudFormation takes no empty stack

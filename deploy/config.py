@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -17,7 +17,16 @@ VARIABLE = "ADPLATFORM_DEPLOY_CONFIG"
 """The environment variable that names another file."""
 Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:[^:]+:[^:]*:[^:]*:.+$")]
-_DEPLOYED = ("ENV", "HOME", "KMS_KEY_ID", "QUARANTINE_KMS_KEY_ID", "SUBSCRIBERS", "CODE_HOST", "SPARK_ROLE")
+_DEPLOYED = (
+    "ENV",
+    "HOME",
+    "KMS_KEY_ID",
+    "QUARANTINE_KMS_KEY_ID",
+    "SUBSCRIBERS",
+    "CODE_HOST",
+    "SPARK_ROLE",
+    "CONSUMERS",
+)
 """Settings that the deployment gives itself."""
 
 
@@ -144,6 +153,9 @@ class Config(Strict):
     dms: Dms = Dms()
     catalog: Catalog = Catalog()
     uploads: Uploads = Uploads()
+    consumers: Literal["platform", "deployment"] = "platform"
+    """Who registers tables with the services that read them: ``adplatform consumers apply``, or a stack of the
+    deployment, for which the tables have to be there."""
     operators: list[Arn] = Field(default_factory=list)
     """Who may assume the operator's role; the account's own administrators by default."""
     spot_backfills: bool = False
@@ -164,7 +176,9 @@ class Config(Strict):
     def environment(self) -> dict[str, str]:
         """The settings as a process finds them."""
         given = {PREFIX + name: value for name, value in self.settings.items()}
-        return {f"{PREFIX}ENV": "aws", f"{PREFIX}METRICS": "on", "AWS_REGION": self.region, **self.watchers, **given}
+        owner = {f"{PREFIX}CONSUMERS": self.consumers} if self.consumers != "platform" else {}
+        own = {f"{PREFIX}ENV": "aws", f"{PREFIX}METRICS": "on", "AWS_REGION": self.region}
+        return {**own, **self.watchers, **owner, **given}
 
 
 def read_config(file: Path | None = None) -> Config:

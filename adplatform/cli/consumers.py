@@ -17,7 +17,7 @@ from adplatform.consumers.registration.registered import (
     registered,
     undeclared,
 )
-from adplatform.consumers.registration.resource import SOURCE, TABLE, Place
+from adplatform.consumers.registration.resource import SOURCE, TABLE, Place, place_of
 from adplatform.consumers.table import ConsumedTable
 from adplatform.engines.consumed import consumed_tables
 from adplatform.failures import PermanentFailure
@@ -51,7 +51,12 @@ def plan(source: Source = None, feed: Feed = None) -> None:
 
 def apply(source: Source = None, feed: Feed = None) -> None:
     """Make what is missing and change what differs; nothing is deleted. It may be repeated."""
-    looked = _looked(connect(), source, feed)
+    services = connect()
+    if services.settings.consumers == "deployment":
+        raise PermanentFailure(
+            "the deployment registers tables (ADPLATFORM_CONSUMERS): deploy again, or give it `consumers: platform`"
+        )
+    looked = _looked(services, source, feed)
     failed = 0
     for done in registered(looked.clients, looked.known.wanted):
         _say(done.change, done.failure)
@@ -83,7 +88,7 @@ def _looked(services: Services, source: str | None, feed: str | None) -> _Looked
     if not tables and (source or feed):
         there = ", ".join(t.feed for t in every) or "none"
         raise PermanentFailure(f"no table of {source or 'any source'}/{feed or '*'} has consumers; there are {there}")
-    place = Place(services.settings, services.account)
+    place = place_of(services.settings, services.account)
     known = declared(tables, place, lambda table: services.lake.catalog.table(table) is not None)
     return _Looked(tables, known, Clients(services.aws), place)
 

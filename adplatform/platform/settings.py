@@ -71,6 +71,8 @@ class Settings:
     """Workers of a run: those of Glue, and the most executors of EMR Serverless."""
     spark_worker_type: str = "G.1X"
     """The kind of workers of AWS Glue."""
+    consumers: Literal["platform", "deployment"] = "platform"
+    """Who registers tables with the services that read them: `adplatform consumers apply`, or whoever deploys."""
     entity_resolution_role: str = names.ENTITY_RESOLUTION_ROLE
     """The IAM role, by name or ARN, with which AWS Entity Resolution reads tables and writes what it matched."""
     quicksight_principal: str = ""
@@ -170,6 +172,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         spark_from=_whole(environ, "SPARK_FROM", defaults.spark_from),
         spark_workers=_whole(environ, "SPARK_WORKERS", defaults.spark_workers),
         spark_worker_type=text("SPARK_WORKER_TYPE", defaults.spark_worker_type),
+        consumers=_owner(text("CONSUMERS", defaults.consumers)),
         entity_resolution_role=text("ENTITY_RESOLUTION_ROLE", defaults.entity_resolution_role),
         quicksight_principal=text("QUICKSIGHT_PRINCIPAL", ""),
         quicksight_workgroup=text("QUICKSIGHT_WORKGROUP", defaults.quicksight_workgroup),
@@ -207,6 +210,12 @@ def _spark(engine: str) -> Literal["", "glue", "emr-serverless"]:
     if engine not in ("", "glue", "emr-serverless"):
         raise PermanentFailure(f"{PREFIX}SPARK is {engine!r}: use glue or emr-serverless, or leave it out")
     return cast(Literal["", "glue", "emr-serverless"], engine)
+
+
+def _owner(owner: str) -> Literal["platform", "deployment"]:
+    if owner not in ("platform", "deployment"):
+        raise PermanentFailure(f"{PREFIX}CONSUMERS is {owner!r}: use platform or deployment")
+    return cast(Literal["platform", "deployment"], owner)
 
 
 def _simulated(address: str) -> str | None:

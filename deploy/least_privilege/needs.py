@@ -70,6 +70,7 @@ _PASSED_TO = {
     "transfer": "transfer",
     "datasync": "datasync",
     "appflow": "appflow",
+    "entityresolution": "entityresolution",
 }
 
 
@@ -380,6 +381,57 @@ def _engine(call: Call, place: str, flags: frozenset[str], names: Names) -> Iter
     yield Need(f"{call.service}:{call.operation}", _ANY if resource == _ANY else own)
 
 
+_CONFIGURED_TABLE = "configuredtable/01234567-89ab-cdef-0123-456789abcdef"
+_MATCHED = "adplatform-{prefix}{source}-any"
+_CONSUMERS: Mapping[str, Mapping[str, str]] = {
+    "cleanrooms": {
+        "CreateConfiguredTable": _CONFIGURED_TABLE,
+        "CreateConfiguredTableAnalysisRule": _CONFIGURED_TABLE,
+        "GetConfiguredTable": _CONFIGURED_TABLE,
+        "GetConfiguredTableAnalysisRule": _CONFIGURED_TABLE,
+        "ListConfiguredTables": _ANY,
+        "ListTagsForResource": _CONFIGURED_TABLE,
+        "UpdateConfiguredTable": _CONFIGURED_TABLE,
+        "UpdateConfiguredTableAnalysisRule": _CONFIGURED_TABLE,
+    },
+    "entityresolution": {
+        "CreateMatchingWorkflow": _ANY,
+        "CreateSchemaMapping": _ANY,
+        "GetMatchingWorkflow": f"matchingworkflow/{_MATCHED}",
+        "GetSchemaMapping": f"schemamapping/{_MATCHED}",
+        "ListMatchingWorkflows": _ANY,
+        "ListSchemaMappings": _ANY,
+        "ListTagsForResource": _ANY,
+        "UpdateMatchingWorkflow": f"matchingworkflow/{_MATCHED}",
+        "UpdateSchemaMapping": f"schemamapping/{_MATCHED}",
+    },
+}
+"""By operation, the resource that it is on."""
+_TAGGED = {
+    "CreateConfiguredTable": _CONFIGURED_TABLE,
+    "CreateMatchingWorkflow": f"matchingworkflow/{_MATCHED}",
+    "CreateSchemaMapping": f"schemamapping/{_MATCHED}",
+}
+
+
+def _consumer(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
+    """Columns and reference of a configured table have actions of their own (Service Authorization Reference)."""
+    resource = _CONSUMERS[call.service].get(call.operation)
+    if resource is None:
+        raise _unknown(call)
+
+    def named(of: str) -> str:
+        prefix = names.settings.database_prefix
+        return _ANY if of == _ANY else names.arn(call.service, of.format(prefix=prefix, source=names.source))
+
+    yield Need(f"{call.service}:{call.operation}", named(resource))
+    if call.operation == "UpdateConfiguredTable":
+        for action in ("UpdateConfiguredTableAllowedColumns", "UpdateConfiguredTableReference"):
+            yield Need(f"cleanrooms:{action}", named(resource))
+    if "+tags" in flags:
+        yield Need(f"{call.service}:TagResource", named(_TAGGED[call.operation]))
+
+
 _TASK = f"task/{platform.CLUSTER}/0123456789abcdef0123456789abcdef"
 
 
@@ -419,4 +471,5 @@ _SERVICES: Mapping[str, Callable[[Call, str, frozenset[str], Names], Iterator[Ne
     "ecs": _ecs,
     "ec2": _ec2,
     **dict.fromkeys(_ENGINES, _engine),
+    **dict.fromkeys(_CONSUMERS, _consumer),
 }

@@ -208,7 +208,10 @@ class Proof:
         secret = next(iter(secrets_of(source.model)), "")
         prefix = source.source.prefix if role.startswith(run_of("")) else estate.zones.landing(source.name)
         names = (estate.account, estate.region, estate.settings, source.name, prefix, secret)
-        roles = {"emr-serverless executionRoleArn": estate.role(platform.SPARK_ROLE)}
+        roles = {
+            "emr-serverless executionRoleArn": estate.role(platform.SPARK_ROLE),
+            "entityresolution roleArn": estate.role(platform.ENTITY_RESOLUTION_ROLE),
+        }
         return Names(*names, self.keys, roles)
 
     @cached_property

@@ -10,6 +10,7 @@ from constructs import Construct
 from adplatform.lake.catalog import database_input
 from adplatform.lake.personal_tags import tag_request
 from adplatform.platform import names
+from deploy import consumers
 from deploy.engines import glue, spark
 from deploy.estate import Estate
 from deploy.resources import ResourceStack
@@ -26,6 +27,7 @@ class CatalogStack(ResourceStack):
         for each in estate.sources:
             self._database(each.name)
         glue.add(self, estate, keys, security)
+        consumers.add_roles(self, estate, keys)
         if estate.config.catalog.spark is not None:
             spark.add(self, estate, keys, estate.config.catalog.spark, security)
         if estate.settings.personal_tag:

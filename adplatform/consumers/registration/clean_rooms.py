@@ -6,7 +6,16 @@ Facts: API reference of Clean Rooms. Names are not unique there; a table has one
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from adplatform.consumers.registration.resource import Definition, Kind, Place, Registration, Tagged, There, Wanted
+from adplatform.consumers.registration.resource import (
+    NAME_PREFIX,
+    Definition,
+    Kind,
+    Place,
+    Registration,
+    Tagged,
+    There,
+    Wanted,
+)
 from adplatform.consumers.table import ConsumedTable
 from adplatform.contracts.clean_rooms import AggregationRule, CleanRooms, CustomRule, ListRule
 from adplatform.failures import PermanentFailure
@@ -29,7 +38,7 @@ def wanted(table: ConsumedTable, settings: CleanRooms, place: Place) -> Iterator
         "analysisMethod": _DIRECT,
         "analysisRule": rule_of(settings.rule) if settings.rule else None,
     }
-    name = within(_LONGEST_NAME, "adplatform", f"{table.database}-{table.name}")
+    name = within(_LONGEST_NAME, NAME_PREFIX, f"{table.database}-{table.name}")
     yield Wanted("clean_rooms", CONFIGURED_TABLE, name, table.source, table.qualified, definition)
 
 
@@ -117,7 +126,7 @@ def update(client: Any, wanted: Wanted, there: There) -> None:
 def tagged(client: Any, place: Place) -> Iterator[Tagged]:
     for page in client.get_paginator("list_configured_tables").paginate():
         for each in page["configuredTableSummaries"]:
-            if each["name"].startswith("adplatform-"):
+            if each["name"].startswith(f"{NAME_PREFIX}-"):
                 yield Tagged(CONFIGURED_TABLE, each["name"], _tags(client, each["arn"]))
 
 

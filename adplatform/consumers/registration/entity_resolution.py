@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
-from adplatform.consumers.registration.resource import Kind, Place, Registration, Tagged, There, Wanted
+from adplatform.consumers.registration.resource import NAME_PREFIX, Kind, Place, Registration, Tagged, There, Wanted
 from adplatform.consumers.table import Column, ConsumedTable
 from adplatform.contracts.entity_resolution import EntityResolution, MappedColumn, match_key
 from adplatform.lake.table import TableName
 from adplatform.lake.zones import Zones
-from adplatform.platform.arns import key_arn, role_arn, table_arn
+from adplatform.platform.arns import role_arn, table_arn
 from adplatform.platform.names import within
 
 SCHEMA_MAPPING, MATCHING_WORKFLOW = "schema mapping", "matching workflow"
@@ -33,7 +33,7 @@ def wanted(table: ConsumedTable, settings: EntityResolution, place: Place) -> It
 
 
 def workflow_name(table: ConsumedTable | TableName) -> str:
-    return within(_LONGEST_NAME, "adplatform", f"{table.database}-{table.name}")
+    return within(_LONGEST_NAME, NAME_PREFIX, f"{table.database}-{table.name}")
 
 
 def schema_mapping(table: ConsumedTable, settings: EntityResolution) -> Wanted:
@@ -42,7 +42,7 @@ def schema_mapping(table: ConsumedTable, settings: EntityResolution) -> Wanted:
     fields += [_mapped(column, settings.columns[column.name]) for column in table.seen.named(sorted(settings.columns))]
     digest = sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
     definition = {"description": _description(table), "mappedInputFields": fields}
-    name = within(_LONGEST_NAME, "adplatform", f"{table.database}-{table.name}-{digest}")
+    name = within(_LONGEST_NAME, NAME_PREFIX, f"{table.database}-{table.name}-{digest}")
     return Wanted("entity_resolution", SCHEMA_MAPPING, name, table.source, table.qualified, definition)
 
 
@@ -61,7 +61,7 @@ def workflow_definition(
 ) -> dict[str, Any]:
     """Its results name the rows by their unique id and hold nothing else of them."""
     own = place.settings
-    key = {"KMSArn": key_arn(own.kms_key_id, place.region, place.account)} if own.kms_key_id else {}
+    key = {"KMSArn": place.key} if place.key else {}
     rules = [{"ruleName": rule.name, "matchingKeys": list(rule.match)} for rule in settings.rules]
     return {
         "description": _description(table),
@@ -155,7 +155,7 @@ def _tagged_workflows(client: Any, place: Place) -> Iterator[Tagged]:
 
 
 def _tagged(client: Any, kind: str, name: str, arn: str) -> Iterator[Tagged]:
-    if name.startswith("adplatform-"):
+    if name.startswith(f"{NAME_PREFIX}-"):
         yield Tagged(kind, name, client.list_tags_for_resource(resourceArn=arn)["tags"])
 
 

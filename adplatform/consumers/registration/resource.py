@@ -6,19 +6,24 @@ from typing import Any
 
 from adplatform.consumers.table import ConsumedTable
 from adplatform.contracts.consumers import ConsumerName
+from adplatform.platform.arns import key_arn
 from adplatform.platform.settings import Settings
 
 SOURCE, TABLE = "adplatform:source", "adplatform:table"
 """Tags of all that is made: the source in YAML, and the table as ``<database>.<name>``."""
+NAME_PREFIX = "adplatform"
+"""How names begin, before a hyphen."""
 Definition = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where tables are, and what is made for them: an account, and what ``settings`` say of it."""
+    """Where tables are, and what is made for them: an account, what ``settings`` say of it, and the ARN of the KMS
+    ``key`` of the zones; "" for that which AWS manages."""
 
     settings: Settings
     account: str
+    key: str = ""
 
     @property
     def region(self) -> str:
@@ -28,6 +33,12 @@ class Place:
         """Whether these tags are of this platform, and not of another one in the account, whose databases have another
         prefix."""
         return SOURCE in tags and tags.get(TABLE, "").startswith(f"{self.settings.database_prefix}{tags[SOURCE]}.")
+
+
+def place_of(settings: Settings, account: str) -> Place:
+    """The place of a platform with these settings."""
+    key = settings.kms_key_id
+    return Place(settings, account, key_arn(key, settings.region, account) if key else "")
 
 
 @dataclass(frozen=True)

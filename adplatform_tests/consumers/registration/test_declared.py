@@ -8,12 +8,12 @@ import pytest
 from moto.core.utils import get_service_model
 
 from adplatform.consumers.registration.registered import Declared, declared
-from adplatform.consumers.registration.resource import SOURCE, TABLE, Place, Wanted
+from adplatform.consumers.registration.resource import SOURCE, TABLE, Wanted, place_of
 from adplatform.local.aws import shapes
 from adplatform.platform.settings import Settings
 from adplatform_tests.consumers.tables import MEMBERS, consumed_of, feed
 
-PLACE = Place(Settings(env="local", home=Path(), kms_key_id="alias/lake"), "123456789012")
+PLACE = place_of(Settings(env="local", home=Path(), kms_key_id="alias/lake"), "123456789012")
 AGGREGATION: dict[str, Any] = {
     "kind": "aggregation",
     "join": "email_amazon_ads",

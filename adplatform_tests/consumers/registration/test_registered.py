@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adplatform.consumers.registration.registered import Clients, Declared, declared, planned, registered, undeclared
-from adplatform.consumers.registration.resource import Place, Wanted
+from adplatform.consumers.registration.resource import Place, Wanted, place_of
 from adplatform.flow.services import Services
 from adplatform.lake.table import table_spec
 from adplatform.transform.compile import output_columns
@@ -41,7 +41,7 @@ class Registrations:
 
     @property
     def place(self) -> Place:
-        return Place(self.services.settings, self.services.account)
+        return place_of(self.services.settings, self.services.account)
 
     def declared(self, consumers: Any = CONSUMERS) -> Declared:
         table = consumed_of(feed(consumers), self.services.settings.database_prefix)
