@@ -1,5 +1,6 @@
 """What services that read tables are to have for them: planned, made, and compared with what is declared."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -44,6 +45,9 @@ def plan(source: Source = None, feed: Feed = None) -> None:
     changes = list(planned(looked.clients, looked.known.wanted))
     for change in changes:
         _say(change)
+    for each in looked.known.given:
+        _print(console, f"{'for you':<12} {each.consumer}: {each.table}: what you give the service yourself")
+        _print(console, json.dumps(each.definition, indent=2))
     _say_undeclared(looked, source, feed)
     if _say_refused(looked.known) or any(each.refusals for each in changes):
         raise typer.Exit(1)

@@ -113,6 +113,11 @@ class Zones:
         return f"{QUERY_RESULTS}{feed}/"
 
     @staticmethod
+    def features(feed: str) -> str:
+        """Where Feature Store of Amazon SageMaker keeps the offline store of a table's feature group."""
+        return f"features/{feed}/"
+
+    @staticmethod
     def engine_work_of(source: str) -> str:
         """Below it lie the plans for engines that transform deliveries of a source, and what their runs make."""
         return f"{ENGINE_WORK}{source}/"

@@ -88,6 +88,8 @@ class Settings:
     redshift_database: str = names.REDSHIFT_DATABASE
     redshift_role: str = ""
     """The IAM role, by name or ARN, with which Redshift reads the catalog and the clean zone."""
+    sagemaker_role: str = ""
+    """The IAM role, by name or ARN, with which Feature Store of Amazon SageMaker writes offline stores."""
     personal_tag: str = ""
     """The tag of Lake Formation that columns of clean tables get, with the kind of personal data that each holds or
     ``none``; by default they get no tag."""
@@ -181,6 +183,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         redshift_user=text("REDSHIFT_USER", ""),
         redshift_database=text("REDSHIFT_DATABASE", defaults.redshift_database),
         redshift_role=text("REDSHIFT_ROLE", ""),
+        sagemaker_role=text("SAGEMAKER_ROLE", ""),
         personal_tag=text("PERSONAL_TAG", ""),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         metrics=_on(text("METRICS", "off"), "METRICS"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from adplatform.consumers.registration import athena, clean_rooms, entity_resolution, quicksight, redshift
+from adplatform.consumers.registration import athena, clean_rooms, entity_resolution, quicksight, redshift, sagemaker
 from adplatform.consumers.registration.resource import Kind, Registration, Wanted
 from adplatform.contracts.consumers import ConsumerName
 
@@ -12,6 +12,7 @@ REGISTRATIONS: Mapping[ConsumerName, Registration] = {
     "athena": athena.REGISTRATION,
     "quicksight": quicksight.REGISTRATION,
     "redshift": redshift.REGISTRATION,
+    "sagemaker": sagemaker.REGISTRATION,
 }
 
 

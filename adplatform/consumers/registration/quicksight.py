@@ -50,7 +50,7 @@ _OF_OTHERS = (
 """What people add to a data set."""
 
 
-def lacking(settings: Settings) -> Iterator[str]:
+def lacking(_: QuickSight, settings: Settings) -> Iterator[str]:
     if not settings.quicksight_principal:
         yield f"nobody would see it: set {PREFIX}QUICKSIGHT_PRINCIPAL to the ARN of a user or group of QuickSight"
 

@@ -32,7 +32,7 @@ _USAGE = (
 )
 
 
-def lacking(settings: Settings) -> Iterator[str]:
+def lacking(_: Redshift, settings: Settings) -> Iterator[str]:
     if bool(settings.redshift_workgroup) == bool(settings.redshift_cluster):
         yield f"set {PREFIX}REDSHIFT_WORKGROUP or {PREFIX}REDSHIFT_CLUSTER to what is to read it, and not both"
     if not settings.redshift_role:

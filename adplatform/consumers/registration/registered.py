@@ -7,7 +7,7 @@ from typing import Any
 from adplatform.consumers.fitness import declared_fitness
 from adplatform.consumers.registration.changes import Change, compare
 from adplatform.consumers.registration.kinds import REGISTRATIONS, kind_of
-from adplatform.consumers.registration.resource import TABLE, Kind, Place, Tagged, There, Wanted
+from adplatform.consumers.registration.resource import TABLE, Definition, Kind, Place, Tagged, There, Wanted
 from adplatform.consumers.table import ConsumedTable
 from adplatform.contracts.consumers import ConsumerName
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -25,11 +25,21 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What people give a service themselves for a table."""
+
+    consumer: ConsumerName
+    table: str
+    definition: Definition
+
+
+@dataclass(frozen=True)
 class Declared:
-    """What services are to have, what others require first, and which tables are not registered."""
+    """What services are to have, what others require first, which tables are not registered, and what people give."""
 
     wanted: tuple[Wanted, ...] = ()
     refused: tuple[Refused, ...] = ()
+    given: tuple[Given, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ def declared(tables: Iterable[ConsumedTable], place: Place, is_in_catalog: Calla
     nothing."""
     wanted: list[Wanted] = []
     refused: list[Refused] = []
+    given: list[Given] = []
     for table in tables:
         unfit = {name: [e for e in found if e.level == "error"] for name, found in declared_fitness(table).items()}
         known = [name for name in table.consumers.declared if name in REGISTRATIONS]
@@ -71,13 +82,15 @@ def declared(tables: Iterable[ConsumedTable], place: Place, is_in_catalog: Calla
             reasons = [f"{each.setting}: {each}" if each.setting else str(each) for each in unfit[name]]
             if missing:
                 reasons.append("it is not in the catalog yet: the first publication of the feed makes it")
-            reasons += REGISTRATIONS[name].lacking(place.settings)
+            settings = table.consumers.declared[name]
+            reasons += REGISTRATIONS[name].lacking(settings, place.settings)
             if reasons:
                 refused.append(Refused(name, table.qualified, tuple(reasons)))
                 continue
-            settings = table.consumers.declared[name]
             wanted += REGISTRATIONS[name].wanted(table, settings, place)
-    return Declared(tuple(wanted), tuple(refused))
+            if (definition := REGISTRATIONS[name].given(table, settings, place)) is not None:
+                given.append(Given(name, table.qualified, definition))
+    return Declared(tuple(wanted), tuple(refused), tuple(given))
 
 
 def planned(clients: Clients, wanted: Iterable[Wanted]) -> Iterator[Change]:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 _Found = TypeVar("_Found")
-_LOOK_EVERY, _LOOKS = 0.5, 240
-"""Seconds, and how often: a workgroup of Redshift that has slept needs a minute to wake."""
+_FIRST, _LONGEST, _ALL = 0.05, 2.0, 120.0
+"""Seconds of pauses, which become longer; a workgroup of Redshift that has slept needs a minute to wake."""
 
 
 def awaited(look: Callable[[], _Found | None], sleep: Callable[[float], None] = time.sleep) -> _Found | None:
     """What ``look`` comes to, once it is something; None where it is nothing for too long."""
-    for _ in range(_LOOKS):
-        if (found := look()) is not None:
-            return found
-        sleep(_LOOK_EVERY)
-    return None
+    pause, waited = _FIRST, 0.0
+    while (found := look()) is None and waited < _ALL:
+        sleep(pause)
+        waited, pause = waited + pause, min(2 * pause, _LONGEST)
+    return found

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from botocore.exceptions import ClientError
+
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.local.aws.managed import CONTROL, own_s3
 from adplatform.platform.aws import Aws
 
+_EVERY, _NO_DATABASE = "", "/"
+"""What the names of all databases begin with, and of none."""
 _NONE: Mapping[str, str] = {}
 _MEMORY = "256MB"
 _MOST_ROWS = 1_000_000
@@ -47,10 +51,27 @@ def answer(sql: str, region: str) -> Answer:
 
     aws = Aws(region, CONTROL.endpoint_url)
     try:
-        names, rows = run_query(aws, aws.client("glue"), "", sql, _MOST_ROWS, _MEMORY)
-    except (PermanentFailure, TransientFailure) as e:
+        names, rows = run_query(aws, aws.client("glue"), databases_of(sql), sql, _MOST_ROWS, _MEMORY)
+    except (PermanentFailure, TransientFailure, ClientError) as e:
         raise Refused(str(e)) from e
     return Answer(tuple(names), tuple(rows))
+
+
+def databases_of(sql: str) -> str:
+    """How the databases begin whose tables a query of DuckDB names: a reader of the catalog looks at all that begin so.
+
+    Raises:
+        Refused: it cannot be read as SQL.
+    """
+    import sqlglot  # noqa: PLC0415 - takes a quarter of a second
+    from sqlglot import exp  # noqa: PLC0415
+
+    try:
+        parsed = sqlglot.parse_one(sql, read="duckdb")
+    except sqlglot.errors.SqlglotError as e:
+        raise Refused(f"syntax error: {str(e).splitlines()[0]}") from e
+    named = {table.db for table in parsed.find_all(exp.Table) if table.db}
+    return named.pop() if len(named) == 1 else _EVERY if named else _NO_DATABASE
 
 
 def types(sql: str, region: str) -> dict[str, str]:
@@ -59,7 +80,7 @@ def types(sql: str, region: str) -> dict[str, str]:
     Raises:
         Refused: as :func:`answer`, or there are no such types.
     """
-    described = answer(f"describe {sql}", region)
+    described = answer(f"describe ({sql})", region)
     return {str(row[0]): _hive(str(row[1])) for row in described.rows}
 
 

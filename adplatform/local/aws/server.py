@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ from adplatform.platform.loopback import is_loopback
 
 _READ = re.compile(r"(Get|List|Describe|Head|BatchGet|Query|Scan|Search|TransactGet|Decrypt|Encrypt|Verify)")
 
+_LATE = ("sagemaker", "ssm")
+"""Services that moto takes long to load, which are loaded when somebody asks for them."""
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 log = logging.getLogger(__name__)
@@ -88,10 +91,8 @@ class Dispatcher(DomainDispatcherApplication):
 
 
 def _create_app(service: str) -> Any:
-    if service == "ssm":
-        from adplatform.local.aws import ssm  # noqa: PLC0415
-
-        ssm.install()
+    if service in _LATE:
+        import_module(f"adplatform.local.aws.{service}").install()
     app = create_backend_app(service)
     # moto's own API renders its answers with Flask.
     return app if service == "moto_api" else Service(service, app)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.local.aws.catalog_queries import Refused, databases_of
 from adplatform.local.aws.managed import CONTROL
 from adplatform.platform.aws import Aws
 from adplatform.transform.rules import identifier
@@ -45,10 +46,11 @@ def read(settings: Mapping[str, Any], region: str) -> Read:
     columns, source = _source(table, glue)
     bad = " or ".join(_is_bad(column["Name"], column["Type"]) for column in columns)
     sizes = " + ".join(_size(column["Name"], column["Type"]) for column in columns)
-    sql = f"select count(*), count(*) filter (where {bad}), coalesce(sum({sizes}) filter (where not ({bad})), 0)"
+    counts = f"count(*), count(*) filter (where {bad}), coalesce(sum({sizes}) filter (where not ({bad})), 0)"
+    sql = f"select {counts} from {source}"
     try:
-        _, [(rows, dropped, size)] = run_query(aws, glue, "", f"{sql} from {source}", 1, _MEMORY)
-    except PermanentFailure as e:
+        _, [(rows, dropped, size)] = run_query(aws, glue, databases_of(sql), sql, 1, _MEMORY)
+    except (PermanentFailure, Refused) as e:
         raise Unreadable("SQL_EXCEPTION", str(e)) from e
     except TransientFailure as e:
         raise Unreadable("CONNECTION_FAILURE", str(e)) from e
