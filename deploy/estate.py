@@ -106,6 +106,12 @@ class Estate:
         """The ARN of a topic, by its name or ARN."""
         return topic if topic.startswith("arn:") else self.arn("sns", topic)
 
+    @property
+    def bus(self) -> str:
+        """The ARN of the bus of publications."""
+        name = self.settings.event_bus
+        return name if name.startswith("arn:") else self.arn("events", f"event-bus/{name}")
+
     def secret(self, name: str) -> str:
         """What ARNs of a secret look like: Secrets Manager appends six characters to the name."""
         return name if name.startswith("arn:") else self.arn("secretsmanager", f"secret:{name}-??????")

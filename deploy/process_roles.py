@@ -17,6 +17,7 @@ from deploy import consumers
 from deploy.estate import DeployedSource, Estate
 from deploy.roles import NO_RESOURCE, Statement, allow, compute_logs
 from deploy.stacks.keys import KeysStack
+from deploy.workloads import bus_statements, workload_statements
 
 _WRITES = ["s3:PutObject", "s3:AbortMultipartUpload"]
 _ROWS = [
@@ -51,6 +52,7 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_ledger(estate, keys),
         *compute_logs(estate, keys, written=True),
         *_messages(estate, keys),
+        *bus_statements(estate),
         *_queues(estate),
         *_raw_of_looks(estate, keys),
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
@@ -58,6 +60,7 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         _launcher(),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
         *_transforms(estate),
+        *workload_statements(estate, keys),
     ]
 
 
@@ -69,6 +72,7 @@ def run_statements(estate: Estate, keys: KeysStack, each: DeployedSource | None)
         *_ledger(estate, keys),
         *compute_logs(estate, keys, written=True),
         *_messages(estate, keys),
+        *bus_statements(estate),
         *_raw_of_runs(estate, keys, each),
         _launcher(),
         *_clean_of_runs(estate, keys, each),
@@ -91,6 +95,7 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         allow(["dynamodb:Scan"], estate.ledger),
         _launcher(),
         *_messages(estate, keys),
+        *bus_statements(estate),
         allow(["s3:ListBucket", "s3:ListBucketVersions"], estate.raw(), estate.clean()),
         allow(objects, estate.raw("*"), estate.clean("*"), why="Commands find, show and erase what any source has."),
         allow(_USES, keys.data.key_arn, keys.quarantine.key_arn),
@@ -105,6 +110,7 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
         *_transforms(estate),
         *consumers.operator_statements(estate),
+        *workload_statements(estate, keys),
     ]
 
 

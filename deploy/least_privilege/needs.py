@@ -266,6 +266,13 @@ def _sns(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterato
     yield from _key("messages", "sns", names, "Decrypt", "GenerateDataKey")
 
 
+def _events(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
+    if call.operation != "PutEvents":
+        raise _unknown(call)
+    bus = names.settings.event_bus
+    yield Need("events:PutEvents", bus if bus.startswith("arn:") else names.arn("events", f"event-bus/{bus}"))
+
+
 _QUEUES = {
     "ChangeMessageVisibility": "ChangeMessageVisibility",
     "DeleteMessage": "DeleteMessage",
@@ -293,7 +300,41 @@ def _sts(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterato
 
 _ANY = "*"
 """For actions that know no resource (Service Authorization Reference)."""
+_EXECUTION = "pipeline/any/execution/0123456789ab"
+_INGESTION = "dataset/adplatform-{prefix}{source}-any/ingestion/any"
+_WORKFLOW = "matchingworkflow/adplatform-{prefix}{source}-any"
 _ENGINES: Mapping[str, Mapping[str, str]] = {
+    "athena": {
+        "GetQueryExecution": "workgroup/primary",
+        "GetQueryRuntimeStatistics": "workgroup/primary",
+        "GetWorkGroup": "workgroup/primary",
+        "StartQueryExecution": "workgroup/primary",
+        "StopQueryExecution": "workgroup/primary",
+    },
+    "entityresolution": {
+        "GetMatchingJob": _WORKFLOW,
+        "GetMatchingWorkflow": _WORKFLOW,
+        "ListMatchingJobs": _WORKFLOW,
+        "StartMatchingJob": _WORKFLOW,
+    },
+    "quicksight": {
+        "CancelIngestion": _INGESTION,
+        "CreateIngestion": _INGESTION,
+        "DescribeDataSet": "dataset/adplatform-{prefix}{source}-any",
+        "DescribeIngestion": _INGESTION,
+    },
+    "redshift-data": {
+        "BatchExecuteStatement": _ANY,
+        "CancelStatement": _ANY,
+        "DescribeStatement": _ANY,
+        "ExecuteStatement": _ANY,
+    },
+    "sagemaker": {
+        "DescribePipeline": "pipeline/any",
+        "DescribePipelineExecution": _EXECUTION,
+        "StartPipelineExecution": "pipeline/any",
+        "StopPipelineExecution": _EXECUTION,
+    },
     "appflow": {
         "CancelFlowExecutions": "flow/{source}-any",
         "DeleteFlow": "flow/{source}-any",
@@ -377,7 +418,7 @@ def _engine(call: Call, place: str, flags: frozenset[str], names: Names) -> Iter
     resource = _ENGINES[call.service].get(call.operation)
     if resource is None:
         raise _unknown(call)
-    own = names.arn(call.service, resource.format(source=names.source))
+    own = names.arn(call.service, resource.format(source=names.source, prefix=names.settings.database_prefix))
     yield Need(f"{call.service}:{call.operation}", _ANY if resource == _ANY else own)
 
 
@@ -466,6 +507,7 @@ _SERVICES: Mapping[str, Callable[[Call, str, frozenset[str], Names], Iterator[Ne
     "secretsmanager": _secretsmanager,
     "glue": _glue,
     "sns": _sns,
+    "events": _events,
     "sqs": _sqs,
     "sts": _sts,
     "ecs": _ecs,
