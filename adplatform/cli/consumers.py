@@ -10,6 +10,7 @@ from rich.console import Console
 
 from adplatform.cli.context import connect, console, errors
 from adplatform.consumers.registration.changes import Change
+from adplatform.consumers.registration.kinds import is_deployed
 from adplatform.consumers.registration.registered import (
     Clients,
     Declared,
@@ -56,13 +57,13 @@ def plan(source: Source = None, feed: Feed = None) -> None:
 def apply(source: Source = None, feed: Feed = None) -> None:
     """Make what is missing and change what differs; nothing is deleted. It may be repeated."""
     services = connect()
-    if services.settings.consumers == "deployment":
-        raise PermanentFailure(
-            "the deployment registers tables (ADPLATFORM_CONSUMERS): deploy again, or give it `consumers: platform`"
-        )
     looked = _looked(services, source, feed)
     failed = 0
-    for done in registered(looked.clients, looked.known.wanted):
+    deployed = [each for each in looked.known.wanted if is_deployed(each.consumer, services.settings)]
+    for each in deployed:
+        line = f"{'deployed':<12} {each.consumer}: {each.key} ({each.table})"
+        _print(console, f"{line}: the deployment makes it (`consumers: deployment`)")
+    for done in registered(looked.clients, [each for each in looked.known.wanted if each not in deployed]):
         _say(done.change, done.failure)
         failed += bool(done.failure)
     if _say_refused(looked.known) or failed:

@@ -10,6 +10,7 @@ from typing import Any
 from constructs import Construct
 
 from adplatform.consumers.registration import clean_rooms, entity_resolution
+from adplatform.consumers.registration.kinds import REGISTRATIONS
 from adplatform.consumers.registration.registered import declared
 from adplatform.consumers.registration.resource import Place, Wanted
 from adplatform.engines.consumed import consumed_tables
@@ -42,10 +43,10 @@ def add(stack: ResourceStack, estate: Estate, keys: KeysStack) -> None:
     tables = [table for each in estate.sources for table in consumed_tables(each.pattern, prefix)]
     place = Place(estate.settings, estate.account, keys.data.key_arn)
     known = declared(tables, place, lambda _: True)
-    for refused in known.refused:
+    for refused in (each for each in known.refused if REGISTRATIONS[each.consumer].deployable):
         raise PermanentFailure(f"{refused.table} for {refused.consumer}: {'; '.join(refused.reasons)}")
     made: dict[str, str] = {}
-    for each in known.wanted:
+    for each in (each for each in known.wanted if REGISTRATIONS[each.consumer].deployable):
         after = [made[key] for key in each.requires]
         told = resource_properties(each, estate)
         kind = _TYPES[each.kind]

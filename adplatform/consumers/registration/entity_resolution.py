@@ -167,4 +167,5 @@ REGISTRATION = Registration(
             "entityresolution", _read_workflow, _create_workflow, _update_workflow, _tagged_workflows
         ),
     },
+    deployable=True,
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from adplatform.consumers.registration import athena, clean_rooms, entity_resolution, quicksight, redshift, sagemaker
 from adplatform.consumers.registration.resource import Kind, Registration, Wanted
 from adplatform.contracts.consumers import ConsumerName
+from adplatform.platform.settings import Settings
 
 REGISTRATIONS: Mapping[ConsumerName, Registration] = {
     "clean_rooms": clean_rooms.REGISTRATION,
@@ -18,3 +19,8 @@ REGISTRATIONS: Mapping[ConsumerName, Registration] = {
 
 def kind_of(wanted: Wanted) -> Kind:
     return REGISTRATIONS[wanted.consumer].kinds[wanted.kind]
+
+
+def is_deployed(consumer: ConsumerName, settings: Settings) -> bool:
+    """Whether the deployment makes what the service is to have, and not the platform."""
+    return settings.consumers == "deployment" and REGISTRATIONS[consumer].deployable

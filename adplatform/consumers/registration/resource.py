@@ -107,9 +107,11 @@ class Kind:
 class Registration:
     """What a service is to have: ``wanted`` of a table, its settings and a place, what others require first; and the
     ``kinds`` of that, by name. ``lacking`` says which settings of the platform have to be made before. ``given`` is
-    what people give the service themselves, as it takes it; None where there is nothing of the kind."""
+    what people give the service themselves, as it takes it; None where there is nothing of the kind. All of it is
+    ``deployable`` where a deployment can make it instead."""
 
     wanted: Callable[[ConsumedTable, Any, Place], Iterable[Wanted]]
     kinds: Mapping[str, Kind]
     lacking: Callable[[Any, Settings], Iterable[str]] = lambda *_: ()
     given: Callable[[ConsumedTable, Any, Place], Definition | None] = lambda *_: None
+    deployable: bool = False
