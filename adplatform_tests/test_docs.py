@@ -27,6 +27,7 @@ USERS = {
     "document",
     [
         "README.md",
+        "docs/activations.md",
         "docs/architecture.md",
         "docs/consumers.md",
         "docs/datasync-agent.md",

@@ -167,6 +167,7 @@ def _raw_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> list[
     def own(*zones: str) -> list[str]:
         return [estate.raw(f"{zone}/{name}/*") for zone in zones]
 
+    exports = [estate.raw(f"{estate.zones.exports(destination, name)}*") for destination in exported_of(each)]
     fetches, merges = pattern in ("sftp", "tables"), pattern in ("changes", "tables")
     kept = own("prepared", "quarantine", *(["folds"] if merges else []))
     read = [*kept, *archive, *own("manifests", *(["claims"] if fetches else [])), *own(*_READ_BY.get(pattern, ()))]
@@ -179,10 +180,16 @@ def _raw_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> list[
         allow(["s3:GetObject", *_WRITES, "s3:DeleteObject"], staged, why=_OWN),
         allow(_WRITES, *written, *([arrived] if fetches or pattern in ("reports", "facts") else []), why=_OWN),
         *([allow(["s3:PutObjectTagging"], *archive, why=_OWN)] if archive else []),
+        *([allow(_WRITES, *exports, why=_OWN)] if exports else []),
         *([allow(["s3:DeleteObject"], *own("extracts"), why=_OWN)] if pattern == "sftp" else []),
         allow(["s3:ListBucket", "s3:ListBucketVersions"], estate.raw()),
         allow(_USES, keys.data.key_arn, keys.quarantine.key_arn),
     ]
+
+
+def exported_of(each: DeployedSource) -> list[str]:
+    """The ad platforms for which files are made of tables of the source."""
+    return sorted({name for flow in each.source.feeds for name in flow.feed.activations.declared})
 
 
 _READ_BY = {"sftp": ("extracts",)}

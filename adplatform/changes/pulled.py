@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 from adplatform.changes.generations import sequence_at
 from adplatform.changes.made import MadeTable
 from adplatform.changes.merging import Complete
+from adplatform.contracts.activation import NO_ACTIVATIONS
 from adplatform.contracts.changes import CHANGED_AT, SEQUENCE
 from adplatform.contracts.consumers import NO_CONSUMERS
 from adplatform.contracts.database import CURRENT, KEYS, Chunks, DatabaseSource, TableFeed
@@ -100,6 +101,7 @@ def keys_feed(feed: TableFeed) -> TableFeed:
         "chunks": Chunks(rows=feed.chunks.rows, column=feed.chunks.column if feed.chunks.column in feed.key else None),
         "arrival": Arrival(complete_when="engine", accept_early=None),
         "crawl": False,
+        "activations": NO_ACTIVATIONS,
         "consumers": NO_CONSUMERS,
     }
     return TableFeed.model_construct(**{**own, **derived})

@@ -4,7 +4,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import rmtree
@@ -26,6 +26,7 @@ from adplatform.platform.settings import read_settings
 
 if TYPE_CHECKING:
     from adplatform.cli.onboarding import SftpAccess
+    from adplatform.consumers.finding import Finding
 
 
 def provision() -> None:
@@ -166,19 +167,30 @@ def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], list[str], lis
 
 def _unfit(declared: Declared[BaseModel], pattern: Pattern) -> Iterator[tuple[str, str]]:
     """What the services that are to read a table could not take: the level of each, and a sentence with its place."""
+    places = {feed.name: number for number, feed in enumerate(getattr(declared.model, "feeds", ()))}
+    for name, setting, service, findings in _fitness(pattern):
+        for each in findings:
+            path = (setting, service, *filter(None, each.setting.split(".")))
+            above = ("feeds", places[name]) if name in places else ()
+            where = ".".join(path if name not in places else ("feeds", name, *path))
+            of = "" if name in places else f"table {name}: "
+            yield each.level, f"{declared.file}:{declared.line_of(*above, *path)}: {where}: {of}{each}"
+
+
+def _fitness(pattern: Pattern) -> Iterator[tuple[str, str, str, "Sequence[Finding]"]]:
+    """What each service that is to have a table could not take: the table's name, the setting that names services, the
+    service, and that."""
     from adplatform.consumers.fitness import declared_fitness
     from adplatform.engines.consumed import consumed_tables
+    from adplatform.flow.exports import unfit_exports
 
-    places = {feed.name: number for number, feed in enumerate(getattr(declared.model, "feeds", ()))}
     for table in consumed_tables(pattern):
-        name = table.feed.partition("/")[2]
         for consumer, findings in declared_fitness(table).items():
-            for each in findings:
-                path = ("consumers", consumer, *filter(None, each.setting.split(".")))
-                above = ("feeds", places[name]) if name in places else ()
-                where = ".".join(path if name not in places else ("feeds", name, *path))
-                of = "" if name in places else f"table {name}: "
-                yield each.level, f"{declared.file}:{declared.line_of(*above, *path)}: {where}: {of}{each}"
+            yield table.feed.partition("/")[2], "consumers", consumer, findings
+    for flow in pattern.source.feeds:
+        whole = pattern.part(flow, "any") if pattern.part else flow
+        for destination, findings in unfit_exports(whole).items():
+            yield flow.feed.name, "activations", destination, findings
 
 
 def schema(

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 from adplatform.contracts.clean_rooms import CleanRooms
 from adplatform.contracts.entity_resolution import EntityResolution
 from adplatform.contracts.sizes import Size
-from adplatform.contracts.strict import Names, Strict
+from adplatform.contracts.strict import Names, Strict, by_name
 from adplatform.contracts.workloads import Awaiting, Queries
 
 LEAST_SCAN_LIMIT = 10_000_000
@@ -118,20 +118,7 @@ class Consumers(Strict):
         return {name: settings for name, settings in whole(self).items() if settings is not None}
 
 
-def _by_name(value: Any) -> Any:
-    """A list of names, or a mapping of each to its settings or nothing."""
-    if isinstance(value, str):
-        return {value: {}}
-    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
-        for name in {name for name in value if value.count(name) > 1}:
-            raise ValueError(f"{name} is listed twice")
-        return {name: {} for name in value}
-    if isinstance(value, Mapping):
-        return {name: {} if settings is None else settings for name, settings in value.items()}
-    return value
-
-
 DeclaredConsumers = Annotated[
-    Consumers, BeforeValidator(_by_name, json_schema_input_type=Consumers | list[ConsumerName])
+    Consumers, BeforeValidator(by_name, json_schema_input_type=Consumers | list[ConsumerName])
 ]
 NO_CONSUMERS = Consumers()

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from adplatform.contracts.activation import NO_ACTIVATIONS, DeclaredActivations
 from adplatform.contracts.consumers import NO_CONSUMERS, DeclaredConsumers
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.limits import Limits
@@ -128,6 +129,9 @@ class Feed(Contract):
     """Which services read the table, as a list of names or with settings: ``athena``, ``clean_rooms``,
     ``entity_resolution``, ``quicksight``, ``redshift``, ``sagemaker``. What one of them could not read is found by
     `adplatform validate` and, of the values, in a check with each publication."""
+    activations: DeclaredActivations = NO_ACTIVATIONS
+    """Ad platforms for which files of hashed identifiers are made of the table, as a list of names or with settings:
+    ``amazon_ads``, ``amc``, ``google``, ``meta``."""
     limits: Limits = Limits()
     """What a delivered file may grow to when it is decrypted, unpacked and read."""
     bad_file: Literal["refuse", "quarantine"] = "refuse"

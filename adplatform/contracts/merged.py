@@ -48,6 +48,8 @@ class MergedFeed(Feed):
     @model_validator(mode="after")
     def _read_by_name(self) -> Self:
         require_one_name(self.columns, "a database")
+        if self.outputs and self.activations.declared:
+            raise ValueError("activations are made of tables of deliveries, and outputs makes others: leave one out")
         return self
 
     def unfit_outputs(self) -> str:

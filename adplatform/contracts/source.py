@@ -31,8 +31,11 @@ class Retention(Strict):
     """For how long the originals of published files are kept, by default for ever. A date whose originals are gone
     cannot be read again: neither replayed, nor brought to another hashing key, nor completed by a file that comes
     late."""
+    exports: Duration | None = timedelta(days=30)
+    """For how long files for ad platforms (``activations``) are kept (30 days by default); materializing their asset
+    makes them again."""
 
-    @field_validator("quarantine", "archive")
+    @field_validator("quarantine", "archive", "exports")
     @classmethod
     def _whole_days(cls, keep: timedelta | None) -> timedelta | None:
         if keep is not None and (keep % timedelta(days=1) or keep < timedelta(days=1)):

@@ -100,6 +100,19 @@ def one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def by_name(value: Any) -> Any:
+    """What may be written as a list of names, or as a mapping of each to its settings or nothing."""
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        for name in {name for name in value if value.count(name) > 1}:
+            raise ValueError(f"{name} is listed twice")
+        return {name: {} for name in value}
+    if isinstance(value, Mapping):
+        return {name: {} if settings is None else settings for name, settings in value.items()}
+    return value
+
+
 def kind_tag(value: Any) -> str:
     """The branch of a union that ``kind`` names; in brackets, since it is no member of what is written."""
     kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)

@@ -22,11 +22,18 @@ _LONGEST_ID = 255  # S3 API reference, LifecycleRule
 
 
 def kept(source: Source) -> dict[str, timedelta | None]:
-    """The prefixes of the raw bucket where values in clear of a source are kept, and for how long, None for ever."""
+    """The prefixes of the raw bucket where values in clear of a source are kept, and digests that ad platforms match,
+    and for how long, None for ever."""
     archives = {flow.archive for flow in source.feeds if flow.archive}
     originals = [*(f"{archive}{source.name}/" for archive in sorted(archives)), *source.documents]
     retention = source.retention
-    return {Zones.quarantine_of(source.name): retention.quarantine} | dict.fromkeys(originals, retention.archive)
+    destinations = {name for flow in source.feeds for name in flow.feed.activations.declared}
+    exports = [Zones.exports(name, source.name) for name in sorted(destinations)]
+    return {
+        Zones.quarantine_of(source.name): retention.quarantine,
+        **dict.fromkeys(originals, retention.archive),
+        **dict.fromkeys(exports, retention.exports),
+    }
 
 
 def put_lifecycle(services: Services, own: Iterable[Mapping[str, Any]], sources: Iterable[Source]) -> list[str]:

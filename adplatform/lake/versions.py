@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from adplatform.lake.store import Store
+from adplatform.lake.zones import EXPORTS
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def versions_of(store: Store, bucket: str, source: str, more: Iterable[str] = ()
     """All versions of objects of a source: below ``<source>/``, and ``<anything>/<source>/`` as the zones are laid out,
     and below ``more`` prefixes. By prefix, the newest of a key first."""
     tops = [prefix for page in _pages(store.s3, bucket, "", "/") for prefix in _prefixes(page)]
-    own = {f"{source}/", *(f"{top}{source}/" for top in tops), *more}
+    own = {f"{source}/", *(f"{top}{source}/" for top in tops if top != EXPORTS), *more}
     shortest = [each for each in sorted(own) if not any(each != other and each.startswith(other) for other in own)]
     for prefix in shortest:
         for page in _pages(store.s3, bucket, prefix):

@@ -53,6 +53,11 @@ class Zones:
         return f"landing/{source}/"
 
     @staticmethod
+    def exports(destination: str, source: str) -> str:
+        """Where files of hashed identifiers lie that an ad platform is to get."""
+        return f"{EXPORTS}{destination}/{source}/"
+
+    @staticmethod
     def slices(source: str) -> str:
         """Where files that the platform itself makes wait to be published."""
         return f"slices/{source}/"
@@ -220,6 +225,8 @@ def file_key(folder: str, name: str) -> str:
     return folder + name.encode()[-room:].decode(errors="ignore")
 
 
+EXPORTS = "exports/"
+"""The top folder of the raw bucket whose folders are called as destinations, and only below these as sources."""
 JOINT = "\x1f"
 """Between the values of a partition that has two. The first is a date, so what follows the first one is the second."""
 

@@ -208,3 +208,19 @@ def test_a_feed_that_begins_on_another_date_is_valid(tmp_path: Path, capsys: pyt
     )
     validate(tmp_path)
     assert "1 sources with 2 feeds are valid" in capsys.readouterr().out
+
+
+def test_what_an_ad_platform_cannot_match_is_reported_with_its_own_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "defs.yaml").write_text(
+        "type: adplatform.components.PartnerPush\nattributes:\n  source: acme\n  feeds:\n"
+        "    - name: members\n      start_date: 2026-01-01\n      columns: {email: {pii: email}}\n"
+        "      activations:\n        meta: {}\n        google: {columns: {phone: email}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(typer.Exit):
+        validate(tmp_path)
+    *google, meta = capsys.readouterr().err.splitlines()
+    assert meta.startswith(f"{tmp_path}/defs.yaml:9: feeds.members.activations.meta: no row could be matched: ")
+    assert "feeds.members.activations.google.columns.phone: column email: it is not stored as phone" in google[0]

@@ -3,6 +3,7 @@
 import gzip
 import json
 import signal
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -11,12 +12,14 @@ from typing import Any, cast
 
 import pytest
 
+from adplatform.contracts.activation import Activation, Activations
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure
 from adplatform.flow.decisions import try_again
 from adplatform.flow.doctor import examine
 from adplatform.flow.erasure.search import Search
 from adplatform.flow.erasure.state import DELETED, EDITED, REMADE, REWRITTEN
+from adplatform.flow.exports import Export, export, exported, exports_due, read_manifest
 from adplatform.flow.services import Services
 from adplatform.flow.source import make_source
 from adplatform.lake.table import table_name
@@ -55,6 +58,29 @@ def others(club: Club) -> list[tuple[Any, ...]]:
         if club.services.lake.catalog.table(table_name(f"club/{name}", club.services.settings.database_prefix)):
             rows += club.query(f"select {what} from {{{name}}}")
     return rows
+
+
+def test_files_for_ad_platforms_lose_the_person_and_their_manifest_before_they_are_made_anew(
+    aws: Aws, tmp_path: Path
+) -> None:
+    club = make_persons(aws, tmp_path / "home")
+    fill(club)
+    services, person = club.services, jane(club)
+    (members_flow,) = (flow for flow in club.flows if flow.feed.name == "members")
+    feed = members_flow.feed.model_copy(update={"activations": Activations(meta=Activation())})
+    wanted = Export(replace(members_flow, feed=feed), "meta")
+    before = export(services, wanted, tmp_path)
+    assert before is not None
+    exported(services.ledger, wanted, before[0])
+    assert any(place.startswith("exports/") for place in places_of(club, person))
+    assert erase_jane(club).problems == ()
+    assert places_of(club, person) == []
+    assert read_manifest(services, wanted) is None
+    assert list(exports_due(services, [wanted.flow])) == [wanted]
+    made = export(services, wanted, tmp_path)
+    assert made is not None
+    assert made[0].rows > 0
+    assert places_of(club, person) == []
 
 
 def conserved(club: Club) -> None:

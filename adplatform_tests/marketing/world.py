@@ -6,18 +6,14 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from adplatform.contracts.feed import Arrival, Feed
 from adplatform.contracts.marketing import MarketingSource
-from adplatform.files.landing import layout_of
 from adplatform.flow.services import Services
-from adplatform.flow.slices import publish_slice, slice_settler
-from adplatform.flow.source import FeedFlow, ScopeKey, scoped
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.query import run_query
-from adplatform.lake.zones import Zones
 from adplatform.marketing.build import Due, build, built, due
 from adplatform.marketing.fact import fact_of
 from adplatform_tests.support.platforms import YESTERDAY
+from adplatform_tests.support.tables import publish_rows, table_flow
 
 CAMPAIGNS = {
     "name": "campaigns",
@@ -70,18 +66,7 @@ class World:
         self, declared: Mapping[str, Any], day: date, rows: Iterable[str], *, scope: str = "", source: str = "acme"
     ) -> None:
         """Publish rows of CSV, without their header, as the delivery of a date."""
-        landing = "{feed}/dt={date}/profile={scope}/{file}" if scope else "{feed}/dt={date}/{file}"
-        arrival = Arrival(complete_when="count", expected_files=1, accept_early=None)
-        feed = Feed.model_validate({"start_date": "2026-01-01", "landing": landing, **declared, "arrival": arrival})
-        prefix = Zones.slices(source)
-        any_scope = feed.model_copy(update={"landing": landing.replace("{scope}", "*")})
-        flow = FeedFlow(source, feed, layout_of(prefix, any_scope))
-        flow = scoped(flow, prefix, ScopeKey("profile_id", scope)) if scope else flow
-        body = "\n".join([",".join(c.field_name for c in feed.read_columns), *rows, ""])
-        bucket = self.services.zones.raw_bucket
-        self.services.s3.put_object(Bucket=bucket, Key=flow.layout.key(day, "a.csv"), Body=body.encode())
-        slice_settler(self.services, (flow,)).arrivals.reconcile(flow.layout.day_prefix(day))
-        publish_slice(self.services, flow, day, self.run_id(), self.work)
+        publish_rows(self.services, table_flow(declared, scope=scope, source=source), day, rows, self.work)
 
     def run_id(self) -> str:
         self.runs += 1

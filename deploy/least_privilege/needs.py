@@ -165,7 +165,8 @@ def _placed(place: str, names: Names) -> tuple[str, str]:
     zone, _, key = place.partition(":")
     name = {"raw": names.settings.raw_bucket, "clean": names.settings.clean_bucket}[zone]
     arrived = (key or "any").replace("landing/{source}/", names.prefix)
-    object_key = arrived.replace("{source}", names.source).replace("*", "any/object")
+    named = arrived.replace("{source}", names.source).replace("{destination}", "meta")
+    object_key = named.replace("*", "any/object")
     return f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/{object_key}"
 
 

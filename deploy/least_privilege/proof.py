@@ -17,7 +17,7 @@ from deploy.estate import DeployedSource, Estate
 from deploy.least_privilege.needs import Names, Need, needs
 from deploy.least_privilege.shapes import Call
 from deploy.least_privilege.simulate import NO_REQUEST, Answers, Request, simulate
-from deploy.process_roles import secrets_of
+from deploy.process_roles import exported_of, secrets_of
 from deploy.template import Assembly, Resource
 from deploy.workloads import SERVICES
 
@@ -177,6 +177,8 @@ class Proof:
             if call.shape.startswith("of_source") and not secrets_of(source.model):
                 continue
             if "raw:archive/" in call.shape and not any(flow.archive for flow in source.source.feeds):
+                continue
+            if "raw:exports/" in call.shape and not exported_of(source):
                 continue
             if _OF_PATTERN.get(call.service, pattern) != pattern:
                 continue

@@ -98,6 +98,8 @@ def _place(bucket: str, key: str | None) -> str:
         return "clean:{source}/*"
     if zone == "raw" and key.startswith(ENGINE_WORK):
         return f"{zone}:{ENGINE_WORK}{{source}}/*"
+    if zone == "raw" and parts[0] == "exports":
+        return "raw:exports/{destination}/{source}/*"
     return f"{zone}:{parts[0]}/*" if len(parts) == 2 else f"{zone}:{parts[0]}/{{source}}/*"
 
 

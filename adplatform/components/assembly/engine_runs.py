@@ -13,6 +13,7 @@ from adplatform.components.assembly.automation import Automation, Looking, Tick,
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset, raw_key
+from adplatform.components.assembly.exports import export_assets
 from adplatform.components.assembly.metadata import engine_run_metadata
 from adplatform.components.assembly.runs import runs_of
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
@@ -169,6 +170,7 @@ def engine_definitions(
     schedules = care_schedules(source, schedule_status, pattern.watch)
     for flow in source.feeds:
         pair = with_hook([raw_asset(flow, owners, kinds, tags), clean_asset(flow, owners, tags)], hook)
+        assets += with_hook(export_assets(flow, owners, tags), hook)
         if flow.feed.arrival.deadline is not None:
             schedules.append(deadline_schedule(source, flow, pair, schedule_status))
         assets += pair

@@ -5,6 +5,7 @@ import dagster as dg
 from adplatform.components.assembly.arrivals import arrivals_sensor, deadline_schedule, processing_schedule
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
+from adplatform.components.assembly.exports import export_assets
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.components.assembly.workloads import workload_assets
 from adplatform.contracts.source import FileSource
@@ -25,6 +26,7 @@ def pushed_definitions(
     for flow in source.feeds:
         own = kinds | {"pgp"} if flow.feed.pgp else kinds
         pair = with_hook([raw_asset(flow, owners, own, tags), clean_asset(flow, owners, tags)], hook)
+        assets += with_hook(export_assets(flow, owners, tags), hook)
         if flow.feed.schedule:
             schedules.append(processing_schedule(source, flow, pair, flow.feed.schedule, schedule_status))
         if flow.feed.arrival.deadline is not None:

@@ -13,6 +13,7 @@ from adplatform.changes.given import TARGET as MERGES
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
+from adplatform.components.assembly.exports import with_exports
 from adplatform.components.assembly.metadata import engine_run_metadata
 from adplatform.components.assembly.workloads import with_workloads
 from adplatform.engines.spark import spark_engine
@@ -46,8 +47,9 @@ def with_transforms(automation: Automation, source: Source) -> Automation:
 
 def with_engines(automation: Automation, source: Source) -> Automation:
     """The automation of a source, with what engines do for its tables: transforms, merges, crawls, and what services do
-    with them."""
-    return with_workloads(with_crawls(with_transforms(automation, source), source), source)
+    with them; and with the files that are made of them for ad platforms."""
+    whole = with_workloads(with_crawls(with_transforms(automation, source), source), source)
+    return with_exports(whole, source)
 
 
 def _look(

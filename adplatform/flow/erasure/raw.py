@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from adplatform.flow.erasure.search import ERASED, Held
 from adplatform.flow.erasure.state import ADVICE, DELETED, EDITED, REWRITTEN, Erasing
+from adplatform.flow.exports import is_export, withdraw
 from adplatform.flow.raw import plain_name
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.versions import StoredVersion
@@ -77,6 +78,8 @@ def erase_from_raw(doing: Erasing, held: Held) -> None:
         _note_quarantined(doing, stored, held.rows)
         doing.services.store.upload(held.left, stored.bucket, stored.key)
     else:
+        if is_export(stored.key):
+            withdraw(doing.services, stored.key)
         doing.note(stored, DELETED, held.rows)
     doing.delete(stored)
 

@@ -6,9 +6,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import get_args
 
 from botocore.exceptions import ClientError
 
+from adplatform.contracts.activation import DestinationName
 from adplatform.contracts.column import loosely
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.pii import PiiKind
@@ -22,10 +24,12 @@ from adplatform.files.magic import HEAD, is_openpgp_head
 from adplatform.files.parted import Judge
 from adplatform.files.pgp import decrypt
 from adplatform.files.records import part
+from adplatform.flow.exports import is_export
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.version import identity_of, save
 from adplatform.lake.versions import StoredVersion, versions_of
+from adplatform.lake.zones import Zones
 from adplatform.privacy.person import Person
 
 _NAMES_ONLY = (
@@ -86,7 +90,8 @@ class Search:
     def raw(self) -> Iterator[Held]:
         """What holds the person in the raw bucket, each while it is there."""
         archives = {self.services.zones.archive_of(flow.name, flow.archive) for flow in self.flows if flow.archive}
-        more = {self.source.prefix, self.services.zones.engine_work_of(self.source.name), *archives}
+        exports = {Zones.exports(destination, self.source.name) for destination in get_args(DestinationName)}
+        more = {self.source.prefix, self.services.zones.engine_work_of(self.source.name), *archives, *exports}
         yield from self._held(self.services.zones.raw_bucket, more)
 
     def clean(self) -> Iterator[Held]:
@@ -189,8 +194,10 @@ class Search:
         return frozenset(map(flow.feed.contract.compared, names))
 
     def _flow(self, stored: StoredVersion) -> FeedFlow | None:
-        """The feed that an object is of, by where it lies."""
+        """The feed that an object is of, by where it lies; none of what is for ad platforms, which no feed reads."""
         zones = self.services.zones
+        if is_export(stored.key):
+            return None
         if stored.bucket == zones.raw_bucket and stored.key.startswith(self.source.prefix):
             placed = self.source.place(stored.key, stored.modified)
             return placed[0] if placed else None

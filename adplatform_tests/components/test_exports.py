@@ -1,0 +1,46 @@
+"""Files for ad platforms in Dagster: made after their table, by the sensor of its source."""
+
+from typing import Any
+
+import dagster as dg
+
+from adplatform.components.assembly.exports import export_key
+from adplatform.flow.exports import Export, read_manifest
+from adplatform.flow.services import Services
+from adplatform_tests.support.platforms import YESTERDAY, make_platform
+
+DECLARED: dict[str, Any] = {
+    "source": "acme",
+    "feeds": [
+        {
+            "name": "members",
+            "start_date": "2026-01-01",
+            "arrival": {"complete_when": "count", "expected_files": 1},
+            "columns": {"email": {"pii": {"kind": "email", "treatment": ["meta", "google"]}}},
+            "activations": ["meta", "google"],
+        }
+    ],
+}
+
+
+def test_one_run_makes_the_files_of_every_destination_after_each_publication(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    platform = make_platform(services, DECLARED, instance)
+    flow = platform.flow("members")
+    platform.put(f"members/dt={YESTERDAY}/a.csv", b'email\nann@example.com\n""\n')
+    published, made = platform.process()
+    assert published.success
+    assert made.success
+    checks = {check.check_name: check.passed for check in made.get_asset_check_evaluations()}
+    assert checks == {"rows_accounted": True, "files_as_listed": True}
+    for destination in ("meta", "google"):
+        wanted = Export(flow, destination, YESTERDAY)
+        key = export_key(flow, destination)
+        assert instance.get_materialized_partitions(key) == {str(YESTERDAY)}
+        manifest = read_manifest(services, wanted)
+        assert manifest is not None
+        assert (manifest["rows"], manifest["unidentified"]) == (1, 1)
+    platform.put(f"members/dt={YESTERDAY}/a.csv", b"email\nann@example.com\nbob@example.com\n")
+    assert [result.success for result in platform.process()] == [True, True]
+    assert platform.tick() == []
