@@ -17,6 +17,7 @@ from adplatform.flow.provision import arrival_pattern
 from adplatform.flow.source import Source
 from adplatform.lake.zones import Zones
 from adplatform.patterns import faultless_defs, pattern_of
+from adplatform.platform.arns import role_arn
 from adplatform.platform.settings import Settings, read_settings
 from deploy.config import Config
 
@@ -84,7 +85,7 @@ class Estate:
 
     def role(self, name: str) -> str:
         """The ARN of a role, by its name or ARN."""
-        return name if name.startswith("arn:") else f"arn:aws:iam::{self.account}:role/{name}"
+        return role_arn(name, self.account)
 
     def bucket(self, name: str, keys: str = "") -> str:
         """The ARN of a bucket, or of its objects with such keys, for example ``landing/acme/*``."""

@@ -15,6 +15,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.lake.crawled import ensure_database, root_of
 from adplatform.lake.zones import Zones
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.names import OWNER_TAG
 from adplatform.platform.settings import Settings
 
 _LOG_ONLY = {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}
@@ -48,7 +49,7 @@ class DeclaredCrawler:
             "SchemaChangePolicy": _LOG_ONLY,
             "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
             "Configuration": json.dumps({"Version": 1.0, "Grouping": grouping}),
-            "Tags": {"adplatform:source": self.feed.partition("/")[0]},
+            "Tags": {OWNER_TAG: self.feed.partition("/")[0]},
         }
 
 

@@ -57,7 +57,7 @@ class DeclaredReplication:
 
     @property
     def tags(self) -> list[dict[str, str]]:
-        return [{"Key": "adplatform:source", "Value": self.source}]
+        return [{"Key": names.OWNER_TAG, "Value": self.source}]
 
 
 def declared_replication(declared: ChangesSource, bucket: str, prefix: str) -> DeclaredReplication | None:

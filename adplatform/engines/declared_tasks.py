@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from adplatform.contracts.replication import SIMULATED_SERVER, ReplicatedSource, Transfer
 from adplatform.contracts.stores import AnyStore, AzureBlob, GoogleCloudStorage, ObjectStorage, S3Store
 from adplatform.engines.task_locations import same_place
+from adplatform.platform.names import OWNER_TAG
 
-SOURCE, END = "adplatform:source", "adplatform:end"
+SOURCE, END = OWNER_TAG, "adplatform:end"
 """Tags of locations and tasks: the source in YAML, and which end of its task a location is."""
 _MODES = {"changed": "CHANGED", "all": "ALL"}
 _VERIFIED = {"transferred": "ONLY_FILES_TRANSFERRED", "all": "POINT_IN_TIME_CONSISTENT", "none": "NONE"}

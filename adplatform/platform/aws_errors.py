@@ -42,7 +42,7 @@ _HINDERED = frozenset(
         "400",
         # Accounts
         *("AccountProblem", "AllAccessDisabled", "NotSignedUp", "OptInRequired", "OptInRequiredException"),
-        *("ResourceNumberLimitExceededException", "ServiceQuotaExceededException"),
+        *("ExceedsLimitException", "ResourceNumberLimitExceededException", "ServiceQuotaExceededException"),
         # Keys
         *("DecryptionFailure", "DisabledException", "EncryptionFailure", "GlueEncryptionException"),
         "KeyUnavailableException",

@@ -52,6 +52,8 @@ REDSHIFT_DATABASE = "dev"
 
 PLATFORM = "adplatform"
 """How names of stacks, roles, clusters and aliases of keys begin that no setting and no YAML gives."""
+OWNER_TAG = "adplatform:source"
+"""The tag of what is made of a declaration; its value is the source."""
 PLATFORM_TAG = "platform"
 """The tag of all that a deployment has made; its value is ``PLATFORM``."""
 CODE_SERVER_ROLE = "adplatform-code-server"

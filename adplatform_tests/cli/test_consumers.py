@@ -78,7 +78,7 @@ def test_what_somebody_changed_is_shown_with_both_values_and_mended(run: Run, se
     matching.update_matching_workflow(workflowName=name, **given, description="mine")
     status, lines = run("check", *members)
     assert (status, first_words(lines)) == (1, ["update", "update"])
-    assert any(line.strip().startswith("description is mine there, and The table ") for line in lines)
+    assert any(line.strip().startswith("description is mine there, and Declared by ") for line in lines)
     assert any("allowedJoinOperators is AND, OR there, and AND is declared" in line for line in lines)
     status, lines = run("apply", *members)
     assert (status, first_words(lines)) == (0, ["update", "as", "update"])

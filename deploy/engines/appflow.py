@@ -10,6 +10,7 @@ from typing import Any, cast
 from adplatform.contracts.saas import SaasSource
 from adplatform.engines.declared_connections import DeclaredConnection, connection_request, declared_connection
 from adplatform.engines.declared_flows import declared_flow
+from adplatform.platform.names import OWNER_TAG
 from deploy.engines.secrets import references
 from deploy.estate import Estate
 from deploy.properties import properties, tags
@@ -51,7 +52,7 @@ def flow_properties(request: Mapping[str, Any], key: str, source: str) -> dict[s
         )
         wanted["TriggerConfig"]["TriggerProperties"] = properties({**scheduled, **moments})
         wanted["FlowStatus"] = "Active"
-    return {**wanted, "KMSArn": key, "Tags": tags({"adplatform:source": source})}
+    return {**wanted, "KMSArn": key, "Tags": tags({OWNER_TAG: source})}
 
 
 def _task(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _job(stack: ResourceStack, estate: Estate, declared: DatabaseSource, after: 
         properties={
             **properties(wanted, kept=["DefaultArguments"]),
             "SecurityConfiguration": names.PLATFORM,
-            "Tags": {"adplatform:source": declared.source},
+            "Tags": {names.OWNER_TAG: declared.source},
         },
         after=after,
     )

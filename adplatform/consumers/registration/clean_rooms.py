@@ -15,6 +15,7 @@ from adplatform.consumers.registration.resource import (
     Tagged,
     There,
     Wanted,
+    description_of,
 )
 from adplatform.consumers.table import ConsumedTable
 from adplatform.contracts.clean_rooms import AggregationRule, CleanRooms, CustomRule, ListRule
@@ -25,6 +26,8 @@ CONFIGURED_TABLE = "configured table"
 _LONGEST_NAME = 100
 """Characters (API_CreateConfiguredTable)."""
 _DIRECT = "DIRECT_QUERY"
+_MORE, _NOT_ALLOWED = "additionalAnalyses", "NOT_ALLOWED"
+"""Analyses of the results of queries; a rule of aggregations has none (API_AnalysisRuleAggregation)."""
 _AND = ("AND",)
 """How conditions of a join may be combined; what Clean Rooms takes where nothing is said."""
 
@@ -32,7 +35,7 @@ _AND = ("AND",)
 def wanted(table: ConsumedTable, settings: CleanRooms, place: Place) -> Iterator[Wanted]:
     columns = settings.columns or tuple(column.name for column in table.seen.presentable)
     definition = {
-        "description": f"The table {table.qualified}, declared by the feed {table.feed}.",
+        "description": description_of(table),
         "tableReference": {"glue": {"databaseName": table.database, "tableName": table.name}},
         "allowedColumns": sorted(columns),
         "analysisMethod": _DIRECT,
@@ -53,14 +56,14 @@ def rule_of(rule: AggregationRule | ListRule | CustomRule) -> dict[str, Any]:
                 "joinColumns": sorted(rule.join),
                 "allowedJoinOperators": list(_AND),
                 "listColumns": sorted(rule.outputs),
-                "additionalAnalyses": "NOT_ALLOWED",
+                _MORE: _NOT_ALLOWED,
             }
         case CustomRule():
             kind = "custom"
             policy = {
                 "allowedAnalyses": sorted(rule.analyses),
                 "disallowedOutputColumns": sorted(rule.hidden),
-                "additionalAnalyses": "NOT_ALLOWED",
+                _MORE: _NOT_ALLOWED,
             }
     return {"type": kind.upper(), "policy": {"v1": {kind: policy}}}
 
@@ -137,6 +140,9 @@ def _described(client: Any, id: str, tags: dict[str, str]) -> There:
     if types:
         found = client.get_configured_table_analysis_rule(configuredTableIdentifier=id, analysisRuleType=types[0])
         rule = _sorted({name: found["analysisRule"][name] for name in ("type", "policy")})
+        aggregation = rule["policy"]["v1"].get("aggregation", {})
+        if aggregation.get(_MORE) == _NOT_ALLOWED:
+            del aggregation[_MORE]
     glue = table["tableReference"].get("glue") or {}
     definition = {
         "description": table.get("description"),

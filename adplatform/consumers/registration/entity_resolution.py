@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
-from adplatform.consumers.registration.resource import NAME_PREFIX, Kind, Place, Registration, Tagged, There, Wanted
+from adplatform.consumers.registration.resource import (
+    NAME_PREFIX,
+    Kind,
+    Place,
+    Registration,
+    Tagged,
+    There,
+    Wanted,
+    description_of,
+)
 from adplatform.consumers.table import Column, ConsumedTable
 from adplatform.contracts.entity_resolution import EntityResolution, MappedColumn, match_key
 from adplatform.lake.table import TableName
@@ -41,7 +50,7 @@ def schema_mapping(table: ConsumedTable, settings: EntityResolution) -> Wanted:
     fields = [{"fieldName": settings.unique_id, "type": "UNIQUE_ID"}]
     fields += [_mapped(column, settings.columns[column.name]) for column in table.seen.named(sorted(settings.columns))]
     digest = sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
-    definition = {"description": _description(table), "mappedInputFields": fields}
+    definition = {"description": description_of(table), "mappedInputFields": fields}
     name = within(_LONGEST_NAME, NAME_PREFIX, f"{table.database}-{table.name}-{digest}")
     return Wanted("entity_resolution", SCHEMA_MAPPING, name, table.source, table.qualified, definition)
 
@@ -64,7 +73,7 @@ def workflow_definition(
     key = {"KMSArn": place.key} if place.key else {}
     rules = [{"ruleName": rule.name, "matchingKeys": list(rule.match)} for rule in settings.rules]
     return {
-        "description": _description(table),
+        "description": description_of(table),
         "inputSourceConfig": [
             {
                 "inputSourceARN": table_arn(table.database, table.name, place.region, place.account),
@@ -90,10 +99,6 @@ def workflow_definition(
         },
         "roleArn": role_arn(own.entity_resolution_role, place.account),
     }
-
-
-def _description(table: ConsumedTable) -> str:
-    return f"The table {table.qualified}, declared by the feed {table.feed}."
 
 
 def _read_mapping(client: Any, wanted: Wanted) -> There | None:

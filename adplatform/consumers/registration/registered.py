@@ -109,7 +109,7 @@ def registered(clients: Clients, wanted: Sequence[Wanted]) -> Iterator[Done]:
     for each in wanted:
         required = [key for key in each.requires if key in lacking]
         if required:
-            done = Done(Change(each, "refused"), f"it requires the {required[0]}, which is not there")
+            done = Done(Change(each, "refused"), f"it requires the {required[0]}, which is not as declared")
         else:
             done = _registered(clients, each)
         if done.failure:

@@ -6,10 +6,12 @@ from typing import Any
 
 from adplatform.consumers.table import ConsumedTable
 from adplatform.contracts.consumers import ConsumerName
+from adplatform.failures import clipped
 from adplatform.platform.arns import key_arn
+from adplatform.platform.names import OWNER_TAG
 from adplatform.platform.settings import Settings
 
-SOURCE, TABLE = "adplatform:source", "adplatform:table"
+SOURCE, TABLE = OWNER_TAG, "adplatform:table"
 """Tags of all that is made: the source in YAML, and the table as ``<database>.<name>``."""
 NAME_PREFIX = "adplatform"
 """How names begin, before a hyphen."""
@@ -64,6 +66,11 @@ class Wanted:
     @property
     def tags(self) -> dict[str, str]:
         return {SOURCE: self.source, TABLE: self.table}
+
+
+def description_of(table: ConsumedTable) -> str:
+    """Of whatever is made for a table; services take 255 characters."""
+    return clipped(f"Declared by the feed {table.feed}.", 255)
 
 
 @dataclass(frozen=True)

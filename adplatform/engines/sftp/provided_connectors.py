@@ -18,8 +18,9 @@ from adplatform.failures import PermanentFailure, clipped
 from adplatform.flow.services import Services
 from adplatform.platform.arns import role_arn
 from adplatform.platform.aws_errors import aws_failures, secret_failures
+from adplatform.platform.names import OWNER_TAG
 
-SOURCE, BUCKET = "adplatform:source", "adplatform:bucket"
+SOURCE, BUCKET = OWNER_TAG, "adplatform:bucket"
 """Tags of a connector: the source in YAML, and the raw bucket, which tells platforms of one account apart."""
 _ACTIVE, _OK = "ACTIVE", "OK"
 _LONGEST = 500

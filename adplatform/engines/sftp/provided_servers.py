@@ -12,11 +12,12 @@ from typing import Any
 from adplatform.contracts.sftp_server import SftpServer, SftpUser, Workflow
 from adplatform.failures import PermanentFailure
 from adplatform.files.keyring import parse_key
+from adplatform.platform.arns import role_arn
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.names import OWNER_TAG
 
 TAG = "adplatform:server"
 BUCKET_TAG = "adplatform:bucket"
-SOURCE_TAG = "adplatform:source"
 DECRYPTED = "prepared/sftp-uploads/${Transfer:UserName}/${Transfer:UploadDate}/"
 """Where decrypted copies go: nothing lands below ``prepared/``, and a lifecycle rule removes them."""
 _ORIGINAL = "${original.file}"
@@ -35,7 +36,7 @@ class DeclaredServer:
     region: str
 
     def role(self, name: str) -> str:
-        return name if name.startswith("arn:") else f"arn:aws:iam::{self.account}:role/{name}"
+        return role_arn(name, self.account)
 
     def function(self, name: str) -> str:
         return name if name.startswith("arn:") else f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
@@ -133,7 +134,7 @@ def user_request(declared: DeclaredServer, user: SftpUser) -> dict[str, Any]:
     return {
         "UserName": user.name,
         **_home(declared, user),
-        "Tags": _as_tags({SOURCE_TAG: declared.source, BUCKET_TAG: declared.bucket}),
+        "Tags": _as_tags({OWNER_TAG: declared.source, BUCKET_TAG: declared.bucket}),
     }
 
 
@@ -278,7 +279,7 @@ def _user(client: Any, declared: DeclaredServer, server: str, user: SftpUser) ->
     except client.exceptions.ResourceNotFoundException:
         client.create_user(ServerId=server, **user_request(declared, user), SshPublicKeyBody=user.keys[0])
         known = client.describe_user(**name)["User"]
-    owner = {tag["Key"]: tag["Value"] for tag in known.get("Tags", ())}.get(SOURCE_TAG)
+    owner = {tag["Key"]: tag["Value"] for tag in known.get("Tags", ())}.get(OWNER_TAG)
     if owner != declared.source:
         whose = f"is that of source {owner}" if owner else "was made by somebody else"
         raise PermanentFailure(
@@ -314,7 +315,7 @@ def _keys(client: Any, name: Mapping[str, str], known: Mapping[str, Any], wanted
 def _lock_out(client: Any, declared: DeclaredServer, server: str) -> None:
     """Take their keys from users of the source that are declared no longer."""
     wanted = {user.name for user in declared.server.users}
-    own = {SOURCE_TAG: declared.source, BUCKET_TAG: declared.bucket}
+    own = {OWNER_TAG: declared.source, BUCKET_TAG: declared.bucket}
     for page in client.get_paginator("list_users").paginate(ServerId=server):
         for each in page["Users"]:
             if each["UserName"] not in wanted and each.get("SshPublicKeyCount"):

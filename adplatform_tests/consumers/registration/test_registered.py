@@ -192,7 +192,7 @@ def test_what_others_made_under_the_name_is_not_touched(made: Registrations) -> 
     table_failure, mapping_failure, workflow_failure = made.apply()
     assert f"a {table.key} was made by others, and is not touched" in table_failure
     assert f"a {mapping.key} was made by others" in mapping_failure
-    assert workflow_failure == f"it requires the {mapping.key}, which is not there"
+    assert workflow_failure == f"it requires the {mapping.key}, which is not as declared"
     assert len(made.configured_tables()) == 1
     assert len(made.entity_resolution.get_schema_mapping(schemaName=mapping.name)["mappedInputFields"]) == 2
 

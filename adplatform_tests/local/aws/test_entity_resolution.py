@@ -108,6 +108,29 @@ def test_a_rule_needs_all_of_its_keys_and_matches_reach_further_than_one_step(
     assert entities(results(aws, bucket, workflow, job["jobId"])) == ["abce", "d"]
 
 
+def test_tables_with_columns_of_other_names_are_matched_with_each_other(client: Any, aws: Aws, bucket: str) -> None:
+    workflow = make(client, aws, bucket, PEOPLE)
+    other = unique("schema")
+    fields = [
+        {"fieldName": "id", "type": "UNIQUE_ID"},
+        {"fieldName": "given", "type": "NAME_FIRST", "groupName": "name"},
+        {"fieldName": "mobile", "type": "PHONE_NUMBER", "matchKey": "phone", "hashed": True},
+    ]
+    client.create_schema_mapping(schemaName=other, mappedInputFields=fields)
+    table = make_table(aws, bucket, {"2026-01-01": {"id": ["h", "a"], "given": ["x", "y"], "mobile": ["2", "3"]}})
+    asked = client.get_matching_workflow(workflowName=workflow)
+    more = workflow_request(table, bucket, other)["inputSourceConfig"]
+    given = {name: asked[name] for name in ("outputSourceConfig", "resolutionTechniques", "roleArn")}
+    inputs = [*asked["inputSourceConfig"], *more]
+    client.update_matching_workflow(workflowName=workflow, inputSourceConfig=inputs, **given)
+    job = run_job(aws, workflow)
+    rows = results(aws, bucket, workflow, job["jobId"])
+    # The id "a" is of both tables, and so of none.
+    assert entities(rows) == ["b", "cdh", "e", "f", "g"]
+    assert {row["InputSourceARN"] for row in rows if row["id"] == "h"} == {more[0]["inputSourceARN"]}
+    assert job["metrics"]["recordsNotProcessed"] == 2
+
+
 def test_records_without_an_id_of_their_own_are_not_processed(client: Any, aws: Aws, bucket: str) -> None:
     people = {
         "2026-01-01": {
