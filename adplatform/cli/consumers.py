@@ -56,7 +56,12 @@ def plan(source: Source = None, feed: Feed = None) -> None:
 
 def apply(source: Source = None, feed: Feed = None) -> None:
     """Make what is missing and change what differs; nothing is deleted. It may be repeated."""
-    services = connect()
+    if not applied(connect(), source, feed):
+        raise typer.Exit(1)
+
+
+def applied(services: Services, source: str | None = None, feed: str | None = None) -> bool:
+    """Do so and say what was done; whether all of it is as declared now."""
     looked = _looked(services, source, feed)
     failed = 0
     deployed = [each for each in looked.known.wanted if is_deployed(each.consumer, services.settings)]
@@ -66,8 +71,7 @@ def apply(source: Source = None, feed: Feed = None) -> None:
     for done in registered(looked.clients, [each for each in looked.known.wanted if each not in deployed]):
         _say(done.change, done.failure)
         failed += bool(done.failure)
-    if _say_refused(looked.known) or failed:
-        raise typer.Exit(1)
+    return not (_say_refused(looked.known) or failed)
 
 
 def check(source: Source = None, feed: Feed = None) -> None:

@@ -66,9 +66,10 @@ class Notices:
     def troubled(self, target: str, error: Exception, known: Mapping[str, Trouble]) -> None:
         """What keeps a target from being looked at or started, once; what may pass, when it does not. ``known`` has
         what an earlier look noted of it."""
-        log.error("%s/%s: %s", self.source, target, unnamed(str(error)))
         messages, now = self.services.ledger.messages, self.services.ledger.now()
         what, passing = troubles_of(target)
+        if str(error) not in {known[each].error for each in (what, passing) if each in known}:
+            log.error("%s/%s: %s", self.source, target, unnamed(str(error)))
         if isinstance(error, TransientFailure) and not isinstance(error, EnvironmentFailure):
             begun = known.get(passing) or messages.note_trouble(self.source, passing, str(error))
             if what in known or now - begun.since < PASSES_IN:

@@ -47,6 +47,9 @@ ENTITY_RESOLUTION_ROLE = "adplatform-entity-resolution"
 ATHENA_WORKGROUP = "primary"
 """The workgroup of Athena that each account has."""
 
+LOCAL_QUICKSIGHT_USER = "arn:aws:quicksight:us-east-1:123456789012:user/default/demo"
+"""Who owns data sets on the embedded AWS where nobody is named; it knows no users."""
+
 REDSHIFT_DATABASE = "dev"
 """The database that Redshift makes where nobody names one."""
 

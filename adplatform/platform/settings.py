@@ -176,7 +176,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         spark_worker_type=text("SPARK_WORKER_TYPE", defaults.spark_worker_type),
         consumers=_owner(text("CONSUMERS", defaults.consumers)),
         entity_resolution_role=text("ENTITY_RESOLUTION_ROLE", defaults.entity_resolution_role),
-        quicksight_principal=text("QUICKSIGHT_PRINCIPAL", ""),
+        quicksight_principal=text("QUICKSIGHT_PRINCIPAL", names.LOCAL_QUICKSIGHT_USER if env == "local" else ""),
         quicksight_workgroup=text("QUICKSIGHT_WORKGROUP", defaults.quicksight_workgroup),
         redshift_workgroup=text("REDSHIFT_WORKGROUP", ""),
         redshift_cluster=text("REDSHIFT_CLUSTER", ""),
