@@ -87,6 +87,22 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         "clean/clubcard/members": (["raw/clubcard/members"], "clubcard", ["team:crm"], ["glue", "parquet"]),
         "raw/clubcard/purchases": ([], "clubcard", ["team:crm"], ["s3"]),
         "clean/clubcard/purchases": (["raw/clubcard/purchases"], "clubcard", ["team:crm"], ["glue", "parquet"]),
+        "raw/treasury/exchange_rates": ([], "treasury", ["team:finance"], ["s3"]),
+        "clean/treasury/exchange_rates": (
+            ["raw/treasury/exchange_rates"],
+            "treasury",
+            ["team:finance"],
+            ["glue", "parquet"],
+        ),
+    }
+    exports: dict[str, Node] = {
+        f"exports/{destination}/clubcard/members": (
+            ["clean/clubcard/members"],
+            "clubcard",
+            ["team:crm"],
+            ["csv", "duckdb", "s3"],
+        )
+        for destination in ("amc", "google", "meta")
     }
     crm = _report("northwind_crm", "team:crm", "appflow", {name: [name] for name in CRM_FEEDS})
     cloud = _report("northwind_cloud", "team:paid-media", "datasync", {"conversions": ["conversions"]})
@@ -105,7 +121,13 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
             "northwind_ads",
             ["team:paid-media"],
             ["duckdb", "glue", "parquet"],
-        )
+        ),
+        "clean/northwind_marketing/marketing_daily": (
+            ["clean/northwind_ads/ads_daily", "clean/northwind/campaign_daily", "clean/treasury/exchange_rates"],
+            "northwind_marketing",
+            ["team:paid-media"],
+            ["duckdb", "glue", "parquet"],
+        ),
     }
     audits = {
         **_audits("northwind_ads", "team:paid-media", ADS_REPORTS),
@@ -121,7 +143,7 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         )
         for table in ("customers", "customers_deleted", "orders", "orders_deleted", "orders_history")
     }
-    assert graph == partners | crm | cloud | parcels | shop | live | reports | fact | audits
+    assert graph == partners | crm | cloud | parcels | shop | live | reports | fact | audits | exports
 
 
 Node = tuple[list[str], str, list[str], list[str]]
@@ -161,6 +183,8 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_live_arrivals",
         "northwind_parcels_runs",
         "northwind_shop_runs",
+        "northwind_marketing_builds",
+        "treasury_arrivals",
         "failed_runs",
         "failing_ticks",
         "measures",
@@ -177,6 +201,10 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_cloud_collect_daily",
         "northwind_cloud_compare_hourly",
         "northwind_live_collect_daily",
+        "northwind_marketing_collect_daily",
+        "northwind_marketing_compare_hourly",
+        "treasury_collect_daily",
+        "treasury_compare_hourly",
         "northwind_live_compare_hourly",
         "northwind_parcels_collect_daily",
         "northwind_parcels_compare_hourly",

@@ -182,6 +182,7 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select device, sum(cost) from clean_northwind.campaign_daily group by all"
   adplatform query "select email_lake, email_amazon_ads, country from clean_clubcard.members limit 3"
   adplatform query "select ad_product, sum(cost), sum(sales) from clean_northwind_ads.ads_daily group by all"
+  adplatform query "select dt, channel, sum(cost) from clean_northwind_marketing.marketing_daily group by all"
   adplatform query "select dt, sales_by_date_units_ordered from clean_northwind_seller.sales_and_traffic_by_date"
   adplatform ledger northwind/campaign_daily
   adplatform reports northwind_ads      (add the id of a report to see its whole life)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Annotated
@@ -119,6 +120,11 @@ def validate(
         flows += tables
     found += clashes(flows)
     found += disagreements([entry.model for entry in declared])
+    for level, text in _unfit_facts(declared):
+        if level == "error":
+            found.append(text)
+        else:
+            errors.print(f"{text} (a warning)", highlight=False, soft_wrap=True, markup=False)
     for text in found:
         errors.print(text, highlight=False, soft_wrap=True, markup=False)
     if found:
@@ -138,6 +144,26 @@ def disagreements(models: Iterable[BaseModel]) -> list[str]:
     except PermanentFailure as e:
         return [str(e)]
     return []
+
+
+def _unfit_facts(declared: Sequence[Declared[BaseModel]]) -> Iterator[tuple[str, str]]:
+    """What facts map that the declared tables do not have: the level of each, and a sentence with its place."""
+    from adplatform.contracts.marketing import MarketingSource
+    from adplatform.marketing.mapped import misfits
+
+    facts = [(entry, entry.model) for entry in declared if isinstance(entry.model, MarketingSource)]
+    if not facts:
+        return
+    tables: dict[str, FeedFlow] = {}
+    for entry in declared:
+        with suppress(PermanentFailure):  # said where the source itself is looked at
+            pattern = pattern_of(entry, read_settings())
+            every = (*pattern.source.feeds, *pattern.source.derived)
+            tables |= {flow.table: pattern.part(flow, "any") if pattern.part else flow for flow in every}
+    for entry, model in facts:
+        for path, each in misfits(model, tables):
+            where = ".".join(map(str, path))
+            yield each.level, f"{entry.file}:{entry.line_of(*path)}: {where}: {each}"
 
 
 def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], list[str], list[FeedFlow]]:

@@ -118,4 +118,4 @@ def _country(table: Table, destination: Destination, settings: Activation) -> It
         elif column.kind:
             yield Finding("error", "it is personal; a country in clear is of a column that is not", column.name, said)
         elif column.type.name != "string":
-            yield Finding("error", f"it is {column.type}, and a country is two letters", column.name, said)
+            yield Finding("error", f"it is {column.type.hive}, and a country is two letters", column.name, said)

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from itertools import count
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -36,11 +37,19 @@ from adplatform.lake.zones import EXPORTS, Zones
 from adplatform.ledger.derived import Basis
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rows import digest
+from adplatform.platform.late import Late
 from adplatform.transform.compile import output_columns
 from adplatform.transform.rules import identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
+    import pyarrow.csv as pcsv
+    import pyarrow.parquet as pq
+else:
+    pa = Late("pyarrow")
+    pcsv = Late("pyarrow.csv")
+    pq = Late("pyarrow.parquet")
 
 MANIFEST = "manifest.json"
 ROWS_ACCOUNTED = "rows_accounted"
@@ -48,6 +57,7 @@ ROWS_ACCOUNTED = "rows_accounted"
 FILES_AS_LISTED = "files_as_listed"
 """The audit that reads what was written."""
 _CHUNK = 1 << 20
+_BATCH = 1 << 16
 _WHOLE = date(1970, 1, 1)
 """In the ledger the date of an export of a whole table."""
 
@@ -274,8 +284,10 @@ def _write(
         identifiable = f"select distinct * from rows where {any_of} order by all"
         con.execute(f"copy ({identifiable}) to {literal(str(distinct))} (format parquet)")
         (read, identified) = _one(con, f"select count(*), count(*) filter (where {any_of}) from rows")
-        (rows,) = _one(con, f"select count(*) from read_parquet({literal(str(distinct))})")
-        written = list(_split(con, wanted, what, distinct, rows, folder))
+        source = f"read_parquet({literal(str(distinct))})"
+        (rows,) = _one(con, f"select count(*) from {source}")
+        limits = (_rows_of(con, what, wanted.settings, source), wanted.settings.rows_per_file, max(rows, 1))
+    written = list(_split(what, wanted.settings, distinct, min(filter(None, limits)), folder))
     counts = {"read": read, "rows": rows, "repeated": identified - rows, "unidentified": read - identified}
     return written, counts
 
@@ -303,24 +315,34 @@ def _rows(con: "duckdb.DuckDBPyConnection", what: Given, files: Sequence[Path], 
     return f"select {columns} from {scan}" if files else f"select {columns} where false"
 
 
-def _split(
-    con: "duckdb.DuckDBPyConnection", wanted: Export, what: Given, distinct: Path, rows: int, folder: Path
-) -> Iterator[tuple[Path, int]]:
-    """Write the rows as CSV with a header, in files of which none has more rows or bytes than it may."""
-    destination, settings = what.destination, wanted.settings
-    source = f"read_parquet({literal(str(distinct))})"
-    most = min(filter(None, (_rows_of(con, what, settings, source), settings.rows_per_file, max(rows, 1))))
-    packed = settings.compress == "gzip" if settings.compress else destination.compress
-    ending, how = (".csv.gz", ", compression gzip") if packed else (".csv", "")
-    for number, first in enumerate(range(0, max(rows, 1), most), start=1):
-        path = folder / f"part-{number:05d}{ending}"
-        columns = ", ".join(map(identifier, what.headers))
-        con.execute(
-            f"copy (select {columns} from read_parquet({literal(str(distinct))}, file_row_number=true)"
-            f" where file_row_number >= {first} and file_row_number < {first + most} order by file_row_number)"
-            f" to {literal(str(path))} (format csv, header{how})"
-        )
-        yield path, min(most, rows - first)
+def _split(what: Given, settings: Activation, distinct: Path, most: int, folder: Path) -> Iterator[tuple[Path, int]]:
+    """Write the rows as CSV with a header, at most so many into a file; without rows one file that has none."""
+    packed = settings.compress == "gzip" if settings.compress else what.destination.compress
+    batches = _batches(distinct, most)
+    left = next(batches, None)
+    for number in count(1):
+        path, rows = folder / f"part-{number:05d}.csv{'.gz' if packed else ''}", 0
+        with pa.output_stream(path, compression="gzip" if packed else None) as out:
+            out.write(f"{','.join(what.headers)}\n".encode())
+            while left is not None and rows + left.num_rows <= most:
+                pcsv.write_csv(left, out, pcsv.WriteOptions(include_header=False))
+                rows += left.num_rows
+                left = next(batches, None)
+        yield path, rows
+        if left is None:
+            return
+
+
+def _batches(distinct: Path, most: int) -> Iterator[Any]:
+    """The rows of a Parquet file in batches that together fill files of ``most`` rows."""
+    filled = 0
+    with pq.ParquetFile(distinct) as file:
+        for batch in file.iter_batches(_BATCH):
+            while batch.num_rows:
+                taken = batch.slice(0, most - filled)
+                batch = batch.slice(taken.num_rows)  # noqa: PLW2901 - what is left of it
+                filled = (filled + taken.num_rows) % most
+                yield taken
 
 
 def _rows_of(con: "duckdb.DuckDBPyConnection", what: Given, settings: Activation, source: str) -> int | None:
@@ -329,7 +351,8 @@ def _rows_of(con: "duckdb.DuckDBPyConnection", what: Given, settings: Activation
     limits = [each for each in (what.destination.largest_file, settings.largest_file) if each]
     if not limits:
         return None
-    long = " + ".join(f"coalesce(2 * octet_length(encode({identifier(name)})), 0)" for name in what.headers)
+    doubled = (f"replace({identifier(name)}, '\"', '\"\"')" for name in what.headers)
+    long = " + ".join(f"coalesce(octet_length(encode({value})), 0)" for value in doubled)
     (longest,) = _one(con, f"select coalesce(max({long}), 0) from {source}")
     row = longest + 3 * len(what.headers)
     header = sum(len(name) + 3 for name in what.headers)

@@ -36,7 +36,8 @@ class Shown:
 
     def of(self, first: date, last: date) -> tuple[Partition, ...]:
         """The partitions of these dates, and what has none."""
-        found = (part for day, parts in self.by_day.items() if first <= day <= last for part in parts)
+        days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+        found = (part for day in days for part in self.by_day.get(day, ()))
         return (*found, *([self.whole] if self.whole else []))
 
     def values_of(self, part: Partition) -> Mapping[str, str]:

@@ -7,14 +7,37 @@ from typing import TYPE_CHECKING
 from adplatform.contracts.marketing import MarketingSource
 from adplatform.flow.failed import failed_deliveries
 from adplatform.flow.pattern import Failed
+from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
+from adplatform.ledger.derived import Basis
 from adplatform.marketing.fact import Fact, fact_of
 from adplatform.platform.settings import Settings
 
 if TYPE_CHECKING:
     from adplatform.ledger.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class FailedDate:
+    """A date that cannot be made of what its tables show; as ``adplatform.flow.pattern.Failed``."""
+
+    flow: FeedFlow
+    basis: Basis
+    counts: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.flow.name
+
+    def retry(self, services: Services) -> Retried:
+        """Have the next look find that it is due, whether or not its tables have changed."""
+        services.ledger.derived.note_basis(self.flow.table, Basis(self.basis.day, ""))
+        return Retried(f"{self.name} {self.basis.day}: it is built again", True)
+
+    def __str__(self) -> str:
+        return f"{self.basis.error}; it is built again when one of its tables changes"
 
 
 @dataclass(frozen=True)
@@ -42,7 +65,11 @@ class MadeOfOthers:
         return list(self.names)
 
     def failed(self, services: Services) -> Sequence[Failed]:
-        return failed_deliveries(services.ledger, self.source.name, [self.fact.flow])
+        flow = self.fact.flow
+        stuck = [each for each in services.ledger.derived.bases(flow.table).values() if each.error]
+        days = {each.day for each in stuck}
+        failed = failed_deliveries(services.ledger, self.source.name, [flow])
+        return [*(FailedDate(flow, each) for each in stuck), *(f for f in failed if f.delivery.day not in days)]
 
 
 def marketing_fact(declared: MarketingSource, settings: Settings) -> MadeOfOthers:

@@ -224,3 +224,33 @@ def test_what_an_ad_platform_cannot_match_is_reported_with_its_own_line(
     *google, meta = capsys.readouterr().err.splitlines()
     assert meta.startswith(f"{tmp_path}/defs.yaml:9: feeds.members.activations.meta: no row could be matched: ")
     assert "feeds.members.activations.google.columns.phone: column email: it is not stored as phone" in google[0]
+
+
+def test_what_a_fact_maps_and_a_declared_table_does_not_have_is_reported_with_its_own_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "defs.yaml").write_text(
+        "type: adplatform.components.PartnerPush\nattributes:\n  source: acme\n  feeds:\n"
+        "    - {name: spend, start_date: 2026-01-01, columns: {ad: string, paid: int, who: {pii: email}}}\n"
+        "    - {name: rates, start_date: 2026-01-01, columns: {cur: string, rate: string}, partition_by: null}\n"
+        "---\ntype: adplatform.components.MarketingFact\nattributes:\n  source: marketing\n"
+        "  start_date: 2026-01-01\n  currency: EUR\n  inputs:\n"
+        "    - table: acme/spend\n      values: {channel: tv, currency: USD}\n      columns:\n"
+        "        campaign: add\n        account: who_lake\n        cost: ad\n        clicks: paid\n"
+        "    - {table: acme/spent, values: {channel: tv}, columns: {campaign: ad, clicks: paid}}\n"
+        "  rates: {table: acme/rates, date: day, currency: cur}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(typer.Exit):
+        validate(tmp_path)
+    reported = {line.removeprefix(f"{tmp_path}/defs.yaml:") for line in capsys.readouterr().err.splitlines()}
+    assert reported == {
+        "17: inputs.0.columns.campaign: acme/spend has no column add (did you mean ad?)",
+        "18: inputs.0.columns.account: who_lake of acme/spend is personal, and a fact of campaigns has nothing of "
+        "persons",
+        "19: inputs.0.columns.cost: ad of acme/spend is string, and no number",
+        "21: inputs.1.table: no source declared here has the table acme/spent (did you mean acme/spend?); another "
+        "project may have it (a warning)",
+        "22: rates.date: acme/rates has no column day",
+        "22: rates.rate: rate of acme/rates is string, and no number",
+    }

@@ -42,7 +42,7 @@ def definitions(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_the_partner_of_the_readme_is_added_by_yaml_alone(project: Path) -> None:
     # `process` would pull the demo's accounts too, which takes a minute.
-    for part in ("amazon", "clouds", "databases", "saas", "servers"):
+    for part in ("amazon", "clouds", "databases", "facts", "saas", "servers"):
         shutil.rmtree(project / "adplatform" / "defs" / part)
     with ensure(project / "home" / "aws"):  # so that not each command starts its own
         _add_the_partner(project)

@@ -11,6 +11,7 @@ from adplatform.failures import PermanentFailure, SenderFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.marketing import build as building
+from adplatform.marketing.pattern import marketing_fact
 from adplatform_tests.marketing.world import BEFORE, CAMPAIGNS, INPUT, RATES, World
 from adplatform_tests.support.platforms import TODAY, YESTERDAY
 
@@ -68,6 +69,10 @@ def test_an_amount_without_a_rate_keeps_its_date_back_until_one_comes_and_no_oth
     assert (world.version(BEFORE), world.version()) == (1, 0)
     assert world.build() == []
     assert "are in GBP" in world.due().stuck[YESTERDAY]
+    [failed] = marketing_fact(world.declared, world.services.settings).failed(world.services)
+    assert failed.retry(world.services).changed
+    with pytest.raises(SenderFailure):
+        world.build()
     world.campaigns(YESTERDAY, "c1,EUR,1,1,1.00,", "c2,GBP,9,3,8.00,1", "c3,XXX,5,0,0,0")
     world.rates(YESTERDAY - timedelta(days=7), GBP="0.5")
     world.build()

@@ -72,7 +72,7 @@ class Project:
     ) -> "Project":
         project = cls(folder / "project", services, feeds or [feed or dict(ORDERS)], source)
         copy_project(project.folder)
-        for part in ("amazon", "clouds", "databases", "partners", "saas", "servers"):
+        for part in ("amazon", "clouds", "databases", "facts", "partners", "saas", "servers"):
             shutil.rmtree(project.folder / "adplatform" / "defs" / part)
         declared = {
             "type": "adplatform.components.PartnerPush",

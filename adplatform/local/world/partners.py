@@ -1,4 +1,5 @@
-"""Two partners to try the platform with. They behave as partners do: mostly well, and sometimes not.
+"""Two partners to try the platform with, and a treasury with rates of exchange. They behave as partners do: mostly
+well, and sometimes not.
 
 Everything is generated from the date, so the same day always brings the same rows. Nothing here is anybody's data.
 """
@@ -99,10 +100,15 @@ class Partners:
         self._home.cleanup()
 
     def first_deliveries(self) -> None:
-        """Three days of campaigns (one file damaged on the way, one encrypted to the old key), members, purchases."""
+        """Three days of campaigns (one file damaged on the way, one encrypted to the old key), members, purchases,
+        and rates of exchange that are some days old."""
         for days_ago in (3, 2, 1):
             day = self._today - timedelta(days=days_ago)
             self._campaigns(day, damaged=days_ago == 1, recipient="our-old-key" if days_ago == 3 else "our-key")
+        rated = self._today - timedelta(days=10)
+        self._upload(
+            f"landing/treasury/exchange_rates/dt={rated}/rates.csv", b"currency,usd\nCAD,0.730000\nEUR,1.160000\n"
+        )
         yesterday = self._today - timedelta(days=1)
         body = _semicolon_csv(members(yesterday))
         self._upload(

@@ -61,10 +61,12 @@ SENSORS = [
     "northwind_cloud_runs",
     "northwind_crm_runs",
     "northwind_live_arrivals",
+    "northwind_marketing_builds",
     "northwind_parcels_runs",
     "northwind_seller_reports",
     "northwind_shop_runs",
     "stale_tables",
+    "treasury_arrivals",
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
