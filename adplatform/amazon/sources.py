@@ -16,6 +16,7 @@ from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, selling_partner_definition
 from adplatform.contracts.consumers import NO_CONSUMERS, DeclaredConsumers
+from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, require_crawlable
 from adplatform.contracts.model import TableFormat, UndeclaredPersonal
@@ -183,6 +184,8 @@ class ReportSource(Strict):
     retention: Retention = RETENTION
     """For how long quarantined rows and what was received are kept: slices in the archive, and reports as Amazon sent
     them."""
+    budget: CostBudget | None = None
+    """What the account may use a day and a month; by default what the platform allows each (`ADPLATFORM_BUDGET`)."""
 
     @model_validator(mode="after")
     def _consumed_alike(self) -> Self:

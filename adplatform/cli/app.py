@@ -71,6 +71,10 @@ CONSUMERS: Mapping[str, tuple[str, str]] = {
     "apply": ("consumers", "Make what they lack, and change what differs."),
     "check": ("consumers", "Compare what they have with what is declared."),
 }
+BUDGET: Mapping[str, tuple[str, str]] = {
+    "show": ("budgets", "Show what sources have used of what they may."),
+    "allow": ("budgets", "Allow a source to use more today."),
+}
 DMS: Mapping[str, tuple[str, str]] = {
     "check": ("dms", "Refuse settings of AWS DMS that lose or reorder data."),
     "settings": ("dms", "Print settings that pass, to paste into AWS."),
@@ -153,6 +157,8 @@ consumers_app = typer.Typer(
 dms_app = typer.Typer(
     cls=lazy_group(DMS), help="AWS DMS, which brings the changes of a database: its settings.", no_args_is_help=True
 )
+budget_app = typer.Typer(cls=lazy_group(BUDGET), help="What sources may use, and what they have used.")
+app.add_typer(budget_app, name="budget")
 app.add_typer(engines_app, name="engines")
 app.add_typer(consumers_app, name="consumers")
 app.add_typer(dms_app, name="dms")
@@ -183,6 +189,12 @@ def _dms() -> None:
 @consumers_app.callback()
 def _consumers() -> None:
     """As above."""
+
+
+@budget_app.callback(invoke_without_command=True)
+def _budget(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        imported(BUDGET, "show").main([], standalone_mode=False)
 
 
 @keys_app.callback(invoke_without_command=True)

@@ -12,6 +12,7 @@ from adplatform.cli.context import connect, console, errors, parse_day, say_if_p
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.watches import engine_names, failed_of_engines
 from adplatform.failures import PermanentFailure
+from adplatform.flow.cost_guard import guard
 from adplatform.flow.decisions import try_again
 from adplatform.flow.pattern import Failed, Pattern, find_feed, require_known
 from adplatform.flow.provision import open_settler, provision
@@ -88,6 +89,7 @@ def process(
     patterns = declared_patterns(services.settings)
     if services.settings.env == "local":
         provision_patterns(services, patterns)
+    guard(services, (pattern.source for pattern in patterns))
     ok = process_all(services, declared_automations(), wait, console, errors, take_over=take_over)
     failed = [each for pattern in patterns for each in _failed(services, pattern) if each.counts]
     for each in failed:

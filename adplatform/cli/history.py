@@ -27,6 +27,7 @@ from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.watches import engine_watches
 from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
+from adplatform.flow.cost_guard import budget_of, kept_back, standings
 from adplatform.flow.pattern import Pattern, find_feed
 from adplatform.flow.retention import archived_now
 from adplatform.flow.services import Services
@@ -62,6 +63,7 @@ def ledger(
             console.print(line, highlight=False, soft_wrap=True, markup=False)
         return
     _print_pauses(services.ledger, feed)
+    _print_budgets(services, patterns, feed)
     if feed is None or day is None:
         _print_overview(services, patterns, feed)
         return
@@ -116,6 +118,14 @@ def _print_pauses(ledger: Ledger, feed: str | None) -> None:
     for pause in ledger.pauses.every():
         if feed is None or feed.partition("/")[0] == pause.source:
             console.print(Text(str(pause), style="yellow"), soft_wrap=True)
+
+
+def _print_budgets(services: Services, patterns: Sequence[Pattern], feed: str | None) -> None:
+    """What is kept back because a source has used what it may."""
+    for source in (each.source for each in patterns if feed is None or feed.partition("/")[0] == each.source.name):
+        found = standings(services.ledger, source.name, budget_of(services.settings, source.budget))
+        if over := [each for each in found if each.over]:
+            console.print(Text(kept_back(over), style="yellow"), soft_wrap=True)
 
 
 def of_file(services: Services, patterns: Sequence[Pattern], wanted: str) -> list[str]:

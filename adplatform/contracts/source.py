@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
+from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, Feed
 from adplatform.contracts.orchestration import Owner, TagKey, TagValue
@@ -72,6 +73,8 @@ class FileSource(Strict):
 
     retention: Retention = RETENTION
     """For how long quarantined rows and archived originals are kept."""
+    budget: CostBudget | None = None
+    """What the source may use a day and a month; by default what the platform allows each (`ADPLATFORM_BUDGET`)."""
 
     @field_validator("feeds")
     @classmethod

@@ -16,11 +16,13 @@ from adplatform.engines.landing import land
 from adplatform.engines.notices import Notices, failing_of, troubles_of, what_is_left
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow.budget import UNLIMITED, Budget
+from adplatform.flow.cost_guard import held, used_writes
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.flow.told import run_key
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState, RunState
 from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.table import Write
 from adplatform.platform import metrics
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.traces import Span, send
@@ -114,11 +116,13 @@ class Watch:
     def look(self, newest: Mapping[str, datetime] | None = None, budget: Budget = UNLIMITED) -> Look:
         """Start what is due, watch what runs, land what has ended. ``newest`` is what an earlier look returned: when
         the newest known run of each target started; without it all that engines remember is looked through. What the
-        ``budget`` leaves no time for, a later look goes on with. Of a source that is paused nothing is started.
+        ``budget`` leaves no time for, a later look goes on with. Of a source that is paused, or has used what it may,
+        nothing is started.
 
         One target that fails holds up no other.
         """
         paused = self.ledger.pauses.of(self.source.name) is not None
+        paused = paused or bool(held(self.services, self.source.name, self.source.budget, self.topics))
         changed: list[EngineRun] = []
         newest = dict(newest or {})
         active = self.ledger.engine_runs.active(self.source.name)
@@ -449,7 +453,7 @@ class Watch:
         why = what_is_left(landing, nowhere=nowhere)
         if why and not target.once:
             self._notices.ended(row, why, failed=row.state not in WROTE or nowhere)
-        return self._counted(target, runs.landed(row, why, failed=nowhere)) or row
+        return self._counted(target, runs.landed(row, why, *self._used(row), failed=nowhere)) or row
 
     def _judged(self, target: Target, judge: Callable[[EngineRun], str | None], row: EngineRun) -> EngineRun:
         """Keep what a run found that brings no objects."""
@@ -464,10 +468,12 @@ class Watch:
             return row
         if failed and not (target.once or target.silent):
             self._notices.ended(row, found, failed=True)
-        return (
-            self._counted(target, self.ledger.engine_runs.landed(row, found, failed=failed and row.state in WROTE))
-            or row
-        )
+        failed = failed and row.state in WROTE
+        landed = self.ledger.engine_runs.landed(row, found, *self._used(row), failed=failed)
+        return self._counted(target, landed) or row
+
+    def _used(self, run: EngineRun) -> list[Write]:
+        return used_writes(self.services, self.source.name, self.source.budget, run.usage)
 
     def _overdue(self, target: Target, row: EngineRun, why: str) -> EngineRun:
         """Note that the run stays in a state for too long."""

@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
+from adplatform.flow.cost_guard import used_writes
 from adplatform.flow.lifecycle import claimed_by, no_longer_hindered
 from adplatform.flow.publication_events import announce
 from adplatform.flow.services import Services
@@ -198,11 +199,12 @@ def close(
     closed: int = 0,
     objects: Iterable[RawObject] | None = None,
     noted: Callable[[], None] = lambda: None,
+    used: Mapping[str, Decimal | int] | None = None,
 ) -> Publication:
     """Archive, notify, and mark the version as published. May run again after a crash at any point. ``row`` is that of
     the version for who has just shown it, which is written with the first objects that the archive has; ``noted`` is
     called then, unless somebody else has noted meanwhile that it is published. ``closed`` and ``objects`` are as in
-    :func:`archive`.
+    :func:`archive`. ``used`` is what the version has used of its source's budget, by unit.
 
     Raises:
         ClaimLost: another run has taken the delivery.
@@ -235,6 +237,7 @@ def close(
     is_news = row.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version
     writes = [ledger.publications.put_write(flow.name, done)]
     if is_news:
+        writes += used_writes(services, flow.source, flow.budget, used or {})
         scope = flow.scope.value if flow.scope else ""
         writes += announce(services, flow.table, day, done.version, done.clean, done.run_id, scope)
         writes += wanted(ledger, (*flow.workloads, *flow.awaited_by), flow.table, day, done.version, scope)

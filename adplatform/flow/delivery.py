@@ -266,7 +266,10 @@ def publish(
             count_published(services.metrics, flow, delivery, judged, files, now, seconds)
 
     with span("close"):
-        done = close(services, flow, delivery, seconds, row=row, closed=closed, objects=objects, noted=noted)
+        used = (
+            {"bytes": sum(each.object.size for each in begun.added)} if flow.budget or services.settings.budget else {}
+        )
+        done = close(services, flow, delivery, seconds, row=row, closed=closed, objects=objects, noted=noted, used=used)
     if made is not None:
         tidy(services, made.intention)
     return done, columns

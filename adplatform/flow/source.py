@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
+from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, FileSource, Retention, Topics
 from adplatform.failures import PermanentFailure
@@ -33,8 +34,8 @@ class FeedFlow:
     ``remedy`` is what can be done about a bad file. ``keep_originals`` is for how long they are kept in the archive,
     where not for ever, once they are in the merges that the ledger has as ``merged_as``, if there are any. Of files
     that are ``uploaded`` in sessions the ledger may know that one is not whole. ``pattern`` is the way in which the
-    source's data comes, as its declaration calls it. ``awaited_by`` is what services do with other tables of the source
-    and wait for this one with."""
+    source's data comes, as its declaration calls it. ``budget`` is what the source may use, where it says so.
+    ``awaited_by`` is what services do with other tables of the source and wait for this one with."""
 
     source: str
     feed: Feed
@@ -49,6 +50,7 @@ class FeedFlow:
     uploaded: bool = False
     retention: Retention = RETENTION
     pattern: str = ""
+    budget: CostBudget | None = None
     awaited_by: tuple[Workload, ...] = ()
 
     @property
@@ -85,7 +87,7 @@ class Source:
     has a queue for the events of its objects. ``derived`` are tables that are made of those of its feeds, each as a
     feed that nothing delivers; those of rows are what the ledger has ``merges`` of, by name. Objects below the source's
     prefix whose keys ``aside`` fits belong to nobody. ``documents`` are prefixes with originals beside the archive.
-    ``pattern`` is as of its feeds."""
+    ``pattern`` and ``budget`` are as of its feeds."""
 
     name: str
     bucket: str
@@ -98,6 +100,7 @@ class Source:
     retention: Retention = RETENTION
     documents: tuple[str, ...] = ()
     pattern: str = ""
+    budget: CostBudget | None = None
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
@@ -131,10 +134,11 @@ def declared_source(declared: FileSource, bucket: str) -> Source:
             retention=declared.retention,
             pattern=declared.pattern,
             awaited_by=awaiting(flow.table, consumed),
+            budget=declared.budget,
         )
         for flow in source.feeds
     )
-    return replace(source, feeds=feeds, retention=declared.retention, pattern=declared.pattern)
+    return replace(source, feeds=feeds, retention=declared.retention, pattern=declared.pattern, budget=declared.budget)
 
 
 def make_source(name: str, bucket: str, feeds: Iterable[Feed], prefix: str | None = None) -> Source:

@@ -217,16 +217,16 @@ class EngineRuns:
         _require(seen.final and not seen.ended and objects > 0, seen, "landing")
         return self._move(seen, replace(seen, objects=objects, only=only))
 
-    def landed(self, seen: EngineRun, why: str = "", *, failed: bool = False) -> EngineRun | None:
+    def landed(self, seen: EngineRun, why: str = "", *others: Write, failed: bool = False) -> EngineRun | None:
         """Everything that it wrote is with its deliveries, or was left out for the reason ``why``. One that ``failed``
-        brought nothing of what it says that it did.
+        brought nothing of what it says that it did. ``others`` are written with it, or neither is.
 
         Raises:
             IllegalStep: something of it may still change, or it has landed.
         """
         _require(seen.final and not seen.ended, seen, "landed")
         state = RunState.FAILED if failed else seen.state
-        return self._move(seen, replace(seen, state=state, landed_at=self.table.now(), error=why))
+        return self._move(seen, replace(seen, state=state, landed_at=self.table.now(), error=why), *others)
 
     def _first(self, row: EngineRun) -> Write:
         return self.table.put_write(row.owner, replace(row, revision=1, changed_at=self.table.now()), NEW)
@@ -235,9 +235,9 @@ class EngineRuns:
         row = replace(new, revision=seen.revision + 1, changed_at=self.table.now())
         return row, self.table.put_write(seen.owner, row, "revision = :r", {":r": seen.revision})
 
-    def _move(self, seen: _R, new: _R) -> _R | None:
+    def _move(self, seen: _R, new: _R, *others: Write) -> _R | None:
         row, write = self._written(seen, new)
-        return row if self.table.transact([write]) else None
+        return row if self.table.transact([write, *others]) else None
 
 
 def _require(allowed: bool, seen: Intention | EngineRun, done: str) -> None:

@@ -29,6 +29,7 @@ from adplatform.ledger.placements import Placements
 from adplatform.ledger.publications import Publications
 from adplatform.ledger.reports import Reports
 from adplatform.ledger.scopes import Scopes
+from adplatform.ledger.spendings import Spendings
 from adplatform.ledger.table import Table
 from adplatform.ledger.tallies import Tallies
 from adplatform.ledger.uploads import Uploads
@@ -107,6 +108,10 @@ class Ledger:
     @cached_property
     def uploads(self) -> Uploads:
         return Uploads(self.access)
+
+    @cached_property
+    def spendings(self) -> Spendings:
+        return Spendings(self.access)
 
     @cached_property
     def pauses(self) -> Pauses:

@@ -32,6 +32,7 @@ pk                            sk                                   row
 ``feed#<source>``             ``cutoff#<digest>``                  :class:`CutOff`, an upload that is not whole
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what is refused or hindered now
 ``feed#<source>``             ``untold#<digest>``                  :class:`Unsent`, a message that is still to be sent
+``feed#<source>``             ``spent#<day>``                      :class:`Spent`, what it has used on a day
 ``feed#<source>``             ``erasure#<id>``                     :class:`Erasure`, of a person
 ``feed#<source>``             ``erased#<id>#<digest>``             :class:`ErasedObject`, what it did to an object
 ``feed#<source>/<feed>``      ``told#<what>``                      :class:`Notified`, a message that is sent only once

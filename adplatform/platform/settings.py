@@ -97,6 +97,8 @@ class Settings:
     """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
     metrics: bool = False
     """Whether metrics are written to the standard output, where CloudWatch Logs makes them of its lines."""
+    budget: str = ""
+    """What a source may use that declares no budget of its own, as JSON: ``{"day": {"dpu_hours": 40}}``."""
     lineage: bool = False
     """Whether OpenLineage's client has somebody to tell of deliveries: ``OPENLINEAGE_URL`` names it."""
     traces: bool = False
@@ -187,6 +189,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         personal_tag=text("PERSONAL_TAG", ""),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         metrics=_on(text("METRICS", "off"), "METRICS"),
+        budget=text("BUDGET", ""),
         lineage=bool(environ.get("OPENLINEAGE_URL")) and not _is_true(environ, "OPENLINEAGE_DISABLED"),
         traces=any(environ.get(name) for name in OTLP_ENDPOINTS) and not _is_true(environ, "OTEL_SDK_DISABLED"),
         subscribers=tuple(s.strip() for s in text("SUBSCRIBERS", "").split(",") if s.strip()),

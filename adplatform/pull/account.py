@@ -10,6 +10,7 @@ from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
 from adplatform.amazon.reports import ReportOrder
 from adplatform.amazon.sources import AdsSource, Marketplaces, Profiles, ReportSource, SellingPartnerSource
 from adplatform.contracts.consumers import NO_CONSUMERS, Consumers
+from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.feed import Arrival
 from adplatform.contracts.model import Bounds, TableFormat, UndeclaredPersonal
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
@@ -67,6 +68,7 @@ class Account:
     consumers: Consumers = NO_CONSUMERS
     table_format: TableFormat = "parquet"
     undeclared_personal: UndeclaredPersonal = "quarantine"
+    budget: CostBudget | None = None
 
     @property
     def dimension(self) -> str:
@@ -154,7 +156,9 @@ class Account:
         )
         any_scope = declared.model_copy(update={"landing": self.landing.replace("{scope}", "*")})
         layout = layout_of(self.slices, any_scope)
-        return FeedFlow(self.source, declared, layout, self.topics, self.archive, retention=self.retention)
+        return FeedFlow(
+            self.source, declared, layout, self.topics, self.archive, retention=self.retention, budget=self.budget
+        )
 
     @property
     def slices(self) -> str:
@@ -211,6 +215,6 @@ def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
         *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
         *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive", "retention", "crawl"),
-        *("consumers", "table_format", "undeclared_personal"),
+        *("consumers", "table_format", "undeclared_personal", "budget"),
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

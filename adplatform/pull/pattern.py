@@ -85,6 +85,7 @@ def account_source(account: Account, bucket: str, *feeds: FeedFlow) -> Source:
         feeds or tuple(all_tables(account)),
         takes_files=False,
         retention=account.retention,
+        budget=account.budget,
         documents=(Zones.documents(account.source),),
         pattern=ReportSource.pattern,
     )

@@ -10,11 +10,15 @@ from adplatform.amazon.http import PATIENCE
 from adplatform.amazon.reports import ReportApi
 from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.failures import PermanentFailure
+from adplatform.flow.cost_guard import budget_of
 from adplatform.flow.services import Services
 from adplatform.platform.extras import LOCAL, extra
 from adplatform.platform.metrics import API_CALLS, API_THROTTLED, SOURCE, Metric
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account
+from adplatform.resources.request_meter import RequestMeter
+
+METER = RequestMeter()
 
 
 def open_api(services: Services, account: Account, patience: timedelta = PATIENCE) -> ReportApi:
@@ -32,9 +36,13 @@ def open_api(services: Services, account: Account, patience: timedelta = PATIENC
     directory = services.settings.home / "tokens"
     given = (services.secrets, account.credentials, account.region, services.ledger, directory)
 
+    limited = budget_of(services.settings, account.budget) is not None
+
     def counted(operation: str, throttled: bool) -> None:
         values: dict[Metric, float | None] = {API_CALLS: 1, API_THROTTLED: int(throttled)}
         services.metrics.put(values, {SOURCE: account.source}, operation=operation)
+        if limited:
+            METER.count(services.ledger, account.source)
 
     if account.api == "selling_partner":
         marketplaces = account.wanted if account.vendor else ()

@@ -41,6 +41,7 @@ from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure,
 from adplatform.flow import lifecycle
 from adplatform.flow.automation_names import step_name
 from adplatform.flow.begun import Begun
+from adplatform.flow.cost_guard import held
 from adplatform.flow.delivery import NotWritten, judge, land, publish, working
 from adplatform.flow.engine_work import Given
 from adplatform.flow.private_directory import private_directory
@@ -163,6 +164,10 @@ def raw_asset(
         day, tags = date.fromisoformat(context.partition_key), context.run.tags
         with _unclaimed(context, flow, day):
             absent = undelivered(services.ledger, flow, day)
+            over = held(services, flow.source, flow.budget, flow.topics) if BACKFILL_TAG in tags else ""
+        if over:
+            say_of(context.instance, context.run.run_id, {NOTIFIED_TAG: "when the limit was reached"})
+            raise dg.Failure(f"{over}, and launch the backfill again", allow_retries=False)
         if absent:
             yield _check(delivered, passed=False, description=absent)
             yield _check(readable, passed=True, description="no file came, so none was refused")

@@ -1,4 +1,5 @@
-"""What measures from time to time what does not happen: tables that nothing is published to, deliveries that wait."""
+"""What measures from time to time what does not happen, tables that nothing is published to and deliveries that wait,
+and what sources use."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -6,9 +7,10 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from adplatform.components.assembly.ownership import automated
+from adplatform.flow.cost_guard import guard
 from adplatform.flow.measures import measure, tables_watched
 from adplatform.flow.pattern import Pattern
-from adplatform.resources.named import LedgerResource, MachineResource, services_of
+from adplatform.resources.named import LedgerResource, MachineResource, NotificationsResource, services_of
 
 EVERY = 300
 """Seconds between two ticks."""
@@ -19,18 +21,23 @@ def measures_sensor(patterns: Callable[[], Sequence[Pattern]], status: dg.Defaul
 
     @dg.sensor(
         name="measures",
-        description="Says in metrics how fresh tables are, what is late and what waits for the platform.",
+        description="Says in metrics how fresh tables are, what is late and what waits for the platform, and keeps "
+        "sources within their budgets.",
         default_status=status,
         minimum_interval_seconds=EVERY,
     )
     @automated
     def measures(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, machine: MachineResource
+        context: dg.SensorEvaluationContext,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        machine: MachineResource,
     ) -> dg.SkipReason:
-        services = services_of(ledger, machine)
+        services = services_of(ledger, notifications, machine)
+        every = patterns()
+        guard(services, (each.source for each in every))
         if not services.metrics.on:
             return dg.SkipReason("no metrics are written: ADPLATFORM_METRICS is off")
-        every = patterns()
         published = _published(context.instance, [flow.table for each in every for flow in tables_watched(each.source)])
         for pattern in every:
             measure(services, pattern, published)

@@ -46,6 +46,7 @@ from adplatform.components.assembly.runs import (
 )
 from adplatform.components.assembly.workloads import with_workloads
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.cost_guard import held
 from adplatform.flow.notices import notify_stuck
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
@@ -96,6 +97,7 @@ class Reports:
         account, runs = self.account, runs_of(services.ledger, instance)
         runs.sweep()
         orders = orders_are_due(services.ledger, account)
+        over = held(services, account.source, account.budget, account.topics)
         before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.reports.active(account.source)}
         polled: list[Report] = []
         try:
@@ -105,11 +107,11 @@ class Reports:
         deliveries, problems = deliveries_due(services, account, runs)
         facts, unbuilt = facts_due(services, fact_of(account), runs)
         notify_stuck(services, account.source, [*problems, *unbuilt])
-        held = let_go(instance, account.source, lambda run: _waits(services, account, instance, run))
+        left = let_go(instance, account.source, lambda run: bool(over) or _waits(services, account, instance, run))
         requests = followers(instance, account.source, _pull_name(account), run_tags(account, account.source))
         requests += [request_report(account, due) for due in reports_due(services, account, runs)]
         requests += [request_delivery(account, due.flow, due.day, due.run_key) for due in deliveries]
-        if orders and may_start(runs, _orders_runs(account), time.time(), how.since):
+        if orders and not over and may_start(runs, _orders_runs(account), time.time(), how.since):
             requests.append(dg.RunRequest(job_name=_orders_name(account), tags=run_tags(account, account.source)))
         if facts and may_start(runs, fact_runs(account.source), time.time(), how.since):
             requests += request_facts(account, facts, scope_keys(account, instance))
@@ -117,7 +119,7 @@ class Reports:
         active = [] if requests else services.ledger.reports.active(account.source)
         return Tick(
             tuple(requests),
-            standing(active, services.ledger.now(), held),
+            standing(active, services.ledger.now(), left) + (f"; {over}" if over else ""),
             waits=bool(active),
             events=tuple(report_events(services.ledger, account, news)),
         )
