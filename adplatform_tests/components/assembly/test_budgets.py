@@ -97,7 +97,7 @@ def test_the_sensor_that_measures_keeps_sources_within_their_budgets(
     sensor.evaluate_tick(dg.build_sensor_context(instance=instance, resources=resources))
     deliver(acme, b"order_id\n3\n")
     assert acme.process() == []
-    assert "0.000000018 of 0.000000001 GB of this day" in str(acme.look().skip_message)
+    assert f"{len(BODY) * 1e-9:.9f} of 0.000000001 GB of this day" in str(acme.look().skip_message)
     services.ledger.spendings.allow("acme", {"bytes": 1000}, "ann", "")
     sensor.evaluate_tick(dg.build_sensor_context(instance=instance, resources=resources))
     acme.process()
