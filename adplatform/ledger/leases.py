@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Any
 
 from adplatform.failures import TransientFailure
 from adplatform.ledger.table import Table, Write, wire
+from adplatform.platform.at_once import Pool
 
 _KEEPS = 3
 _MARGIN = 1.2
@@ -92,7 +92,7 @@ class Lease:
             while not done.wait(pause.total_seconds()):
                 self._keep(needs + pause if needs else needs)
 
-        with ThreadPoolExecutor(max_workers=1) as keeper:
+        with Pool(max_workers=1) as keeper:
             keeper.submit(keep)
             try:
                 yield

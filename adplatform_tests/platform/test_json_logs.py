@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 from dagster._core.log_manager import DagsterLogHandler
 
 from adplatform.platform.at_once import at_once
-from adplatform.platform.json_logs import LOGGER, JsonLines, about, log_as_json
+from adplatform.platform.json_logs import LOGGER, JsonLines, about, about_this_process, log_as_json
 from adplatform_tests.support.measured import values_of
 
 log = logging.getLogger("adplatform.flow.something")
@@ -23,13 +24,15 @@ log = logging.getLogger("adplatform.flow.something")
 @pytest.fixture
 def as_json() -> Iterator[None]:
     """Our loggers as they are in AWS."""
-    logger = logging.getLogger(LOGGER)
+    logger, root, hook = logging.getLogger(LOGGER), logging.getLogger(), threading.excepthook
     before = (list(logger.handlers), logger.level, logger.propagate)
+    handlers = list(root.handlers)
     log_as_json(DagsterLogHandler)
     log_as_json(DagsterLogHandler)
     yield
     logger.handlers[:], level, logger.propagate = before
     logger.setLevel(level)
+    root.handlers[:], threading.excepthook = handlers, hook
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -66,6 +69,60 @@ def test_threads_that_share_the_work_say_the_same(as_json: None, capsys: pytest.
         ("1", "r1"),
         ("2", "r1"),
     ]
+
+
+def test_threads_of_somebody_else_say_what_the_process_works_on(
+    as_json: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def in_a_thread(message: str) -> None:
+        thread = threading.Thread(target=log.info, args=(message,))
+        thread.start()
+        thread.join()
+
+    with about_this_process(run_id="r1", source="acme"), about(feed="acme/orders"):
+        in_a_thread("of a library")
+    in_a_thread("of nobody")
+    first, second = lines(capsys.readouterr().out)
+    assert (first["run_id"], first["source"], "feed" in first) == ("r1", "acme", False)
+    assert "run_id" not in second
+
+
+QUOTED = "ann.poisoned" + "@example.com"
+
+
+@pytest.mark.parametrize(
+    ("template", "args", "said"),
+    [
+        ("Retrying %s after %r", (f"/raw/landing/{QUOTED}.csv", ValueError(QUOTED)), "Retrying %s after %r"),
+        (f"Failed to export to https://x/{QUOTED} twice", (), "Failed to export to *** twice"),
+        (f"cannot read '{QUOTED} of Ann' of 4155550123", (), "cannot read *** of ***"),
+        ("Connection pool is full", (), "Connection pool is full"),
+    ],
+)
+def test_what_libraries_warn_of_is_about_the_run_and_without_values(
+    as_json: None, capsys: pytest.CaptureFixture[str], template: str, args: tuple[Any, ...], said: str
+) -> None:
+    library = logging.getLogger("urllib3.connectionpool")
+    with about(run_id="r1", version=2):
+        library.info(template, *args)
+        library.warning(template, *args)
+    [line] = lines(capsys.readouterr().out)
+    assert (line["logger"], line["run_id"], line["version"], line["message"]) == (library.name, "r1", "2", said)
+    assert QUOTED not in json.dumps(line)
+
+
+def test_what_ends_a_thread_is_said_without_its_text(as_json: None, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ValueError(QUOTED)
+
+    thread = threading.Thread(target=fail, name="reader")
+    with about_this_process(run_id="r1"):
+        thread.start()
+        thread.join()
+    output = capsys.readouterr()
+    [line] = lines(output.out)
+    assert (line["message"], line["error"], line["run_id"]) == ("the thread reader failed", "ValueError", "r1")
+    assert QUOTED not in output.out + output.err
 
 
 def test_the_text_of_an_error_is_left_out(as_json: None, capsys: pytest.CaptureFixture[str]) -> None:

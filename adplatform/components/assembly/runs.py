@@ -17,7 +17,7 @@ from adplatform.flow.settling import Ending
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.workers import WorkerIdentity, Workers, identity_of, started_at, this_worker
 from adplatform.platform import names
-from adplatform.platform.json_logs import about
+from adplatform.platform.json_logs import about_this_process
 
 RUN_KEY_TAG = "dagster/run_key"
 BACKFILL_TAG = "dagster/backfill"
@@ -82,7 +82,10 @@ def at_work(context: dg.AssetExecutionContext | dg.OpExecutionContext, ledger: L
     if feed:
         context.log.info(returns(source))
     facts = {"source": source, **({"feed": feed} if feed != source else {})} if feed else {}
-    with about(run_id=context.run.run_id, **facts), Workers(ledger).beating(context.run.run_id, work, runner):
+    with (
+        about_this_process(run_id=context.run.run_id, **facts),
+        Workers(ledger).beating(context.run.run_id, work, runner),
+    ):
         yield
 
 
