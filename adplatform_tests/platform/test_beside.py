@@ -1,6 +1,8 @@
 """What is done beside the work: it fails nothing, holds up nothing, and does not grow."""
 
 import logging
+import subprocess
+import sys
 from threading import Event
 
 import pytest
@@ -48,3 +50,17 @@ def test_failures_are_said_once_until_it_works_again_and_without_their_text(capl
         "a receiver: not everything is sent: ConnectionError",
         "a receiver: not everything is sent: ConnectionError",
     ]
+
+
+ENDS = """
+from threading import Event
+from adplatform.platform.beside import Beside
+beside = Beside("a receiver", seconds=0.2)
+beside.give(lambda: print("sent", flush=True))
+beside.give(Event().wait)
+"""
+
+
+def test_a_process_that_ends_sends_what_it_can_and_ends() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("sent\n", "")

@@ -9,9 +9,11 @@ import dagster as dg
 import pytest
 
 from adplatform.flow.services import Services
-from adplatform.flow.told import LINEAGE
+from adplatform.flow.told import LINEAGE, run_key
 from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.engine_run import RunState
 from adplatform.platform import traces
+from adplatform_tests.engines.world import Brought
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
 from adplatform_tests.support.receivers import Receiver, receiving, run_event, spans
 
@@ -164,6 +166,24 @@ def test_a_delivery_is_one_trace_of_its_steps(
     assert facts["adplatform.rows_clean"].int_value == 1
     assert all(whole.start_time_unix_nano <= span.end_time_unix_nano <= whole.end_time_unix_nano for span in in_order)
     assert PERSON not in str(told)
+
+
+def test_the_run_of_an_engine_is_a_trace_to_which_what_it_brought_is_linked(collector: Receiver) -> None:
+    brought = Brought.make()
+    brought.base.settings = replace(brought.base.settings, traces=True)
+    brought.look()
+    [run_id] = brought.engine.going
+    brought.later(minutes=5)
+    brought.engine.end(run_id, RunState.FAILED)
+    brought.look()
+    with traces.tracing(True, brought.base.clock):
+        traces.called("a delivery")
+        traces.linked(run_key("crm", run_id))
+        traces.outermost("delivery", brought.base.clock())
+    run, delivery = [span for batch in heard(collector) for span in batch]
+    assert (run.name, run.status.message) == ("fake", "failed")
+    assert run.end_time_unix_nano - run.start_time_unix_nano == 5 * 60 * 10**9
+    assert [(link.trace_id, link.span_id) for link in delivery.links] == [(run.trace_id, run.span_id)]
 
 
 def test_the_trace_of_a_delivery_that_fails_says_where_and_not_with_what(
