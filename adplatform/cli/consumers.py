@@ -97,6 +97,8 @@ def _looked(services: Services, source: str | None, feed: str | None) -> _Looked
     if not tables and (source or feed):
         there = ", ".join(t.feed for t in every) or "none"
         raise PermanentFailure(f"no table of {source or 'any source'}/{feed or '*'} has consumers; there are {there}")
+    if not tables:
+        _print(console, "no feed has consumers")
     place = place_of(services.settings, services.account)
     known = declared(tables, place, lambda table: services.lake.catalog.table(table) is not None)
     return _Looked(tables, known, Clients(services.aws), place)

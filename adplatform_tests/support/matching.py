@@ -89,9 +89,11 @@ def wait_for_job(aws: Aws, workflow: str, job: str, seconds: float = 30.0) -> di
     raise AssertionError(found)
 
 
-def results(aws: Aws, bucket: str, workflow: str, job: str, kind: str = "success") -> list[dict[str, str]]:
-    """The records that a job wrote."""
-    s3, below = aws.client("s3"), f"matches/{workflow}/{job}/{kind}/"
+def results(
+    aws: Aws, bucket: str, workflow: str, job: str, kind: str = "success", path: str = "matches/"
+) -> list[dict[str, str]]:
+    """The records that a job wrote below the path of its workflow."""
+    s3, below = aws.client("s3"), f"{path}{workflow}/{job}/{kind}/"
     keys = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=below).get("Contents", ())]
     bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys]
     return [row for body in bodies for row in csv.DictReader(io.StringIO(body))]
