@@ -149,31 +149,37 @@ def _registered(clients: Clients, wanted: Wanted) -> Done:
         there = _read(clients, wanted)
         change = compare(wanted, there)
         if change.state == "create":
-            return _made(clients, change)
-        if change.state == "update" and there is not None:
-            kind = kind_of(wanted)
-            with aws_failures(wanted.key):
-                kind.update(*clients.for_(kind), wanted, there)
+            _make(clients, wanted)
+        elif there is not None:
+            _mend(clients, change, there)
     except (PermanentFailure, TransientFailure) as e:
         return Done(change, str(e))
     return Done(change, "; ".join(change.refusals))
 
 
-def _made(clients: Clients, change: Change) -> Done:
-    """The resource, made; also where the answer was lost that says so, or somebody else was faster.
+def _make(clients: Clients, wanted: Wanted) -> None:
+    """Make the resource. Where the answer was lost that says so, or somebody else was faster, it is there, and what of
+    it is still missing is made.
 
     Raises:
         TransientFailure, PermanentFailure: it is not there.
     """
-    wanted = change.wanted
-    kind: Kind = kind_of(wanted)
+    kind = kind_of(wanted)
     try:
         with aws_failures(wanted.key):
             kind.create(*clients.for_(kind, once=not kind.unique), wanted)
     except (PermanentFailure, TransientFailure):
-        if compare(wanted, _read(clients, wanted)).state != "as declared":
+        there = _read(clients, wanted)
+        if there is None or compare(wanted, there).refusals:
             raise
-    return Done(change)
+        _mend(clients, compare(wanted, there), there)
+
+
+def _mend(clients: Clients, change: Change, there: There) -> None:
+    if change.state == "update":
+        kind = kind_of(change.wanted)
+        with aws_failures(change.wanted.key):
+            kind.update(*clients.for_(kind), change.wanted, there)
 
 
 def _read(clients: Clients, wanted: Wanted) -> There | None:

@@ -5,7 +5,7 @@ Not documented by AWS, and decided here: a column that the rule names is not tak
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.cleanrooms import models, urls
@@ -28,15 +28,13 @@ class LocalConfiguredTable(models.ConfiguredTable):
     """``rule`` is an analysis rule as it is described, without what names the table."""
 
     rule: dict[str, Any] | None = None
-    created: datetime
-    updated: datetime
 
     def described(self, names: Iterable[str]) -> dict[str, Any]:
         every = {
             **self.to_dict(),
             "tableType": "GLUE",
-            "createTime": self.created,
-            "updateTime": self.updated,
+            "createTime": datetime.fromtimestamp(self.create_time, UTC),
+            "updateTime": datetime.fromtimestamp(self.update_time, UTC),
             "analysisRuleTypes": [self.rule["type"]] if self.rule else [],
         }
         return {name: every[name] for name in names if name in every}
@@ -58,7 +56,6 @@ class LocalCleanRoomsResponse(ModelledResponse, CleanRoomsResponse):
         table = self.backend.create_configured_table(
             **{_snake(name): asked.get(name) for name in _MEMBERS}, tags=asked.get("tags")
         )
-        table.created = table.updated = CONTROL.now()
         return self._told(table)
 
     def get_configured_table(self) -> ActionResult:
@@ -79,7 +76,7 @@ class LocalCleanRoomsResponse(ModelledResponse, CleanRoomsResponse):
         for name in _MEMBERS:
             if asked.get(name) is not None:
                 setattr(table, _snake(name), asked[name])
-        table.updated = CONTROL.now()
+        table.update_time = CONTROL.now().timestamp()
         return self._told(table)
 
     def delete_configured_table(self) -> EmptyResult:

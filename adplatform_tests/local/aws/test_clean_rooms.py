@@ -1,11 +1,13 @@
 """Configured tables and analysis rules over the real port with boto3."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from adplatform.platform.aws import Aws
+from adplatform.local.endpoint import ensure
+from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.local.aws.appflow_world import code
 from adplatform_tests.support.matching import make_bucket, make_table, order_fault, unique
 
@@ -95,3 +97,19 @@ def test_a_refused_call_changes_nothing(client: Any, aws_endpoint: str, glue_tab
     assert refused(lambda: make(client, glue_table, name)) == "AccessDeniedException"
     listed = client.get_paginator("list_configured_tables").paginate()
     assert name not in {each["name"] for page in listed for each in page["configuredTableSummaries"]}
+
+
+@pytest.mark.slow
+def test_tables_and_rules_outlive_the_process(tmp_path: Path) -> None:
+    with ensure(tmp_path) as endpoint:
+        aws = local_aws(endpoint.url)
+        client = aws.client(SERVICE)
+        database, name = make_table(aws, make_bucket(aws), {"2026-01-01": {"email": ["x"], "country": ["y"]}})
+        table = make(client, {"glue": {"databaseName": database, "tableName": name}}, "members")
+        rule = {"configuredTableIdentifier": table, "analysisRuleType": "LIST"}
+        made = client.create_configured_table_analysis_rule(**rule, analysisRulePolicy=LIST)["analysisRule"]
+    with ensure(tmp_path) as endpoint:
+        client = local_aws(endpoint.url).client(SERVICE)
+        assert client.get_configured_table_analysis_rule(**rule)["analysisRule"] == made
+        [listed] = client.list_configured_tables()["configuredTableSummaries"]
+        assert (listed["id"], listed["analysisRuleTypes"]) == (table, ["LIST"])
