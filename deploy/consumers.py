@@ -6,11 +6,13 @@ from adplatform.consumers.registration.resource import NAME_PREFIX
 from adplatform.consumers.table import ConsumedTable
 from adplatform.contracts.consumers import ConsumerName
 from adplatform.engines.consumed import consumed_tables
+from adplatform.platform import names as platform_names
 from deploy.estate import Estate
 from deploy.resources import ResourceStack
 from deploy.roles import NO_RESOURCE, Statement, add_role, allow, merged, service
 from deploy.stacks.keys import KeysStack
 
+POLICY = f"{platform_names.PLATFORM}-consumers"
 _USES = ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
@@ -52,7 +54,18 @@ def matching_statements(estate: Estate, keys: KeysStack, table: ConsumedTable) -
     ]
 
 
-def operator_statements(estate: Estate) -> Iterator[Statement]:
+def add_policy(stack: ResourceStack, estate: Estate, keys: KeysStack, role: str, after: str) -> None:
+    """What the operator's role may do with services, as a policy apart: those within a role have a size that other
+    rights need."""
+    statements = merged([*operator_statements(estate, keys)])
+    if statements:
+        document = {"Version": "2012-10-17", "Statement": [each.document for each in statements]}
+        wanted = {"ManagedPolicyName": POLICY, "Roles": [role], "PolicyDocument": document}
+        answers = {rule: why for each in statements for rule, why in each.answers.items()}
+        stack.add(role, "consumers", type="AWS::IAM::ManagedPolicy", properties=wanted, after=[after], answers=answers)
+
+
+def operator_statements(estate: Estate, keys: KeysStack) -> Iterator[Statement]:
     """Who uses the commands compares what services have with what is declared, and makes it where the deployment does
     not."""
     writes = estate.settings.consumers == "platform"
@@ -60,6 +73,14 @@ def operator_statements(estate: Estate) -> Iterator[Statement]:
         yield from _configured_tables(estate, writes=writes)
     if read_by(estate, "entity_resolution"):
         yield from _matching(estate, writes=writes)
+    if read_by(estate, "athena"):
+        yield from _workgroups(estate, keys, writes=writes)
+    if read_by(estate, "quicksight"):
+        yield from _data_sets(estate, writes=writes)
+    if read_by(estate, "redshift"):
+        yield from _warehouse(estate)
+    if read_by(estate, "sagemaker"):
+        yield from _features(estate, writes=writes)
 
 
 def _configured_tables(estate: Estate, *, writes: bool) -> Iterator[Statement]:
@@ -89,3 +110,74 @@ def _matching(estate: Estate, *, writes: bool) -> Iterator[Statement]:
             estate.role(estate.settings.entity_resolution_role),
             StringEquals={"iam:PassedToService": "entityresolution.amazonaws.com"},
         )
+
+
+def _workgroups(estate: Estate, keys: KeysStack, *, writes: bool) -> Iterator[Statement]:
+    """Views are made here, whoever makes the workgroups: their types are what Athena finds."""
+    prefix = estate.settings.database_prefix
+    tables = [estate.arn("glue", part) for part in ("catalog", f"database/{prefix}*", f"table/{prefix}*/*")]
+    actions = ["BatchGetNamedQuery", "GetWorkGroup", "ListNamedQueries", "ListTagsForResource"]
+    actions += [f"{verb}QueryExecution" for verb in ("Get", "Start", "Stop")] + ["GetQueryResults"]
+    if writes:
+        actions += ["CreateNamedQuery", "CreateWorkGroup", "TagResource", "UpdateNamedQuery", "UpdateWorkGroup"]
+    yield _named("athena", actions, _of_tables(estate, "athena", "workgroup"))
+    yield allow(["athena:ListWorkGroups"], "*", why=NO_RESOURCE)
+    yield allow(["glue:CreateTable", "glue:UpdateTable"], *tables, why="Views are beside the tables of any source.")
+    yield allow(["kms:Encrypt", *_USES], keys.catalog.key_arn)
+    yield allow(["s3:GetBucketLocation"], estate.raw(), estate.clean())
+
+
+def _data_sets(estate: Estate, *, writes: bool) -> Iterator[Statement]:
+    """Schedules of a data set are below it."""
+    sources, sets = (_of_tables(estate, "quicksight", kind) for kind in ("datasource", "dataset"))
+    of_sources = ["DescribeDataSource", "DescribeDataSourcePermissions", "ListTagsForResource"]
+    of_sets = ["DescribeDataSet", "DescribeDataSetPermissions", "ListTagsForResource"]
+    listed = ["ListDataSets", "ListDataSources", "ListRefreshSchedules"]
+    if writes:
+        of_sources += ["CreateDataSet", "PassDataSource", "TagResource", "UpdateDataSource"]
+        of_sources += ["UpdateDataSourcePermissions"]
+        of_sets += ["CreateRefreshSchedule", "TagResource", "UpdateDataSet", "UpdateDataSetPermissions"]
+        of_sets += ["UpdateRefreshSchedule"]
+        listed += ["CreateDataSource"]
+    yield _named("quicksight", of_sources, sources)
+    yield _named("quicksight", of_sets, sets)
+    yield allow([f"quicksight:{action}" for action in listed], "*", why=NO_RESOURCE)
+
+
+def _warehouse(estate: Estate) -> Iterator[Statement]:
+    """What the database has is asked by statements, too, and no deployment makes it."""
+    settings = estate.settings
+    yield allow(["redshift-data:DescribeStatement", "redshift-data:GetStatementResult"], "*", why=NO_RESOURCE)
+    statements = ["redshift-data:BatchExecuteStatement", "redshift-data:ExecuteStatement"]
+    if settings.redshift_workgroup:
+        workgroups = estate.arn("redshift-serverless", "workgroup/*")
+        yield allow([*statements, "redshift-serverless:GetCredentials"], workgroups, why="Their ARNs have random ids.")
+        return
+    cluster, database = settings.redshift_cluster, settings.redshift_database
+    yield allow(statements, estate.arn("redshift", f"cluster:{cluster}"))
+    entered = [estate.arn("redshift", f"dbname:{cluster}/{database}")]
+    if settings.redshift_user:
+        entered.append(estate.arn("redshift", f"dbuser:{cluster}/{settings.redshift_user}"))
+    action = "GetClusterCredentials" if settings.redshift_user else "GetClusterCredentialsWithIAM"
+    yield allow([f"redshift:{action}"], *entered)
+
+
+def _features(estate: Estate, *, writes: bool) -> Iterator[Statement]:
+    actions = ["DescribeFeatureGroup", "ListTags", *(["AddTags", "CreateFeatureGroup"] if writes else [])]
+    actions += ["UpdateFeatureGroup"] if writes else []
+    yield _named("sagemaker", actions, _of_tables(estate, "sagemaker", "feature-group"))
+    yield allow(["sagemaker:ListFeatureGroups"], "*", why=NO_RESOURCE)
+    if writes and estate.settings.sagemaker_role:
+        yield allow(
+            ["iam:PassRole"],
+            estate.role(estate.settings.sagemaker_role),
+            StringEquals={"iam:PassedToService": "sagemaker.amazonaws.com"},
+        )
+
+
+def _of_tables(estate: Estate, service: str, kind: str) -> str:
+    return estate.arn(service, f"{kind}/{NAME_PREFIX}-{estate.settings.database_prefix}*")
+
+
+def _named(service: str, actions: list[str], resource: str) -> Statement:
+    return allow([f"{service}:{action}" for action in actions], resource, why="Tables of all sources are registered.")

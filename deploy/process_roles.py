@@ -13,7 +13,6 @@ from adplatform.contracts.marketing import MarketingSource
 from adplatform.lake.zones import ENGINE_WORK
 from adplatform.ledger.table import ACTIVE_INDEX
 from adplatform.platform import names as platform_names
-from deploy import consumers
 from deploy.estate import DeployedSource, Estate
 from deploy.roles import NO_RESOURCE, Statement, allow, compute_logs
 from deploy.stacks.keys import KeysStack
@@ -109,7 +108,6 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
         *_transforms(estate),
-        *consumers.operator_statements(estate),
         *workload_statements(estate, keys),
     ]
 

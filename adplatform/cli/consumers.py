@@ -64,7 +64,7 @@ def applied(services: Services, source: str | None = None, feed: str | None = No
     """Do so and say what was done; whether all of it is as declared now."""
     looked = _looked(services, source, feed)
     failed = 0
-    deployed = [each for each in looked.known.wanted if is_deployed(each.consumer, services.settings)]
+    deployed = [each for each in looked.known.wanted if is_deployed(each, services.settings)]
     for each in deployed:
         line = f"{'deployed':<12} {each.consumer}: {each.key} ({each.table})"
         _print(console, f"{line}: the deployment makes it (`consumers: deployment`)")

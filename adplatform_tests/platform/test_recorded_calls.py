@@ -29,7 +29,9 @@ NAMES = Names(
     "landing/acme/",
     "acme/sftp",
     Keys(),
-    {"glue Role": "a role", "emr-serverless executionRoleArn": "a role"},
+    dict.fromkeys(
+        ("glue Role", "emr-serverless executionRoleArn", "entityresolution roleArn", "sagemaker RoleArn"), "a role"
+    ),
 )
 
 

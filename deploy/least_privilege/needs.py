@@ -7,7 +7,7 @@ operation that is in no table here is an error, never a pass.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from adplatform.lake.zones import QUARANTINE
+from adplatform.lake.zones import QUARANTINE, QUERY_RESULTS
 from adplatform.platform import names as platform
 from adplatform.platform.calls import GLUE_JOB, SPARK_JOB
 from adplatform.platform.settings import Settings
@@ -71,6 +71,7 @@ _PASSED_TO = {
     "datasync": "datasync",
     "appflow": "appflow",
     "entityresolution": "entityresolution",
+    "sagemaker": "sagemaker",
 }
 
 
@@ -425,7 +426,57 @@ def _engine(call: Call, place: str, flags: frozenset[str], names: Names) -> Iter
 
 _CONFIGURED_TABLE = "configuredtable/01234567-89ab-cdef-0123-456789abcdef"
 _MATCHED = "adplatform-{prefix}{source}-any"
+_WORKGROUP, _FEATURES = f"workgroup/{_MATCHED}", f"feature-group/{_MATCHED}"
+_SOURCE_OF_SETS, _SET = f"datasource/{_MATCHED}", f"dataset/{_MATCHED}"
+_REFRESHES = f"{_SET}/refresh-schedule/adplatform"
+_WAREHOUSE = "redshift-serverless:workgroup/01234567-89ab-cdef-0123-456789abcdef"
 _CONSUMERS: Mapping[str, Mapping[str, str]] = {
+    "athena": {
+        "BatchGetNamedQuery": _WORKGROUP,
+        "CreateNamedQuery": _WORKGROUP,
+        "CreateWorkGroup": _WORKGROUP,
+        "GetQueryExecution": _WORKGROUP,
+        "GetQueryResults": _WORKGROUP,
+        "GetWorkGroup": _WORKGROUP,
+        "ListNamedQueries": _WORKGROUP,
+        "ListTagsForResource": _WORKGROUP,
+        "ListWorkGroups": _ANY,
+        "StartQueryExecution": _WORKGROUP,
+        "StopQueryExecution": _WORKGROUP,
+        "UpdateNamedQuery": _WORKGROUP,
+        "UpdateWorkGroup": _WORKGROUP,
+    },
+    "quicksight": {
+        "CreateDataSet": _SOURCE_OF_SETS,
+        "CreateDataSource": _ANY,
+        "CreateRefreshSchedule": _REFRESHES,
+        "DescribeDataSet": _SET,
+        "DescribeDataSetPermissions": _SET,
+        "DescribeDataSource": _SOURCE_OF_SETS,
+        "DescribeDataSourcePermissions": _SOURCE_OF_SETS,
+        "ListDataSets": _ANY,
+        "ListDataSources": _ANY,
+        "ListRefreshSchedules": _ANY,
+        "ListTagsForResource": _SET,
+        "UpdateDataSet": _SET,
+        "UpdateDataSetPermissions": _SET,
+        "UpdateDataSource": _SOURCE_OF_SETS,
+        "UpdateDataSourcePermissions": _SOURCE_OF_SETS,
+        "UpdateRefreshSchedule": _REFRESHES,
+    },
+    "redshift-data": {
+        "BatchExecuteStatement": _WAREHOUSE,
+        "DescribeStatement": _ANY,
+        "ExecuteStatement": _WAREHOUSE,
+        "GetStatementResult": _ANY,
+    },
+    "sagemaker": {
+        "CreateFeatureGroup": _FEATURES,
+        "DescribeFeatureGroup": _FEATURES,
+        "ListFeatureGroups": _ANY,
+        "ListTags": _FEATURES,
+        "UpdateFeatureGroup": _FEATURES,
+    },
     "cleanrooms": {
         "CreateConfiguredTable": _CONFIGURED_TABLE,
         "CreateConfiguredTableAnalysisRule": _CONFIGURED_TABLE,
@@ -448,8 +499,12 @@ _CONSUMERS: Mapping[str, Mapping[str, str]] = {
         "UpdateSchemaMapping": f"schemamapping/{_MATCHED}",
     },
 }
-"""By operation, the resource that it is on."""
+"""By operation, the resource that it is on; of another service's where one is named before it."""
 _TAGGED = {
+    "CreateDataSet": _SET,
+    "CreateDataSource": _SOURCE_OF_SETS,
+    "CreateFeatureGroup": _FEATURES,
+    "CreateWorkGroup": _WORKGROUP,
     "CreateConfiguredTable": _CONFIGURED_TABLE,
     "CreateMatchingWorkflow": f"matchingworkflow/{_MATCHED}",
     "CreateSchemaMapping": f"schemamapping/{_MATCHED}",
@@ -457,21 +512,35 @@ _TAGGED = {
 
 
 def _consumer(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
-    """Columns and reference of a configured table have actions of their own (Service Authorization Reference)."""
+    """Columns and reference of a configured table have actions of their own (Service Authorization Reference). Who has
+    Athena answer a query reads and writes as himself (Athena User Guide, "Access to Amazon S3"), and who has Redshift
+    carry out a statement is let into the database."""
     resource = _CONSUMERS[call.service].get(call.operation)
     if resource is None:
         raise _unknown(call)
 
     def named(of: str) -> str:
+        service, _, own = of.rpartition(":")
         prefix = names.settings.database_prefix
-        return _ANY if of == _ANY else names.arn(call.service, of.format(prefix=prefix, source=names.source))
+        told = own.format(prefix=prefix, source=names.source)
+        return _ANY if of == _ANY else names.arn(service or call.service, told)
 
     yield Need(f"{call.service}:{call.operation}", named(resource))
     if call.operation == "UpdateConfiguredTable":
         for action in ("UpdateConfiguredTableAllowedColumns", "UpdateConfiguredTableReference"):
             yield Need(f"cleanrooms:{action}", named(resource))
-    if "+tags" in flags:
-        yield Need(f"{call.service}:TagResource", named(_TAGGED[call.operation]))
+    if call.operation in ("CreateDataSet", "UpdateDataSet"):
+        yield Need("quicksight:PassDataSource", named(_SOURCE_OF_SETS))
+    if call.operation == "StartQueryExecution":
+        results = f"raw:{QUERY_RESULTS}{{source}}/*"
+        yield Need("s3:GetBucketLocation", _placed(results, names)[0])
+        yield from _writes(results, ("GenerateDataKey",), frozenset(), names)
+        yield from _reads("clean:{source}/*", "", names)
+    if resource == _WAREHOUSE:
+        yield Need("redshift-serverless:GetCredentials", named(resource))
+    if flags & {"+tags", "+Tags"}:
+        action = "AddTags" if call.service == "sagemaker" else "TagResource"
+        yield Need(f"{call.service}:{action}", named(_TAGGED[call.operation]))
 
 
 _TASK = f"task/{platform.CLUSTER}/0123456789abcdef0123456789abcdef"

@@ -112,6 +112,14 @@ class Proof:
         for apart in self.assembly.resources("AWS::IAM::Policy"):
             if role in apart.properties.get("Roles", []):
                 yield f"{role}/{apart.properties['PolicyName']}", apart.properties["PolicyDocument"]
+        for managed in self.managed(role):
+            yield f"{role}/{managed['ManagedPolicyName']}", managed["PolicyDocument"]
+
+    def managed(self, role: str) -> Iterator[Mapping[str, Any]]:
+        """What is attached to a role and not its own."""
+        for each in self.assembly.resources("AWS::IAM::ManagedPolicy"):
+            if role in each.properties.get("Roles", []):
+                yield each.properties
 
     @cached_property
     def policies(self) -> dict[str, Any]:
@@ -216,6 +224,7 @@ class Proof:
         roles = {
             "emr-serverless executionRoleArn": estate.role(platform.SPARK_ROLE),
             "entityresolution roleArn": estate.role(platform.ENTITY_RESOLUTION_ROLE),
+            "sagemaker RoleArn": estate.role(estate.settings.sagemaker_role),
         }
         return Names(*names, self.keys, roles)
 

@@ -8,7 +8,7 @@ from constructs import Construct
 from adplatform.flow.provision import bucket_policy
 from adplatform.lake.personal_tags import tag_request
 from adplatform.platform import names
-from deploy import process_roles, roles
+from deploy import consumers, process_roles, roles
 from deploy.engines import inside
 from deploy.estate import Estate
 from deploy.processes import CODE, DAEMON, PROCESSES, RUN, WEB, Process
@@ -70,7 +70,7 @@ class OrchestrationStack(ResourceStack):
                 self._tagging(name, made)
         who = estate.config.operators or [f"arn:aws:iam::{estate.account}:root"]
         people = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "sts:AssumeRole"}
-        add_role(
+        operator = add_role(
             self,
             names.OPERATOR_ROLE,
             name=names.OPERATOR_ROLE,
@@ -78,6 +78,7 @@ class OrchestrationStack(ResourceStack):
             trusted=[people],
             statements=merged([*process_roles.operator_statements(estate, keys), *inside.statements(estate, keys)]),
         )
+        consumers.add_policy(self, estate, keys, names.OPERATOR_ROLE, operator)
 
     def _tagging(self, role: str, made: str) -> None:
         """Runs of a source tag the columns of tables that they have made (Lake Formation developer guide, "Assigning

@@ -26,7 +26,7 @@ from deploy.tests.engines import statements
 from deploy.tests.test_engines_by_setting import Collected
 
 KEY = f"arn:aws:kms:us-east-1:{LOCAL_ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef"
-KEYS = cast(KeysStack, SimpleNamespace(data=SimpleNamespace(key_arn=KEY)))
+KEYS = cast(KeysStack, SimpleNamespace(**dict.fromkeys(("data", "catalog"), SimpleNamespace(key_arn=KEY))))
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +125,27 @@ def test_the_template_is_one_that_cloudformation_takes(owning: Estate, tmp_path:
     assert workflow.properties["RoleArn"] == "arn:aws:iam::111111111111:role/adplatform-entity-resolution"
 
 
+def test_views_and_schemas_are_left_to_the_commands(owning: Estate) -> None:
+    made = collected(owning)
+    [group] = made.of("AWS::Athena::WorkGroup")
+    assert group["WorkGroupConfiguration"]["BytesScannedCutoffPerQuery"] == 100 * 2**30
+    assert {each["WorkGroup"] for each in made.of("AWS::Athena::NamedQuery")} == {group["Name"]}
+    [data_set], [refresh] = made.of("AWS::QuickSight::DataSet"), made.of("AWS::QuickSight::RefreshSchedule")
+    assert refresh["DataSetId"] == data_set["DataSetId"]
+    assert refresh["Schedule"]["ScheduleFrequency"]["TimeZone"] == "UTC"
+    [features] = made.of("AWS::SageMaker::FeatureGroup")
+    assert {"FeatureName": "at", "FeatureType": "String"} in features["FeatureDefinitions"]
+    assert not made.of("AWS::Glue::Table")
+    left = {
+        a for s in operator_statements(owning, KEYS) for a in s.actions if a.startswith(("glue:", "redshift-data:"))
+    }
+    assert {"glue:CreateTable", "redshift-data:BatchExecuteStatement"} <= left
+
+
 def test_one_of_both_registers(assembly: Assembly, owning: Estate, estate: Estate) -> None:
     assert assembly.resources("AWS::CleanRooms::ConfiguredTable") == []
-    writes = {a for s in operator_statements(estate) for a in s.actions} - {
-        a for s in operator_statements(owning) for a in s.actions
+    writes = {a for s in operator_statements(estate, KEYS) for a in s.actions} - {
+        a for s in operator_statements(owning, KEYS) for a in s.actions
     }
     assert {"cleanrooms:CreateConfiguredTable", "entityresolution:UpdateMatchingWorkflow", "iam:PassRole"} <= writes
     assert owning.settings.consumers == "deployment"

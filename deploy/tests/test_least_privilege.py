@@ -91,10 +91,17 @@ def test_whatever_is_on_all_resources_knows_none(proof: Proof) -> None:
 
 
 def test_policies_are_within_the_quota(proof: Proof) -> None:
-    """IAM User Guide, "IAM and AWS STS quotas": the inline policies of a role together, without blanks."""
+    """IAM User Guide, "IAM and AWS STS quotas": the inline policies of a role together, and each managed one, without
+    blanks."""
     for role in proof.roles:
-        size = sum(len(json.dumps(document, separators=(",", ":"))) for _, document in proof.identity(role))
+        managed = {_size(each["PolicyDocument"]) for each in proof.managed(role)}
+        assert all(size <= 6_144 for size in managed), f"{role}: {managed} characters"
+        size = sum(_size(document) for _, document in proof.identity(role)) - sum(managed)
         assert size <= 10_240, f"{role}: {size} characters"
+
+
+def _size(document: object) -> int:
+    return len(json.dumps(document, separators=(",", ":")))
 
 
 def test_without_tls_nothing_is_allowed(proof: Proof) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from adplatform.consumers.registration.changes import differing
 from adplatform.consumers.registration.resource import (
+    NAME_PREFIX,
     SOURCE,
     TABLE,
     Kind,
@@ -26,7 +27,6 @@ from adplatform.contracts.types import DataType, parse_type
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.views import VIEW, View, statement_of
 from adplatform.lake.zones import Zones
-from adplatform.platform.arns import key_arn
 from adplatform.platform.names import within
 from adplatform.transform.rules import identifier
 from adplatform.transform.values import OutputColumn
@@ -42,16 +42,15 @@ _TYPES = {"varchar": "string", "integer": "int"}
 
 
 def workgroup_name(table: ConsumedTable) -> str:
-    return within(_LONGEST_NAME, "adplatform", f"{table.database}-{table.name}")
+    return within(_LONGEST_NAME, NAME_PREFIX, f"{table.database}-{table.name}")
 
 
 def wanted(table: ConsumedTable, settings: Athena, place: Place) -> Iterator[Wanted]:
     of = (table.source, table.qualified)
     own, name = place.settings, workgroup_name(table)
     results: dict[str, Any] = {"OutputLocation": f"s3://{own.raw_bucket}/{Zones.query_results(table.feed)}"}
-    if own.kms_key_id:
-        key = key_arn(own.kms_key_id, place.region, place.account)
-        results["EncryptionConfiguration"] = {"EncryptionOption": "SSE_KMS", "KmsKey": key}
+    if place.key:
+        results["EncryptionConfiguration"] = {"EncryptionOption": "SSE_KMS", "KmsKey": place.key}
     definition = {
         "Description": f"Queries of the table {table.qualified}, declared by the feed {table.feed}.",
         "State": "ENABLED",
@@ -141,7 +140,7 @@ def _queries(client: Any, wanted: Wanted) -> dict[str, dict[str, Any]]:
 
 def _tagged_groups(client: Any, place: Place) -> Iterator[Tagged]:
     for name in _groups(client):
-        if name.startswith("adplatform-"):
+        if name.startswith(f"{NAME_PREFIX}-"):
             yield Tagged(WORKGROUP, name, _tags(client, place.account, name))
 
 
@@ -233,10 +232,11 @@ def _view_tags(table: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in table.get("Parameters", {}).items() if name in (SOURCE, TABLE)}
 
 
+_VIEWS = Kind("glue", _read_view, _create_view, _update_view, _tagged_views, also="athena", deployable=False)
 REGISTRATION = Registration(
     wanted,
     {
         WORKGROUP: Kind("athena", _read_group, _create_group, _update_group, _tagged_groups),
-        CATALOG_VIEW: Kind("glue", _read_view, _create_view, _update_view, _tagged_views, also="athena"),
+        CATALOG_VIEW: _VIEWS,
     },
 )

@@ -177,6 +177,4 @@ def _tags(client: Any, arn: str) -> dict[str, str]:
     return found
 
 
-REGISTRATION = Registration(
-    wanted, {CONFIGURED_TABLE: Kind("cleanrooms", read, create, update, tagged, unique=False)}, deployable=True
-)
+REGISTRATION = Registration(wanted, {CONFIGURED_TABLE: Kind("cleanrooms", read, create, update, tagged, unique=False)})

@@ -172,5 +172,4 @@ REGISTRATION = Registration(
             "entityresolution", _read_workflow, _create_workflow, _update_workflow, _tagged_workflows
         ),
     },
-    deployable=True,
 )

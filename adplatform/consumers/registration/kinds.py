@@ -21,6 +21,6 @@ def kind_of(wanted: Wanted) -> Kind:
     return REGISTRATIONS[wanted.consumer].kinds[wanted.kind]
 
 
-def is_deployed(consumer: ConsumerName, settings: Settings) -> bool:
-    """Whether the deployment makes what the service is to have, and not the platform."""
-    return settings.consumers == "deployment" and REGISTRATIONS[consumer].deployable
+def is_deployed(wanted: Wanted, settings: Settings) -> bool:
+    """Whether the deployment makes it, and not the platform."""
+    return settings.consumers == "deployment" and kind_of(wanted).deployable

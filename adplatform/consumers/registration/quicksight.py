@@ -9,7 +9,7 @@ from typing import Any
 
 from adplatform.consumers.quicksight import COLUMN_TYPES
 from adplatform.consumers.registration.changes import differing
-from adplatform.consumers.registration.resource import Kind, Place, Registration, Tagged, There, Wanted
+from adplatform.consumers.registration.resource import NAME_PREFIX, Kind, Place, Registration, Tagged, There, Wanted
 from adplatform.consumers.table import Column, ConsumedTable
 from adplatform.contracts.consumers import QuickSight
 from adplatform.lake.table import TableName
@@ -57,7 +57,7 @@ def lacking(_: QuickSight, settings: Settings) -> Iterator[str]:
 
 def data_set_id(table: ConsumedTable | TableName) -> str:
     """Of the data set of a table, and of its data source, as QuickSight and people know them."""
-    return within(_LONGEST_NAME, "adplatform", f"{table.database}-{table.name}")
+    return within(_LONGEST_NAME, NAME_PREFIX, f"{table.database}-{table.name}")
 
 
 def wanted(table: ConsumedTable, settings: QuickSight, place: Place) -> Iterator[Wanted]:
@@ -216,7 +216,7 @@ def _tagged_sets(client: Any, place: Place) -> Iterator[Tagged]:
 
 
 def _tagged(client: Any, kind: str, id: str, arn: str) -> Iterator[Tagged]:
-    if id.startswith("adplatform-"):
+    if id.startswith(f"{NAME_PREFIX}-"):
         yield Tagged(kind, id, _tags(client, arn))
 
 

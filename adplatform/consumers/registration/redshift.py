@@ -162,4 +162,5 @@ def _ended(client: Any, id: str) -> dict[str, Any] | None:
     return told if told["Status"] in ("FINISHED", "FAILED", "ABORTED") else None
 
 
-REGISTRATION = Registration(wanted, {EXTERNAL_SCHEMA: Kind("redshift-data", _read, _create, _update, _tagged)}, lacking)
+_SCHEMAS = Kind("redshift-data", _read, _create, _update, _tagged, deployable=False)
+REGISTRATION = Registration(wanted, {EXTERNAL_SCHEMA: _SCHEMAS}, lacking)

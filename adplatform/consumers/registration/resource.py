@@ -99,7 +99,8 @@ class Kind:
     prefers what has the tags of the wanted one; ``create`` makes it with its tags; ``update`` makes what is there what
     is wanted, and may be repeated; ``tagged`` are all that have a tag of ours. Errors of boto3 pass. Where names are
     not ``unique`` to the service, a call that is repeated makes a second one. Behind the client of ``service`` they are
-    given that of ``also``, where there is one."""
+    given that of ``also``, where there is one. What is not ``deployable`` is made here, whoever registers tables: a
+    deployment does not know the types of a view, and CloudFormation no schemas."""
 
     service: str
     read: Callable[..., There | None]
@@ -108,17 +109,16 @@ class Kind:
     tagged: Callable[..., Iterable[Tagged]]
     unique: bool = True
     also: str = ""
+    deployable: bool = True
 
 
 @dataclass(frozen=True)
 class Registration:
     """What a service is to have: ``wanted`` of a table, its settings and a place, what others require first; and the
     ``kinds`` of that, by name. ``lacking`` says which settings of the platform have to be made before. ``given`` is
-    what people give the service themselves, as it takes it; None where there is nothing of the kind. All of it is
-    ``deployable`` where a deployment can make it instead."""
+    what people give the service themselves, as it takes it; None where there is nothing of the kind."""
 
     wanted: Callable[[ConsumedTable, Any, Place], Iterable[Wanted]]
     kinds: Mapping[str, Kind]
     lacking: Callable[[Any, Settings], Iterable[str]] = lambda *_: ()
     given: Callable[[ConsumedTable, Any, Place], Definition | None] = lambda *_: None
-    deployable: bool = False

@@ -7,12 +7,12 @@ added to it.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adplatform.consumers.registration.resource import Kind, Place, Registration, Tagged, There, Wanted
+from adplatform.consumers.registration.resource import NAME_PREFIX, Kind, Place, Registration, Tagged, There, Wanted
 from adplatform.consumers.sagemaker import FEATURE_TYPES
 from adplatform.consumers.table import ConsumedTable
 from adplatform.contracts.consumers import SageMaker
 from adplatform.lake.zones import Zones
-from adplatform.platform.arns import key_arn, role_arn
+from adplatform.platform.arns import role_arn
 from adplatform.platform.names import within
 from adplatform.platform.settings import PREFIX, Settings
 from adplatform.transform.rules import identifier
@@ -38,7 +38,7 @@ def wanted(table: ConsumedTable, settings: SageMaker, place: Place) -> Iterator[
     names = settings.features or tuple(column.name for column in table.seen.presentable)
     features = table.seen.named(dict.fromkeys((settings.record_id, settings.event_time, *names)))
     storage = {"S3Uri": f"s3://{own.raw_bucket}/{Zones.features(table.feed)}"}
-    key = {"KmsKeyId": key_arn(own.kms_key_id, place.region, place.account)} if own.kms_key_id else {}
+    key = {"KmsKeyId": place.key} if place.key else {}
     definition = {
         "Description": f"The table {table.qualified}, declared by a feed."[:_LONGEST_DESCRIPTION],
         "RecordIdentifierFeatureName": settings.record_id,
@@ -47,7 +47,7 @@ def wanted(table: ConsumedTable, settings: SageMaker, place: Place) -> Iterator[
         "RoleArn": role_arn(own.sagemaker_role, place.account),
         "Features": {column.name: FEATURE_TYPES[column.type.name] for column in features},
     }
-    name = within(_LONGEST_NAME, "adplatform", f"{table.database}-{table.name}")
+    name = within(_LONGEST_NAME, NAME_PREFIX, f"{table.database}-{table.name}")
     yield Wanted("sagemaker", FEATURE_GROUP, name, table.source, table.qualified, definition)
 
 
@@ -57,7 +57,7 @@ def given(table: ConsumedTable, settings: SageMaker, place: Place) -> Mapping[st
         return None
     own = place.settings
     columns = ", ".join(identifier(column.name) for column in table.seen.presentable)
-    key = {"KmsKeyId": key_arn(own.kms_key_id, place.region, place.account)} if own.kms_key_id else {}
+    key = {"KmsKeyId": place.key} if place.key else {}
     query = {
         "Catalog": "AwsDataCatalog",
         "Database": table.database,
@@ -124,7 +124,7 @@ def _features(types: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _tagged(client: Any, place: Place) -> Iterator[Tagged]:
-    for page in client.get_paginator("list_feature_groups").paginate(NameContains="adplatform-"):
+    for page in client.get_paginator("list_feature_groups").paginate(NameContains=f"{NAME_PREFIX}-"):
         for each in page["FeatureGroupSummaries"]:
             yield Tagged(FEATURE_GROUP, each["FeatureGroupName"], _tags(client, each["FeatureGroupArn"]))
 

@@ -7,10 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from adplatform.consumers.registration.registered import Clients, declared, planned, registered
-from adplatform.consumers.registration.resource import Place, Wanted
+from adplatform.consumers.registration.registered import Clients, Declared, declared, planned, registered, undeclared
+from adplatform.consumers.registration.resource import Place, Wanted, place_of
 from adplatform.consumers.table import ConsumedTable
 from adplatform.platform.aws import CALL_BUDGET, Aws
+from adplatform.platform.calls import OPERATOR, acting
 from adplatform.platform.settings import Settings
 from adplatform_tests.consumers.tables import MEMBERS, consumed_of, feed
 
@@ -48,7 +49,7 @@ class MortalAws(Aws):
 
 
 def place(**settings: Any) -> Place:
-    return Place(Settings(env="local", home=Path(), **settings), ACCOUNT)
+    return place_of(Settings(env="local", home=Path(), **settings), ACCOUNT)
 
 
 def table(consumers: Any, columns: Mapping[str, Any] = MEMBERS, database: str = "", **of_feed: Any) -> ConsumedTable:
@@ -65,18 +66,27 @@ def wanted_of(table: ConsumedTable, place: Place) -> tuple[Wanted, ...]:
 
 def apply(aws: Aws, wanted: Iterable[Wanted]) -> dict[str, tuple[str, str]]:
     """What was done with a resource of each kind, and why nothing."""
-    done = registered(Clients(aws), list(wanted))
+    with acting(OPERATOR):
+        done = list(registered(Clients(aws), list(wanted)))
     return {each.change.wanted.kind: (each.change.state, each.failure) for each in done}
 
 
 def differences(aws: Aws, wanted: Iterable[Wanted]) -> dict[str, list[str]]:
     """Of the resources that are not as declared, by kind."""
-    changes = list(planned(Clients(aws), wanted))
+    with acting(OPERATOR):
+        changes = list(planned(Clients(aws), wanted))
     return {
         each.wanted.kind: [str(difference) for difference in each.differences] or [each.state]
         for each in changes
         if each.state != "as declared"
     }
+
+
+def undeclared_of(aws: Aws, place: Place, known: Declared) -> list[str]:
+    """The names of what has tags of this place's and is not declared."""
+    with acting(OPERATOR):
+        found, _ = undeclared(Clients(aws), place, known)
+    return [each.name for each in found]
 
 
 def made_by_mortals(aws: Aws, wanted: Iterable[Wanted]) -> list[str]:

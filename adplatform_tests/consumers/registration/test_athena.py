@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from adplatform.consumers.registration.registered import Clients, Declared, undeclared
+from adplatform.consumers.registration.registered import Declared
 from adplatform.consumers.table import ConsumedTable
 from adplatform.lake.query import run_query
 from adplatform.platform.aws import Aws
@@ -16,6 +16,7 @@ from adplatform_tests.consumers.registration.applying import (
     made_by_mortals,
     place,
     table,
+    undeclared_of,
     wanted_of,
 )
 from adplatform_tests.support.queries import execution
@@ -135,5 +136,5 @@ def test_what_nothing_declares_any_more_is_told(aws: Aws, lake: str) -> None:
     own = place(raw_bucket=lake, database_prefix=of.database.removesuffix("acme"))
     wanted = wanted_of(of, own)
     apply(aws, wanted)
-    assert {each.name for each in undeclared(Clients(aws), own, Declared())[0]} == {each.name for each in wanted}
-    assert undeclared(Clients(aws), own, Declared(wanted)) == ([], [])
+    assert set(undeclared_of(aws, own, Declared())) == {each.name for each in wanted}
+    assert undeclared_of(aws, own, Declared(wanted)) == []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adplatform.consumers.registration.registered import Clients, Declared, declared, undeclared
+from adplatform.consumers.registration.registered import Declared, declared
 from adplatform.platform.aws import Aws
 from adplatform_tests.consumers.registration.applying import (
     ACCOUNT,
@@ -13,6 +13,7 @@ from adplatform_tests.consumers.registration.applying import (
     made_by_mortals,
     place,
     table,
+    undeclared_of,
     wanted_of,
 )
 from adplatform_tests.support.replication import administer
@@ -134,7 +135,7 @@ def test_what_others_made_is_not_touched_and_what_nothing_declares_is_told(aws: 
     )
     assert apply(aws, (source, data_set)) == {"data source": ("update", ""), "data set": ("create", "")}
     own = place(database_prefix=of.database.removesuffix("acme"))
-    assert {each.name for each in undeclared(Clients(aws), own, Declared())[0]} == {source.name}
+    assert set(undeclared_of(aws, own, Declared())) == {source.name}
 
 
 def test_a_connection_that_failed_is_tried_again(aws: Aws) -> None:

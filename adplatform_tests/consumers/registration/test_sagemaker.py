@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from moto.core.utils import get_service_model
 
-from adplatform.consumers.registration.registered import Clients, Declared, declared, undeclared
+from adplatform.consumers.registration.registered import Declared, declared
 from adplatform.local.aws import shapes
 from adplatform.platform.aws import Aws
 from adplatform_tests.consumers.registration.applying import (
@@ -15,6 +15,7 @@ from adplatform_tests.consumers.registration.applying import (
     made_by_mortals,
     place,
     table,
+    undeclared_of,
     wanted_of,
 )
 from adplatform_tests.consumers.tables import MEMBERS
@@ -83,7 +84,7 @@ def test_what_others_made_is_not_touched_and_what_nothing_declares_is_told(aws: 
     [wanted] = wanted_of(of, PLACE)
     apply(aws, [wanted])
     own = place(database_prefix=of.database.removesuffix("acme"))
-    assert [each.name for each in undeclared(Clients(aws), own, Declared())[0]] == [wanted.name]
+    assert undeclared_of(aws, own, Declared()) == [wanted.name]
     client, [theirs] = aws.client("sagemaker"), wanted_of(table(GROUP), PLACE)
     client.create_feature_group(
         FeatureGroupName=theirs.name,
