@@ -29,6 +29,7 @@ _ROWS = [
     "DeleteItem",
     "ConditionCheckItem",
 ]
+_LISTS = ["s3:ListBucket", "s3:ListBucketVersions"]
 _USES = ["kms:Decrypt", "kms:GenerateDataKey"]
 _METADATA = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
 _TAGS = ["lakeformation:AddLFTagsToResource", "lakeformation:GetResourceLFTags"]
@@ -59,7 +60,7 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         _launcher(),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
         *_transforms(estate),
-        *workload_statements(estate, keys),
+        *workload_statements(estate),
     ]
 
 
@@ -108,7 +109,7 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
         *_transforms(estate),
-        *workload_statements(estate, keys),
+        *workload_statements(estate),
     ]
 
 
@@ -151,8 +152,7 @@ def _raw_of_looks(estate: Estate, keys: KeysStack) -> list[Statement]:
         allow(["s3:PutObject"], *zones(*noted, "extract-plans", "landing"), why=_ALL_SOURCES),
         allow(["s3:DeleteObjectVersion"], *zones("transfers"), why=_ALL_SOURCES),
         allow(["s3:GetObject", "s3:DeleteObject"], estate.raw(f"{ENGINE_WORK}*"), why=_ALL_SOURCES),
-        allow(["s3:ListBucket", "s3:ListBucketVersions"], estate.raw()),
-        allow(["s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"], estate.raw()),
+        allow([*_LISTS, "s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"], estate.raw()),
         allow(_USES, keys.data.key_arn),
     ]
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from adplatform.flow.workloads import Workload
+from adplatform.lake.zones import QUERY_RESULTS
 from deploy.estate import Estate
 from deploy.roles import NO_RESOURCE, Statement, allow
-from deploy.stacks.keys import KeysStack
 
 SERVICES: Mapping[str, str] = {
     "athena": "athena",
@@ -15,26 +15,42 @@ SERVICES: Mapping[str, str] = {
     "sagemaker": "sagemaker",
 }
 """What boto3 calls a service, by its name in a declaration."""
-_OF_TABLES = "One for each table that declares it."
-_NAMED = "A source may name one that somebody else made."
-_RESULTS = "Each result has a prefix of its own."
+_OF_QUERIES = (
+    *("GetWorkGroup", "StartQueryExecution", "GetQueryExecution", "GetQueryRuntimeStatistics", "StopQueryExecution"),
+)
+_ACTIONS: Mapping[str, Sequence[str]] = {
+    "athena": _OF_QUERIES,
+    "entity_resolution": ("GetMatchingWorkflow", "StartMatchingJob", "GetMatchingJob", "ListMatchingJobs"),
+    "quicksight": ("DescribeDataSet", "CreateIngestion", "DescribeIngestion", "CancelIngestion"),
+    "sagemaker": (
+        *("DescribePipeline", "StartPipelineExecution", "DescribePipelineExecution", "StopPipelineExecution"),
+    ),
+}
+_RESOURCES: Mapping[str, Sequence[str]] = {
+    "athena": ("workgroup/adplatform-{prefix}*",),
+    "entity_resolution": ("matchingworkflow/adplatform-{prefix}*",),
+    "quicksight": ("dataset/adplatform-{prefix}*", "dataset/adplatform-{prefix}*/ingestion/*"),
+    "sagemaker": ("pipeline/*", "pipeline/*/execution/*"),
+}
+_OF_TABLES = "One for each table that declares it, and pipelines that somebody else made."
 
 
-def workload_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
+def workload_statements(estate: Estate) -> list[Statement]:
     """Start, watch and stop what tables declare; of services that none does anything with, nothing."""
     declared = [each for source in estate.sources for each in source.source.workloads]
-    made = {
-        "athena": lambda own: _queries(estate, keys, own),
-        "quicksight": lambda _: _imports(estate),
-        "entity_resolution": lambda _: _matching(estate),
-        "sagemaker": lambda _: _pipelines(estate),
-        "redshift": lambda _: _statements(),
-    }
-    found: list[Statement] = []
-    for service, statements in made.items():
-        own = [each for each in declared if each.service == service]
-        found += statements(own) if own else []
-    return found
+    services = sorted({each.service for each in declared})
+    known = [service for service in services if service in _ACTIONS]
+    actions = [f"{SERVICES[each]}:{action}" for each in known for action in _ACTIONS[each]]
+    resources = [
+        estate.arn(SERVICES[each], resource.format(prefix=estate.settings.database_prefix))
+        for each in known
+        for resource in _RESOURCES[each]
+    ]
+    return [
+        *([allow(actions, *resources, why=_OF_TABLES)] if known else []),
+        *(_files(estate, declared) if "athena" in services else []),
+        *(_submitted(estate) if "redshift" in services else []),
+    ]
 
 
 def bus_statements(estate: Estate) -> list[Statement]:
@@ -43,75 +59,37 @@ def bus_statements(estate: Estate) -> list[Statement]:
     return [allow(["events:PutEvents"], estate.bus)] if bus else []
 
 
-def _queries(estate: Estate, keys: KeysStack, workloads: Sequence[Workload]) -> list[Statement]:
+def _files(estate: Estate, workloads: Sequence[Workload]) -> list[Statement]:
     """Athena reads tables and writes results as who asks for the query (Athena User Guide, "Control access to Amazon S3
-    from Athena")."""
-    prefix = estate.settings.database_prefix
-    sources = sorted({each.source for each in workloads})
-    tables = [
-        estate.arn("glue", each)
+    from Athena"). The catalog may be read, and keys used, for other work."""
+    sources = sorted({each.source for each in workloads if each.service == "athena"})
+    results = [
+        place
         for source in sources
-        for each in (f"database/{prefix}{source}", f"table/{prefix}{source}/*")
+        for place in (estate.clean(f"table-unloads/{source}/*"), estate.raw(f"{QUERY_RESULTS}{source}/*"))
     ]
-    ends = [
-        "GetQueryExecution",
-        "GetQueryRuntimeStatistics",
-        "GetWorkGroup",
-        "StartQueryExecution",
-        "StopQueryExecution",
-    ]
-    results = [estate.clean(f"table-unloads/{source}/*") for source in sources]
     written = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    listed = ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"]
     return [
-        allow([f"athena:{each}" for each in ends], estate.arn("athena", "workgroup/primary")),
-        allow(
-            ["glue:GetDatabase", "glue:GetTable", "glue:GetPartition", "glue:GetPartitions"],
-            estate.arn("glue", "catalog"),
-            *tables,
-            why="A query reads tables of its source.",
-        ),
-        allow(["s3:GetObject"], *(estate.clean(f"{source}/*") for source in sources), why="As above."),
-        allow(written, *results, why=_RESULTS),
-        allow(["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], estate.clean()),
-        allow(["kms:Decrypt", "kms:GenerateDataKey"], keys.data.key_arn),
-        allow(["kms:Decrypt"], keys.catalog.key_arn),
+        allow(["s3:GetObject"], *(estate.clean(f"{source}/*") for source in sources), why="A query reads tables."),
+        allow(written, *results, why="Each result has a prefix of its own."),
+        allow(listed, estate.clean(), estate.raw()),
     ]
 
 
-def _imports(estate: Estate) -> list[Statement]:
-    data_sets = f"dataset/adplatform-{estate.settings.database_prefix}*"
-    ingestions = ["CreateIngestion", "DescribeIngestion", "CancelIngestion"]
-    return [
-        allow(["quicksight:DescribeDataSet"], estate.arn("quicksight", data_sets), why=_OF_TABLES),
-        allow(
-            [f"quicksight:{each}" for each in ingestions],
-            estate.arn("quicksight", f"{data_sets}/ingestion/*"),
-            why=_OF_TABLES,
-        ),
-    ]
-
-
-def _matching(estate: Estate) -> list[Statement]:
-    workflow = estate.arn("entityresolution", f"matchingworkflow/adplatform-{estate.settings.database_prefix}*")
-    actions = ["GetMatchingWorkflow", "StartMatchingJob", "GetMatchingJob", "ListMatchingJobs"]
-    return [allow([f"entityresolution:{each}" for each in actions], workflow, why=_OF_TABLES)]
-
-
-def _pipelines(estate: Estate) -> list[Statement]:
-    return [
-        allow(
-            ["sagemaker:DescribePipeline", "sagemaker:StartPipelineExecution"],
-            estate.arn("sagemaker", "pipeline/*"),
-            why=_NAMED,
-        ),
-        allow(
-            ["sagemaker:DescribePipelineExecution", "sagemaker:StopPipelineExecution"],
-            estate.arn("sagemaker", "pipeline/*/execution/*"),
-            why=_NAMED,
-        ),
-    ]
-
-
-def _statements() -> list[Statement]:
-    actions = ["ExecuteStatement", "BatchExecuteStatement", "DescribeStatement", "CancelStatement"]
-    return [allow([f"redshift-data:{each}" for each in actions], "*", why=NO_RESOURCE)]
+def _submitted(estate: Estate) -> list[Statement]:
+    """What is submitted is on a workgroup or a cluster, which lets the identity in; a statement is its submitter's."""
+    settings = estate.settings
+    found = [allow(["redshift-data:DescribeStatement", "redshift-data:CancelStatement"], "*", why=NO_RESOURCE)]
+    submits = ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"]
+    if settings.redshift_workgroup:
+        workgroup = estate.arn("redshift-serverless", "workgroup/*")
+        found.append(allow([*submits, "redshift-serverless:GetCredentials"], workgroup, why="ARNs have ids."))
+    elif settings.redshift_cluster:
+        cluster = settings.redshift_cluster
+        user = estate.arn("redshift", f"dbuser:{cluster}/{settings.redshift_user or '*'}")
+        database = estate.arn("redshift", f"dbname:{cluster}/{settings.redshift_database}")
+        signs = ["redshift:GetClusterCredentials", "redshift:GetClusterCredentialsWithIAM"]
+        found.append(allow(submits, estate.arn("redshift", f"cluster:{cluster}")))
+        found.append(allow(signs, user, database, why="Of the identity, where no user is named."))
+    return found

@@ -37,6 +37,7 @@ from adplatform_tests.support.platforms import (
 from adplatform_tests.support.replication import administer
 from adplatform_tests.support.spice import DataSet, make_data_set
 from adplatform_tests.support.waiting import eventually
+from adplatform_tests.support.warehouses import order_redshift_fault, statement
 
 ORDERS: dict[str, Any] = {
     "name": "orders",
@@ -97,6 +98,14 @@ class Consumed:
         requests = []
         while not requests:
             requests = list(self.tick().run_requests or ())
+
+    def register(self) -> None:
+        """What services are to have of the tables, as `adplatform consumers apply` makes it."""
+        prefix, place = self.services.settings.database_prefix, Place(self.services.settings, self.services.account)
+        tables = [consumed_table(flow, prefix) for flow in self.platform.source.feeds]
+        known = declared([table for table in tables if table is not None], place, lambda _: True)
+        assert known.refused == ()
+        assert {done.failure for done in registered(Clients(self.services.aws), known.wanted)} == {""}
 
     def wanted(self, target: str) -> list[Intention]:
         found = self.services.ledger.engine_runs.intentions("acme", target)
@@ -282,6 +291,7 @@ def test_a_query_is_stored_by_dates_and_the_newest_result_is_named_beside_it(
     acme = Consumed.make(services, instance, with_consumers(athena={"unloads": {"totals": TOTALS, "of_date": dated}}))
     for day in DAYS[:2]:
         acme.publish(day)
+    acme.register()
     by_date = acme.until_done("athena-orders-of_date")
     acme.until_done(UNLOAD)
     assert [i.key for i in acme.wanted("athena-orders-of_date")] == [f"acme/orders/{day}/v1" for day in DAYS[:2]]
@@ -297,6 +307,7 @@ def test_a_query_is_stored_by_dates_and_the_newest_result_is_named_beside_it(
 def test_a_query_that_succeeds_and_leaves_nothing_has_failed(services: Services, instance: dg.DagsterInstance) -> None:
     acme = Consumed.make(services, instance, with_consumers(athena={"unloads": {"totals": TOTALS}}))
     acme.publish()
+    acme.register()
     acme.tick()
     eventually(lambda: taken_away(services))
     [made] = acme.until_done(UNLOAD)
@@ -312,6 +323,7 @@ def test_a_query_without_rows_leaves_no_files_and_is_none_the_worse(
     none = with_consumers(athena={"unloads": {"totals": "SELECT dt FROM {table} WHERE order_id < 0"}})
     acme = Consumed.make(services, instance, none)
     acme.publish()
+    acme.register()
     [made] = acme.until_done(UNLOAD)
     assert (made.metadata["dagster/row_count"].value, latest(services, "totals")["rows"]) == (0, 0)
 
@@ -362,11 +374,7 @@ def matched(services: Services, instance: dg.DagsterInstance) -> Consumed:
     acme = Consumed.make(services, instance, with_consumers(MEMBERS, entity_resolution=MATCHED))
     people = b"member_id,email\nm1,ann@example.com\nm2,ann@example.com\nm3,bob@example.com\n"
     acme.publish(feed="members", body=people)
-    table = consumed_table(acme.platform.flow("members"), services.settings.database_prefix)
-    assert table is not None
-    place = Place(services.settings, services.account)
-    wanted = declared([table], place, lambda _: True).wanted
-    assert [done.failure for done in registered(Clients(services.aws), wanted)] == ["", ""]
+    acme.register()
     return acme
 
 
@@ -410,6 +418,49 @@ def test_a_job_of_somebody_else_is_waited_for(matched: Consumed) -> None:
     eventually(lambda: jobs(matched) == ["SUCCEEDED"])
     assert len(matched.until_done(MATCHING)) == 1
     assert jobs(matched) == ["SUCCEEDED", "SUCCEEDED"]
+
+
+REFRESHED = "redshift-orders"
+
+
+@pytest.fixture
+def refreshed(services: Services, instance: dg.DagsterInstance) -> Consumed:
+    """Orders over which Redshift has a view; the first publication has been."""
+    workgroup = f"group-{uuid.uuid4().hex[:8]}"
+    shown = f"totals_{uuid.uuid4().hex[:8]}"
+    settings = replace(services.settings, redshift_workgroup=workgroup, redshift_role="spectrum")
+    acme = Consumed.make(replace(services, settings=settings), instance, with_consumers(redshift={"refresh": [shown]}))
+    acme.publish()
+    acme.register()
+    database = f"{settings.database_prefix}acme"
+    view = f'create materialized view {shown} as select count(*) as n from "{database}"."orders"'
+    assert statement(services.aws, workgroup, view)["Status"] == "FINISHED"
+    return acme
+
+
+def shown_view(acme: Consumed) -> str:
+    redshift = acme.platform.flow("orders").feed.consumers.redshift
+    assert redshift is not None
+    return redshift.refresh[0]
+
+
+def test_views_of_a_table_are_refreshed(refreshed: Consumed) -> None:
+    [made] = refreshed.until_done(REFRESHED)
+    assert (made.description, len(refreshed.runs(REFRESHED))) == (f"refreshed {shown_view(refreshed)}", 1)
+
+
+@pytest.mark.parametrize("fault", ["answer_lost", "throttled", "no_records", "run_fails"])
+def test_a_refresh_is_one_whatever_is_lost_and_what_fails_is_tried_again(refreshed: Consumed, fault: str) -> None:
+    workgroup = refreshed.services.settings.redshift_workgroup
+    order_redshift_fault(refreshed.services.aws, fault, workgroup)
+    [made] = refreshed.until_done(REFRESHED)
+    assert made.metadata["adplatform/state"].value == "succeeded"
+    client = refreshed.services.aws.client("redshift-data")
+    listed = client.list_statements(WorkgroupName=workgroup, Status="ALL")["Statements"]
+    refreshes = [
+        each for each in listed if each.get("QueryString") == f"REFRESH MATERIALIZED VIEW {shown_view(refreshed)}"
+    ]
+    assert len(refreshes) == len(refreshed.runs(REFRESHED)) == 1 + (fault == "run_fails")
 
 
 TRAINED = "sagemaker-orders"
@@ -471,6 +522,7 @@ def test_two_platforms_of_an_account_have_runs_of_their_own(services: Services, 
     for each in (services, other):
         acme = Consumed.make(each, instance, with_consumers(athena={"unloads": {"totals": TOTALS}}))
         acme.publish()
+        acme.register()
         assert len(acme.until_done(UNLOAD)) == 1
         assert latest(each, "totals")["location"].startswith(f"s3://{each.settings.clean_bucket}/")
     forget_services(other)

@@ -275,6 +275,22 @@ def _events(call: Call, place: str, flags: frozenset[str], names: Names) -> Iter
     yield Need("events:PutEvents", bus if bus.startswith("arn:") else names.arn("events", f"event-bus/{bus}"))
 
 
+_SERVERLESS = "workgroup/0123abcd-0123-4567-89ab-0123456789ab"
+
+
+def _redshift(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
+    """A statement is that of who submitted it; a workgroup knows who that is by credentials of its own (Amazon Redshift
+    Management Guide, "Authorizing access to the Amazon Redshift Data API")."""
+    if call.operation in ("ExecuteStatement", "BatchExecuteStatement"):
+        workgroup = names.arn("redshift-serverless", _SERVERLESS)
+        yield Need(f"redshift-data:{call.operation}", workgroup)
+        yield Need("redshift-serverless:GetCredentials", workgroup)
+    elif call.operation in ("DescribeStatement", "CancelStatement"):
+        yield Need(f"redshift-data:{call.operation}", _ANY)
+    else:
+        raise _unknown(call)
+
+
 _QUEUES = {
     "ChangeMessageVisibility": "ChangeMessageVisibility",
     "DeleteMessage": "DeleteMessage",
@@ -302,16 +318,17 @@ def _sts(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterato
 
 _ANY = "*"
 """For actions that know no resource (Service Authorization Reference)."""
+_GROUP = "workgroup/adplatform-{prefix}{source}-any"
 _EXECUTION = "pipeline/any/execution/0123456789ab"
 _INGESTION = "dataset/adplatform-{prefix}{source}-any/ingestion/any"
 _WORKFLOW = "matchingworkflow/adplatform-{prefix}{source}-any"
 _ENGINES: Mapping[str, Mapping[str, str]] = {
     "athena": {
-        "GetQueryExecution": "workgroup/primary",
-        "GetQueryRuntimeStatistics": "workgroup/primary",
-        "GetWorkGroup": "workgroup/primary",
-        "StartQueryExecution": "workgroup/primary",
-        "StopQueryExecution": "workgroup/primary",
+        "GetQueryExecution": _GROUP,
+        "GetQueryRuntimeStatistics": _GROUP,
+        "GetWorkGroup": _GROUP,
+        "StartQueryExecution": _GROUP,
+        "StopQueryExecution": _GROUP,
     },
     "entityresolution": {
         "GetMatchingJob": _WORKFLOW,
@@ -324,12 +341,6 @@ _ENGINES: Mapping[str, Mapping[str, str]] = {
         "CreateIngestion": _INGESTION,
         "DescribeDataSet": "dataset/adplatform-{prefix}{source}-any",
         "DescribeIngestion": _INGESTION,
-    },
-    "redshift-data": {
-        "BatchExecuteStatement": _ANY,
-        "CancelStatement": _ANY,
-        "DescribeStatement": _ANY,
-        "ExecuteStatement": _ANY,
     },
     "sagemaker": {
         "DescribePipeline": "pipeline/any",
@@ -578,6 +589,7 @@ _SERVICES: Mapping[str, Callable[[Call, str, frozenset[str], Names], Iterator[Ne
     "glue": _glue,
     "sns": _sns,
     "events": _events,
+    "redshift-data": _redshift,
     "sqs": _sqs,
     "sts": _sts,
     "ecs": _ecs,

@@ -49,7 +49,7 @@ class OrchestrationStack(ResourceStack):
             (
                 names.CODE_SERVER_ROLE,
                 "The code server, where sensors run.",
-                process_roles.code_statements(estate, keys),
+                roles.merged(process_roles.code_statements(estate, keys)),
             ),
             (names.DAEMON_ROLE, "The daemon, which launches runs.", roles.daemon_statements(estate, keys)),
             (names.WEBSERVER_ROLE, "The web server.", roles.web_statements(estate, keys)),

@@ -25,6 +25,7 @@ from adplatform.consumers.table import ConsumedTable
 from adplatform.contracts.consumers import Athena
 from adplatform.contracts.types import DataType, parse_type
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.lake.table import TableName
 from adplatform.lake.views import VIEW, View, statement_of
 from adplatform.lake.zones import Zones
 from adplatform.platform.names import within
@@ -41,7 +42,7 @@ _OF_WORKGROUP = ("EnforceWorkGroupConfiguration", "PublishCloudWatchMetricsEnabl
 _TYPES = {"varchar": "string", "integer": "int"}
 
 
-def workgroup_name(table: ConsumedTable) -> str:
+def workgroup_name(table: ConsumedTable | TableName) -> str:
     return within(_LONGEST_NAME, NAME_PREFIX, f"{table.database}-{table.name}")
 
 

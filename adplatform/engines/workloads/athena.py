@@ -34,16 +34,16 @@ LATEST = "latest.json"
 
 @dataclass(frozen=True)
 class Unload:
-    """A query of ``table``; ``{table}`` and ``{date}`` in it are filled in. ``client`` is one of Athena, ``prefix``
-    that of its results in the clean bucket, ``intention_of`` gives why a run was wanted."""
+    """A query of ``table`` in its ``workgroup``; ``{table}`` and ``{date}`` in it are filled in. ``client`` is one of
+    Athena, ``prefix`` that of its results in the clean bucket, ``intention_of`` gives why a run was wanted."""
 
     client: Any
     store: Store
     table: TableName
+    workgroup: str
     query: str
     prefix: str
     intention_of: Callable[[EngineRun], Intention | None]
-    workgroup: str = "primary"
 
     limits = Limits(
         called="athena",
@@ -55,24 +55,22 @@ class Unload:
     )
 
     def check(self) -> Sequence[Finding]:
+        """Athena answers alike whether a workgroup is not there or not to be seen."""
         with self._failures():
-            found = self.client.get_work_group(WorkGroup=self.workgroup)["WorkGroup"]
-        disabled = f"the workgroup {self.workgroup} of Athena is {found.get('State')}: enable it"
+            try:
+                found = self.client.get_work_group(WorkGroup=self.workgroup)["WorkGroup"]
+            except self.client.exceptions.InvalidRequestException:
+                text = f"there is no workgroup {self.workgroup} of Athena: `adplatform consumers apply` makes it"
+                return [Finding(text)]
+        disabled = f"the workgroup {self.workgroup} of Athena is disabled: enable it"
         return [Finding(disabled)] if found.get("State") == "DISABLED" else []
 
     def start(self, intention: Intention, others: Collection[str]) -> str:
-        encrypted = self.store.zones.kms_key_id
-        encryption = {"EncryptionOption": "SSE_KMS", "KmsKey": encrypted} if encrypted else {}
-        results = {
-            "OutputLocation": self._uri(f"{self.prefix}queries/"),
-            **({"EncryptionConfiguration": encryption} if encryption else {}),
-        }
         with self._failures():
             started = self.client.start_query_execution(
                 QueryString=self.statement(intention),
                 ClientRequestToken=token_of(intention),
                 QueryExecutionContext={"Database": self.table.database},
-                ResultConfiguration=results,
                 WorkGroup=self.workgroup,
             )
         return str(started["QueryExecutionId"])

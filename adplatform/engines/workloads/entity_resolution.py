@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adplatform.engines.engine import BroughtNothing, Busy, Doubtful, Finding, Limits, Run
+from adplatform.engines.engine import BroughtNothing, Busy, Doubtful, Finding, Limits, Postponed, Run
+from adplatform.engines.runs import BUSY_FOR
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
@@ -63,6 +64,8 @@ class MatchingJob:
             except self.client.exceptions.ConflictException:
                 going = [job for job in self._jobs() if job["status"] in ("QUEUED", "RUNNING")]
                 return Busy(str(going[0]["jobId"]) if going else "")
+            except self.client.exceptions.ExceedsLimitException as e:
+                raise Postponed("as many jobs of Entity Resolution go on as may be", BUSY_FOR) from e
 
     def look(self, run_id: str) -> Run | None:
         with self._failures():

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from adplatform.engines.engine import Finding, Limits, Run
+from adplatform.engines.engine import Finding, Limits, Postponed, Run
+from adplatform.engines.runs import BUSY_FOR
 from adplatform.engines.workloads.engine import token_of
 from adplatform.failures import clipped
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
@@ -29,12 +30,13 @@ _LONGEST = 500
 
 @dataclass(frozen=True)
 class Refresh:
-    """Of these ``views``; ``where`` is the database and how it is reached, as the Data API takes it. ``client`` is one
-    of that API."""
+    """Of these ``views``; ``where`` is the database and how it is reached, as the Data API takes it, and ``lacking``
+    says which settings it would take to know. ``client`` is one of that API."""
 
     client: Any
     where: Mapping[str, str]
     views: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
     limits = Limits(
         called="redshift",
@@ -46,17 +48,18 @@ class Refresh:
     )
 
     def check(self) -> Sequence[Finding]:
-        if "WorkgroupName" in self.where or "ClusterIdentifier" in self.where:
-            return []
-        return [Finding("no setting says which Redshift: give the workgroup or cluster, and the database")]
+        return [*map(Finding, self.lacking)]
 
     def start(self, intention: Intention, others: Collection[str]) -> str:
         sqls = [f"REFRESH MATERIALIZED VIEW {view}" for view in self.views]
         asked = {**self.where, "ClientToken": token_of(intention)}
         with self._failures():
-            if len(sqls) == 1:
-                return str(self.client.execute_statement(Sql=sqls[0], **asked)["Id"])
-            return str(self.client.batch_execute_statement(Sqls=sqls, **asked)["Id"])
+            try:
+                if len(sqls) == 1:
+                    return str(self.client.execute_statement(Sql=sqls[0], **asked)["Id"])
+                return str(self.client.batch_execute_statement(Sqls=sqls, **asked)["Id"])
+            except self.client.exceptions.ActiveStatementsExceededException as e:
+                raise Postponed("as many statements of Redshift are active as may be", BUSY_FOR) from e
 
     def look(self, run_id: str) -> Run | None:
         with self._failures():

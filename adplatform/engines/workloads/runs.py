@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from adplatform.consumers.registration.athena import workgroup_name
 from adplatform.consumers.registration.entity_resolution import workflow_name
 from adplatform.consumers.registration.quicksight import data_set_id
+from adplatform.consumers.registration.redshift import lacking as unset
+from adplatform.consumers.registration.redshift import warehouse
 from adplatform.contracts.consumers import Athena, Consumers, Redshift, SageMaker
 from adplatform.engines.failed import FailedRun, failed_runs
 from adplatform.engines.runs import Look, Target, Watch
@@ -82,17 +85,20 @@ def _service(services: Services, workload: Workload, consumers: Consumers) -> Se
             query = (consumers.athena or Athena()).unloads[workload.name]
             prefix = Zones.unloads(workload.table, workload.name)
             client = services.aws.client("athena")
-            return Unload(client, services.store, table, query, prefix, partial(_intention_of, services))
+            group = workgroup_name(table)
+            return Unload(client, services.store, table, group, query, prefix, partial(_intention_of, services))
         case "quicksight":
             return Ingestion(services.aws.client("quicksight"), services.account, data_set_id(table))
         case "entity_resolution":
             return MatchingJob(services.aws.client_once("entityresolution"), workflow_name(table))
         case "sagemaker":
-            own = consumers.sagemaker or SageMaker()
-            return PipelineExecution(services.aws.client("sagemaker"), own.pipeline or "", table, own.parameters)
+            settings = consumers.sagemaker or SageMaker()
+            client = services.aws.client("sagemaker")
+            return PipelineExecution(client, settings.pipeline or "", table, settings.parameters)
         case "redshift":
             views = (consumers.redshift or Redshift()).refresh
-            return Refresh(services.aws.client("redshift-data"), {}, views)
+            own = services.settings
+            return Refresh(services.aws.client("redshift-data"), warehouse(own), views, tuple(unset(own)))
         case _:
             raise PermanentFailure(f"{workload.table}: nothing is run at {workload.service}")
 

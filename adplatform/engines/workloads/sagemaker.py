@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from adplatform.engines.engine import Finding, Limits, Run
+from adplatform.engines.engine import Finding, Limits, Postponed, Run
+from adplatform.engines.runs import BUSY_FOR
 from adplatform.engines.workloads.engine import token_of
 from adplatform.failures import clipped
 from adplatform.flow.workloads import filled
@@ -59,11 +60,14 @@ class PipelineExecution:
         given = {name: filled(value, self.table, intention) for name, value in self.parameters.items()}
         parameters = [{"Name": name, "Value": value} for name, value in given.items()]
         with self._failures():
-            started = self.client.start_pipeline_execution(
-                PipelineName=self.name,
-                ClientRequestToken=token_of(intention),
-                **({"PipelineParameters": parameters} if parameters else {}),
-            )
+            try:
+                started = self.client.start_pipeline_execution(
+                    PipelineName=self.name,
+                    ClientRequestToken=token_of(intention),
+                    **({"PipelineParameters": parameters} if parameters else {}),
+                )
+            except self.client.exceptions.ResourceLimitExceeded as e:
+                raise Postponed("as many executions of SageMaker go on as may be", BUSY_FOR) from e
         return str(started["PipelineExecutionArn"])
 
     def look(self, run_id: str) -> Run | None:
