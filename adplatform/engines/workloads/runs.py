@@ -96,9 +96,8 @@ def _service(services: Services, workload: Workload, consumers: Consumers) -> Se
             client = services.aws.client("sagemaker")
             return PipelineExecution(client, settings.pipeline or "", table, settings.parameters)
         case "redshift":
-            views = (consumers.redshift or Redshift()).refresh
-            own = services.settings
-            return Refresh(services.aws.client("redshift-data"), warehouse(own), views, tuple(unset(own)))
+            own, of = consumers.redshift or Redshift(), services.settings
+            return Refresh(services.aws.client("redshift-data"), warehouse(of), own.refresh, tuple(unset(own, of)))
         case _:
             raise PermanentFailure(f"{workload.table}: nothing is run at {workload.service}")
 
