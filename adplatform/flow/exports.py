@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import pyarrow.csv as pcsv
     import pyarrow.parquet as pq
 else:
+    duckdb = Late("duckdb")
     pa = Late("pyarrow")
     pcsv = Late("pyarrow.csv")
     pq = Late("pyarrow.parquet")
@@ -273,20 +274,23 @@ def _write(
     ]
     files = [file for each in parts for file in each]
     destination, settings = what.destination, services.settings
+    any_of = " or ".join(
+        f"({' and '.join(f'{identifier(destination.headers[kind])} is not null' for kind in sorted(each))})"
+        for each in destination.identifiers
+        if all(what.has(kind) for kind in each)
+    )
+    distinct = folder / "distinct.parquet"
+    source, identifiable = f"read_parquet({literal(str(distinct))})", f"select distinct * from rows where {any_of}"
     with limited(settings.memory_limit, settings.threads, folder) as con:
-        con.execute(f"create view rows as {_rows(con, what, files, shown)}")
-        any_of = " or ".join(
-            f"({' and '.join(f'{identifier(destination.headers[kind])} is not null' for kind in sorted(each))})"
-            for each in destination.identifiers
-            if all(what.has(kind) for kind in each)
-        )
-        distinct = folder / "distinct.parquet"
-        identifiable = f"select distinct * from rows where {any_of} order by all"
-        con.execute(f"copy ({identifiable}) to {literal(str(distinct))} (format parquet)")
-        (read, identified) = _one(con, f"select count(*), count(*) filter (where {any_of}) from rows")
-        source = f"read_parquet({literal(str(distinct))})"
-        (rows,) = _one(con, f"select count(*) from {source}")
-        limits = (_rows_of(con, what, wanted.settings, source), wanted.settings.rows_per_file, max(rows, 1))
+        try:
+            con.execute(f"create view rows as {_rows(con, what, files, shown)}")
+            con.execute(f"copy ({identifiable} order by all) to {literal(str(distinct))} (format parquet)")
+            (read, identified) = _one(con, f"select count(*), count(*) filter (where {any_of}) from rows")
+            (rows,) = _one(con, f"select count(*) from {source}")
+            longest = _rows_of(con, what, wanted.settings, source)
+        except (duckdb.DataError, duckdb.ProgrammingError) as e:
+            raise PermanentFailure(f"{wanted}: the table cannot be read: {str(e).splitlines()[0]}") from e
+    limits = (longest, wanted.settings.rows_per_file, max(rows, 1))
     written = list(_split(what, wanted.settings, distinct, min(filter(None, limits)), folder))
     counts = {"read": read, "rows": rows, "repeated": identified - rows, "unidentified": read - identified}
     return written, counts
@@ -316,11 +320,13 @@ def _rows(con: "duckdb.DuckDBPyConnection", what: Given, files: Sequence[Path], 
 
 
 def _split(what: Given, settings: Activation, distinct: Path, most: int, folder: Path) -> Iterator[tuple[Path, int]]:
-    """Write the rows as CSV with a header, at most so many into a file; without rows one file that has none."""
+    """Write the rows as CSV with a header, at most so many into a file."""
     packed = settings.compress == "gzip" if settings.compress else what.destination.compress
     batches = _batches(distinct, most)
     left = next(batches, None)
     for number in count(1):
+        if left is None:
+            return
         path, rows = folder / f"part-{number:05d}.csv{'.gz' if packed else ''}", 0
         with pa.output_stream(path, compression="gzip" if packed else None) as out:
             out.write(f"{','.join(what.headers)}\n".encode())
@@ -329,8 +335,6 @@ def _split(what: Given, settings: Activation, distinct: Path, most: int, folder:
                 rows += left.num_rows
                 left = next(batches, None)
         yield path, rows
-        if left is None:
-            return
 
 
 def _batches(distinct: Path, most: int) -> Iterator[Any]:

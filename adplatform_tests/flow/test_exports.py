@@ -18,7 +18,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.privacy.rules import unkeyed_output
 from adplatform_tests.support.platforms import TODAY, YESTERDAY
-from adplatform_tests.support.tables import publish_rows, table_flow
+from adplatform_tests.support.tables import corrupt_shown, publish_rows, table_flow
 
 EVERY = ["lake", "amazon_ads", "google", "meta"]
 
@@ -192,6 +192,21 @@ def test_a_run_that_dies_before_the_manifest_leaves_the_export_before(ready: Ser
     assert len(rows_of(ready, wanted)) == 1
     assert make(ready, flow, tmp_path) == [wanted]
     assert len(rows_of(ready, wanted)) == 2
+
+
+def test_a_table_whose_file_is_broken_is_not_handed_over_and_one_without_rows_has_no_files(
+    ready: Services, tmp_path: Path
+) -> None:
+    flow = members(activations=["meta"])
+    publish_rows(ready, flow, YESTERDAY, [",,Bob,,,US,3"], tmp_path)
+    (wanted,) = make(ready, flow, tmp_path)
+    manifest = read_manifest(ready, wanted)
+    assert manifest is not None
+    assert (manifest["files"], manifest["rows"], manifest["unidentified"]) == ([], 0, 1)
+    corrupt_shown(ready, "acme/members", YESTERDAY)
+    with pytest.raises(PermanentFailure, match=r"acme/members for meta, .*: the table cannot be read"):
+        export(ready, wanted, tmp_path)
+    assert read_manifest(ready, wanted) == manifest
 
 
 @pytest.mark.parametrize(

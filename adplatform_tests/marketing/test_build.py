@@ -14,6 +14,7 @@ from adplatform.marketing import build as building
 from adplatform.marketing.pattern import marketing_fact
 from adplatform_tests.marketing.world import BEFORE, CAMPAIGNS, INPUT, RATES, World
 from adplatform_tests.support.platforms import TODAY, YESTERDAY
+from adplatform_tests.support.tables import corrupt_shown
 
 
 @pytest.fixture
@@ -206,3 +207,13 @@ def test_sums_that_differ_from_the_table_are_not_published(world: World) -> None
     with pytest.raises(SenderFailure, match=r"acme/campaigns has clicks of 1\.500000 in EUR, and the fact 2"):
         world.build()
     assert world.version() == 0
+
+
+def test_a_table_whose_file_is_broken_leaves_the_date_as_it_was(world: World) -> None:
+    world.campaigns(YESTERDAY, "c1,EUR,1,1,1.00,")
+    world.build()
+    world.campaigns(YESTERDAY, "c1,EUR,1,1,2.00,")
+    corrupt_shown(world.services, "acme/campaigns", YESTERDAY)
+    with pytest.raises(SenderFailure, match="cannot be computed"):
+        world.build()
+    assert world.rows("cost") == [(Decimal(1),)]

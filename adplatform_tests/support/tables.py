@@ -34,3 +34,12 @@ def publish_rows(services: Services, flow: FeedFlow, day: date, rows: Iterable[s
     services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body.encode())
     slice_settler(services, (flow,)).arrivals.reconcile(flow.layout.day_prefix(day))
     publish_slice(services, flow, day, f"run-{uuid4().hex}", work)
+
+
+def corrupt_shown(services: Services, table: str, day: date) -> None:
+    """Overwrite the file of a date of a table with what is no Parquet."""
+    placement = services.ledger.placements.get(table, day)
+    assert placement is not None
+    zones = services.zones
+    for stored in services.store.listing(zones.clean_bucket, zones.clean_key(placement.location)):
+        services.s3.put_object(Bucket=zones.clean_bucket, Key=stored.key, Body=b"PAR1 and nothing else")

@@ -13,6 +13,7 @@ from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
+from adplatform.components.assembly.metadata import topic_metadata
 from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import FEED_TAG, at_work, may_start, note_failure, runs_of, work_ended
 from adplatform.contracts.activation import DestinationName
@@ -79,7 +80,12 @@ def _request(wanted: Sequence[Export]) -> dg.RunRequest:
     return dg.RunRequest(
         partition_key=first.day.isoformat() if first.day else None,
         asset_selection=[export_key(each.flow, each.destination) for each in wanted],
-        tags={FEED_TAG: first.flow.name, "source": first.flow.source, EXPORT_TAG: _tag(first)},
+        tags={
+            FEED_TAG: f"{first.flow.name} exports",
+            "source": first.flow.source,
+            EXPORT_TAG: _tag(first),
+            **topic_metadata(first.flow.topics),
+        },
     )
 
 
