@@ -4,13 +4,16 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import httpx
 from rich.console import Console
 
+from adplatform.cli.consumers import applied
 from adplatform.cli.engine_runs import run_table
 from adplatform.cli.headless import declared_automations, process_all
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
+from adplatform.components.assembly.automation import Automation
 from adplatform.definitions import defs
 from adplatform.engines.changes import ChangedFiles
 from adplatform.engines.pattern import EngineFiles
@@ -30,6 +33,8 @@ from adplatform.sftp.places import remote_path
 
 REPORTS_TAKE = 15
 """Seconds without anything to do after which no report of the simulated Amazon is on its way."""
+SERVICES_TAKE = 15
+"""The same of what services do with tables."""
 _DELIVERIES_TAKE = 7
 """The same of deliveries."""
 _REST = 2
@@ -72,6 +77,9 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
             # One look starts it; the files of changes are waited for with all else.
             process_all(services, following, 0, console, errors, loaded=loaded)
             process_all(services, partners_only, _DELIVERIES_TAKE, console, errors, rest=_REST, loaded=loaded)
+            console.rule("Services that read the tables are made to know them; publications start what they do")
+            for name in sorted(first & {each.source.name for each in patterns if each.source.workloads}):
+                applied(services, name)
             console.rule(
                 "A damaged file comes again, published purchases are corrected; the shop sells on, and is read again"
             )
@@ -99,7 +107,28 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
             table = run_table(services.ledger, pattern.source.name, target.name, most=5)
             if table.row_count:
                 console.print(table)
+    _consume(services, patterns, automations, console, errors, loaded)
     console.print(HINTS, highlight=False, markup=False)
+
+
+def _consume(
+    services: Services,
+    patterns: Sequence[Pattern],
+    automations: Sequence[Automation],
+    console: Console,
+    errors: Console,
+    loaded: dg.Definitions,
+) -> None:
+    """Have services know of all tables, and do what publications have wanted of them."""
+    console.rule("What services have made of the tables")
+    applied(services)
+    consumed = [each for each in patterns if each.source.workloads]
+    names = {each.source.name for each in consumed}
+    following = [each for each in automations if each.source in names]
+    process_all(services, following, SERVICES_TAKE, console, errors, rest=_REST, loaded=loaded)
+    for pattern in consumed:
+        for workload in pattern.source.workloads:
+            console.print(run_table(services.ledger, pattern.source.name, workload.target, most=2))
 
 
 def _export(services: Services, patterns: list[Pattern]) -> None:
