@@ -18,7 +18,7 @@ _SUFFIXES = {
     Treatment.MASK: "masked",
 }
 _PREVIOUS = "previous"
-_SHORT = 32
+SHORT_DIGITS = 32
 """Hexadecimal digits of a short id, 128 bits: two of a thousand million values are alike with a chance of 10^-21."""
 _COMMENTS: Mapping[Form, str] = {
     "digest": "SHA-256 of {name} as {treatment} normalises it",
@@ -79,7 +79,7 @@ def _output(column: Column, pii: Pii, treatment: Treatment, *, previous: bool = 
         described = _described(column, pii, treatment, "short digest")
         return PiiOutput(
             f"{column.name}_{_SUFFIXES[treatment]}",
-            f"substring({digest.expression}, 1, {_SHORT})",
+            f"substring({digest.expression}, 1, {SHORT_DIGITS})",
             "short digest",
             *described,
         )

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -19,6 +20,7 @@ from adplatform.platform.json_text import parsed
 from adplatform.platform.late import Late
 from adplatform.privacy import canonical
 from adplatform.privacy.keys import HashKey
+from adplatform.privacy.outputs import SHORT_DIGITS
 from adplatform.privacy.rules import RULES, normalised
 from adplatform.privacy.text import digest_in, trimmed, without_blanks
 
@@ -31,6 +33,8 @@ IDENTIFYING = (PiiKind.EMAIL, PiiKind.PHONE, PiiKind.DEVICE_ID, PiiKind.GENERIC_
 """Kinds that name one person. A name, a place or an address is that of many."""
 _KEPT_AS_DIGESTS = (Treatment.AMAZON_ADS, Treatment.META, Treatment.GOOGLE)
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
+_SHORT = re.compile(rf"(?<![0-9a-fA-F])[0-9a-fA-F]{{{SHORT_DIGITS}}}(?![0-9a-fA-F])")
+"""A short id, which is no part of a digest."""
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _GMAIL = ("gmail.com", "googlemail.com")
 _SEPARATORS = r"[\s().\-/]*"
@@ -62,6 +66,11 @@ class Person:
     in_names: re.Pattern[str] = field(repr=False)
     """The same for names of files, in which values stand beside other words without a blank."""
 
+    @cached_property
+    def shorts(self) -> frozenset[str]:
+        """The short ids of the digests."""
+        return frozenset(digest[:SHORT_DIGITS] for digest in self.digests)
+
     def is_in(self, text: str) -> bool:
         """Whether the text holds the person anywhere."""
         return any(self._is_in(spelling) for spelling in _spellings(text))
@@ -78,6 +87,7 @@ class Person:
         """The name with ``instead`` of what names the person in clear or as a digest; as a whole where only another
         spelling of it does."""
         left = _HEX.sub(lambda found: instead if found[0].lower() in self.digests else found[0], name)
+        left = _SHORT.sub(lambda found: instead if found[0].lower() in self.shorts else found[0], left)
         left = self.in_names.sub(instead, self.pattern.sub(instead, left))
         if not self.is_in_name(left):
             return left
@@ -88,7 +98,11 @@ class Person:
     def _is_in(self, text: str) -> bool:
         if self.pattern.search(text):
             return True
-        return len(text) >= 64 and any(found.lower() in self.digests for found in _HEX.findall(text))
+        if len(text) < SHORT_DIGITS:
+            return False
+        if any(found.lower() in self.digests for found in _HEX.findall(text)):
+            return True
+        return any(found.lower() in self.shorts for found in _SHORT.findall(text))
 
 
 def person_of(identifiers: Sequence[Identifier], keys: Iterable[HashKey], countries: Iterable[str]) -> Person:

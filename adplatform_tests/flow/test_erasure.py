@@ -381,6 +381,21 @@ def test_a_ledger_that_was_lost_is_restored_with_what_an_erasure_has_left(aws: A
     assert places_of(club, jane(club)) == []
 
 
+def test_results_of_matching_that_hold_the_person_go_and_others_stay(aws: Aws, tmp_path: Path) -> None:
+    club = make_persons(aws, tmp_path / "home")
+    few(club)
+    zones, s3 = club.services.zones, club.services.s3
+    key = fetch_key(club.services.secrets, club.services.settings.hash_key_secret)
+    below = f"{zones.matches('club/purchases')}workflow/job/success/"
+    for name, who in (("hers", JANE), ("others", "eve@x.org")):
+        row = f"InputSourceARN,email_short_id,MatchID\narn:any,{key.hmac(who)[:32]},0a\n"
+        s3.put_object(Bucket=zones.raw_bucket, Key=f"{below}{name}.csv", Body=row.encode())
+    receipt = erase_jane(club)
+    assert (receipt.problems, receipt.unreadable) == ((), ())
+    left = s3.list_object_versions(Bucket=zones.raw_bucket, Prefix=below)["Versions"]
+    assert [each["Key"] for each in left] == [f"{below}others.csv"]
+
+
 @pytest.mark.parametrize("match", ["exact", "loose"])
 def test_ids_are_found_under_each_name_that_files_have_for_their_column(tmp_path: Path, match: str) -> None:
     columns = {"member": {"pii": "generic_id", "field": ["Member ID", "Client"]}, "amount": "int"}

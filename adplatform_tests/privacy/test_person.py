@@ -94,6 +94,16 @@ def test_every_digest_under_every_key_is_the_person(jane: Person, treatment: Tre
     assert {EARLIER.hmac(unkeyed), CURRENT.hmac(unkeyed)} <= jane.digests | set(found)
 
 
+def test_the_first_half_of_a_digest_is_the_person_and_that_of_another_is_not(jane: Person) -> None:
+    lake = normalised(Treatment.LAKE, PiiKind("email"), "Jane.Doe@gmail.com", "DE")
+    assert lake
+    short, other = CURRENT.hmac(lake)[:32], CURRENT.hmac("joe@x.org")[:32]
+    assert jane.is_in(f"arn,,{short},by_email,{other}")
+    assert not jane.is_in(f"arn,,{other},by_email,{other}")
+    assert not jane.is_in(f"{short}{other}")
+    assert jane.without(f"a/{short}.csv", "erased") == "a/erased.csv"
+
+
 def test_what_names_the_person_is_taken_out_of_a_text_and_nothing_else(jane: Person) -> None:
     assert jane.without("landing/acme/jane.doe@gmail.com-2.csv", "erased") == "landing/acme/erased-2.csv"
     assert jane.without("landing/x_jane.doe%40gmail.com/b.csv", "erased") == "landing/erased/b.csv"

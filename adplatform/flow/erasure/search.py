@@ -167,6 +167,8 @@ class Search:
         return Held(stored, flow, named, int(found), left)
 
     def _form(self, flow: FeedFlow, stored: StoredVersion) -> FileFormat | None:
+        if stored.key.startswith(self.services.zones.matches(flow.name)):
+            return FileFormat()
         # Other files than those of senders are the platform's own Parquet, which says so itself.
         return flow.feed.contract.format if stored.bucket == self.services.zones.raw_bucket else None
 
