@@ -51,7 +51,7 @@ _OF_OTHERS = (
 
 
 def lacking(_: QuickSight, settings: Settings) -> Iterator[str]:
-    if not settings.quicksight_principal:
+    if not settings.quicksight_principal.startswith("arn:"):
         yield f"nobody would see it: set {PREFIX}QUICKSIGHT_PRINCIPAL to the ARN of a user or group of QuickSight"
 
 

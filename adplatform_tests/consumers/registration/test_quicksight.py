@@ -128,7 +128,7 @@ def test_what_others_made_is_not_touched_and_what_nothing_declares_is_told(aws: 
     client.create_data_source(**named, Name="theirs", Type="ATHENA")
     done = apply(aws, (source, data_set))
     assert "was made by others, and is not touched" in done["data source"][1]
-    assert done["data set"] == ("refused", f"it requires the {source.key}, which is not there")
+    assert done["data set"] == ("refused", f"it requires the {source.key}, which is not as declared")
     client.tag_resource(
         ResourceArn=client.describe_data_source(**named)["DataSource"]["Arn"],
         Tags=[{"Key": key, "Value": value} for key, value in source.tags.items()],
@@ -151,7 +151,7 @@ def test_a_connection_that_failed_is_tried_again(aws: Aws) -> None:
 
 
 def test_a_platform_without_an_owner_for_data_sets_registers_none(aws: Aws) -> None:
-    [refused] = declared([table({"quicksight": {}})], place(), lambda _: True).refused
+    [refused] = declared([table({"quicksight": {}})], place(quicksight_principal="ann"), lambda _: True).refused
     assert refused.reasons == (
         "nobody would see it: set ADPLATFORM_QUICKSIGHT_PRINCIPAL to the ARN of a user or group of QuickSight",
     )

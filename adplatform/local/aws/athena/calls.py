@@ -20,20 +20,15 @@ _PAGE = 1_000
 _TRINO = {"string": "varchar", "int": "integer"}
 
 
-class _Refusal(ServiceException):
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-
-
-class InvalidRequestException(_Refusal):
+class InvalidRequestException(ServiceException):
     code = "InvalidRequestException"
 
 
-class TooManyRequestsException(_Refusal):
+class TooManyRequestsException(ServiceException):
     code = "TooManyRequestsException"
 
 
-class InternalServerException(_Refusal):
+class InternalServerException(ServiceException):
     code = "InternalServerException"
 
 

@@ -33,32 +33,27 @@ ACTIONS: Mapping[str, tuple[frozenset[str], ...]] = {
 "Permissions for ... assets by the API")."""
 
 
-class _Refusal(ServiceException):
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-
-
-class ResourceNotFoundException(_Refusal):
+class ResourceNotFoundException(ServiceException):
     code = "ResourceNotFoundException"
 
 
-class ResourceExistsException(_Refusal):
+class ResourceExistsException(ServiceException):
     code = "ResourceExistsException"
 
 
-class InvalidParameterValueException(_Refusal):
+class InvalidParameterValueException(ServiceException):
     code = "InvalidParameterValueException"
 
 
-class LimitExceededException(_Refusal):
+class LimitExceededException(ServiceException):
     code = "LimitExceededException"
 
 
-class ThrottlingException(_Refusal):
+class ThrottlingException(ServiceException):
     code = "ThrottlingException"
 
 
-class InternalFailureException(_Refusal):
+class InternalFailureException(ServiceException):
     code = "InternalFailureException"
 
 

@@ -21,24 +21,19 @@ _LOOK_AGAIN_SECONDS = 0.02
 _NOT_ASKED = frozenset({"WaitTimeSeconds"})
 
 
-class _Refusal(ServiceException):
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-
-
-class ValidationException(_Refusal):
+class ValidationException(ServiceException):
     code = "ValidationException"
 
 
-class ResourceNotFoundException(_Refusal):
+class ResourceNotFoundException(ServiceException):
     code = "ResourceNotFoundException"
 
 
-class ActiveStatementsExceededException(_Refusal):
+class ActiveStatementsExceededException(ServiceException):
     code = "ActiveStatementsExceededException"
 
 
-class InternalServerException(_Refusal):
+class InternalServerException(ServiceException):
     code = "InternalServerException"
 
 
