@@ -21,7 +21,7 @@ def unaccounted(services: Services, followed: MadeTable, done: Folded) -> list[s
     return [*_read(done), *_made(services, followed, done), *_changes(services, followed, done)]
 
 
-def count_merged(to: Metrics, followed: MadeTable, done: Folded) -> None:
+def count_merged(to: Metrics, followed: MadeTable, done: Folded, run_id: str) -> None:
     """Count the changes of a merge that its run has just shown."""
     to.put(
         {
@@ -31,7 +31,7 @@ def count_merged(to: Metrics, followed: MadeTable, done: Folded) -> None:
             metrics.ROWS_UNPLACED: done.unplaced,
         },
         {metrics.SOURCE: followed.source, metrics.FEED: followed.target},
-        run_id=done.row.run_id,
+        run_id=run_id,
         merge=done.row.number,
     )
 

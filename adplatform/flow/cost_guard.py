@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from adplatform.contracts.cost import Amounts, CostBudget
+from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.failures import PermanentFailure
 from adplatform.flow.outbox import send_unsent
@@ -27,7 +27,6 @@ LATELY = 7
 """Days before the present one by which is told what the rest of it will use."""
 _BYTES = 10**9
 _SHOWN = {"requests": "requests", "dpu_hours": "DPU-hours", "vcpu_hours": "vCPU-hours", "bytes": "GB"}
-_NOTHING = Amounts()
 Period = Literal["day", "month"]
 
 
@@ -47,10 +46,6 @@ class Standing:
     @property
     def over(self) -> bool:
         return self.used >= self.limit
-
-    @property
-    def share(self) -> float:
-        return float(self.used / self.limit)
 
     def shown(self, amount: Decimal) -> str:
         """An amount of what it counts, with its unit."""

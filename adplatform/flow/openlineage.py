@@ -1,11 +1,12 @@
-"""Events of OpenLineage about deliveries.
+"""Events of OpenLineage about deliveries, and about tables that are made of others.
 
 Datasets are called as OpenLineage's naming rules say: the place where the files land by its bucket and prefix, the
 table by the ARN of its catalog. No event has the name of a file, or a value.
 """
 
 import os
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID, uuid5
@@ -13,8 +14,8 @@ from uuid import UUID, uuid5
 from adplatform.contracts.model import Contract
 from adplatform.failures import unnamed
 from adplatform.flow.services import Services
-from adplatform.flow.told import Told
-from adplatform.lake.table import table_spec
+from adplatform.flow.told import TablesMade, Told
+from adplatform.lake.table import table_name, table_spec
 from adplatform.platform.extras import LINEAGE, extra
 from adplatform.platform.late import Late
 from adplatform.transform.compile import output_columns
@@ -48,45 +49,92 @@ def _sender() -> Any:
 
 
 def event_of(services: Services, told: Told) -> Any:
-    flow, namespace = told.flow, os.environ.get("OPENLINEAGE_NAMESPACE") or "adplatform"
-    received = _received(services, told)
-    job = _events.Job(
-        namespace=namespace,
-        name=flow.table,
-        facets={"jobType": _facets.job_type_job.JobTypeJobFacet("BATCH", "ADPLATFORM", "DELIVERY")},
+    """The event of what happened to a delivery."""
+    flow, received = told.flow, _received(services, told)
+    return _run_event(
+        told.kind,
+        told.at,
+        flow.table,
+        "DELIVERY",
+        told.key,
+        _run_facets(told),
+        [_source_table(services, name) for name in flow.made_of] or [received],
+        [_table(services, told, received)] if told.publication or told.kind != "COMPLETE" else [],
     )
-    run = _events.Run(
-        runId=str(uuid5(_IDS, told.key)),
-        facets=_run_facets(told, namespace),
-    )
+
+
+def emit_made(services: Services, made: TablesMade) -> None:
+    """Send the beginning and the end of a run that has made tables of others.
+
+    Raises:
+        PermanentFailure: OpenLineage's client is not installed.
+    """
+    with extra(LINEAGE):
+        sender = _sender()
+        facts = {"merge": str(made.number), "run_id": made.run_id}
+        facets = {"tags": _tags(facts), **_parent(made.run_id, made.name.partition("/")[0])}
+        inputs = [_source_table(services, name, columns) for name, columns in made.sources.items()]
+        outputs = [
+            _glue(services, name, columns, _same(columns, inputs, made), made.rows.get(name))
+            for name, columns in made.tables.items()
+        ]
+        for kind, at in (("START", made.began), ("COMPLETE", made.ended)):
+            key = f"{made.name}/merge/{made.number}/{made.run_id}"
+            sender.emit(_run_event(kind, at, made.name, "MERGE", key, facets, inputs, outputs))
+
+
+def _run_event(
+    kind: str,
+    at: datetime,
+    job: str,
+    job_type: str,
+    key: str,
+    facets: Mapping[str, Any],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+) -> Any:
+    of_job = {"jobType": _facets.job_type_job.JobTypeJobFacet("BATCH", "ADPLATFORM", job_type)}
     return _events.RunEvent(
-        eventTime=told.at.isoformat(),
-        eventType=_events.RunState[told.kind],
-        run=run,
-        job=job,
-        inputs=[received],
-        outputs=[_table(services, told, received)] if told.publication or told.kind != "COMPLETE" else [],
+        eventTime=at.isoformat(),
+        eventType=_events.RunState[kind],
+        run=_events.Run(runId=str(uuid5(_IDS, key)), facets=dict(facets)),
+        job=_events.Job(namespace=_namespace(), name=job, facets=of_job),
+        inputs=list(inputs),
+        outputs=list(outputs),
         producer=PRODUCER,
     )
 
 
-def _run_facets(told: Told, namespace: str) -> dict[str, Any]:
-    facets = _facets
+def _namespace() -> str:
+    return os.environ.get("OPENLINEAGE_NAMESPACE") or "adplatform"
+
+
+def _run_facets(told: Told) -> dict[str, Any]:
     facts = {"day": told.day.isoformat(), "version": str(told.version), "run_id": told.run_id}
     if told.flow.scope:
         facts["scope"] = told.flow.scope.value
-    said = [facets.tags_run.TagsRunFacetFields(name, value, PRODUCER) for name, value in facts.items()]
     begin, end = (f"{day}T00:00:00Z" for day in (told.day, told.day + timedelta(days=1)))
     found = {
-        "nominalTime": facets.nominal_time_run.NominalTimeRunFacet(begin, end),
-        "tags": facets.tags_run.TagsRunFacet(said),
+        "nominalTime": _facets.nominal_time_run.NominalTimeRunFacet(begin, end),
+        "tags": _tags(facts),
+        **_parent(told.run_id, told.flow.source),
     }
-    if _is_uuid(told.run_id):
-        of_dagster = facets.parent_run.Job(namespace, told.flow.source)
-        found["parent"] = facets.parent_run.ParentRunFacet(facets.parent_run.Run(told.run_id), of_dagster)
     if told.error:
-        found["errorMessage"] = facets.error_message_run.ErrorMessageRunFacet(unnamed(told.error), "PYTHON")
+        found["errorMessage"] = _facets.error_message_run.ErrorMessageRunFacet(unnamed(told.error), "PYTHON")
     return found
+
+
+def _tags(facts: Mapping[str, str]) -> Any:
+    tags = [_facets.tags_run.TagsRunFacetFields(name, value, PRODUCER) for name, value in facts.items()]
+    return _facets.tags_run.TagsRunFacet(tags)
+
+
+def _parent(run_id: str, source: str) -> dict[str, Any]:
+    """The run of Dagster; what commands work as is none."""
+    if not _is_uuid(run_id):
+        return {}
+    parent, job = _facets.parent_run.Run(run_id), _facets.parent_run.Job(_namespace(), source)
+    return {"parent": _facets.parent_run.ParentRunFacet(parent, job)}
 
 
 def _received(services: Services, told: Told) -> Any:
@@ -117,33 +165,68 @@ def _table(services: Services, told: Told, received: Any) -> Any:
         scope=flow.scope.column if flow.scope else None,
     )
     columns = [*spec.columns, *spec.partitions]
-    fields = [
-        _facets.schema_dataset.SchemaDatasetFacetFields(each.name, each.type.hive, each.comment) for each in columns
-    ]
-    account = services.account
-    name = _naming.AWSGlue(services.aws.region, account, spec.database, spec.name)
+    made = {} if flow.made_of else {each.name: _made_of(contract, each, received) for each in columns}
+    version = f"{row.day}/{row.version}" if row else ""
+    return _glue(services, flow.table, columns, made, row.clean if row else None, version)
+
+
+def _glue(
+    services: Services,
+    table: str,
+    columns: Iterable[OutputColumn],
+    made: Mapping[str, Any],
+    rows: int | None,
+    version: str = "",
+) -> Any:
+    """A table of the catalog, with what its columns are ``made`` of."""
+    name, identifier = _name(services, table), _facets.symlinks_dataset.Identifier
+    place = identifier(f"s3://{services.zones.clean_bucket}", services.zones.clean(table).rstrip("/"), "LOCATION")
+    lineage = {column: fields for column, fields in made.items() if fields is not None}
     facets = {
-        "schema": _facets.schema_dataset.SchemaDatasetFacet(fields),
-        "columnLineage": _facets.column_lineage_dataset.ColumnLineageDatasetFacet(
-            {each.name: made for each in columns if (made := _made_of(contract, each, received))}
-        ),
-        "symlinks": _facets.symlinks_dataset.SymlinksDatasetFacet(
-            [
-                _facets.symlinks_dataset.Identifier(
-                    f"s3://{services.zones.clean_bucket}", services.zones.clean(flow.table).rstrip("/"), "LOCATION"
-                )
-            ]
-        ),
+        "schema": _schema(columns),
+        "symlinks": _facets.symlinks_dataset.SymlinksDatasetFacet([place]),
+        **({"columnLineage": _facets.column_lineage_dataset.ColumnLineageDatasetFacet(lineage)} if lineage else {}),
+        **({"version": _facets.dataset_version_dataset.DatasetVersionDatasetFacet(version)} if version else {}),
     }
-    if row:
-        facets["version"] = _facets.dataset_version_dataset.DatasetVersionDatasetFacet(f"{row.day}/{row.version}")
-    counted = row and _facets.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=row.clean)
+    counted = _facets.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=rows)
     return _events.OutputDataset(
         namespace=name.get_namespace(),
         name=name.get_name(),
         facets=facets,
-        outputFacets={"outputStatistics": counted} if counted else {},
+        outputFacets={"outputStatistics": counted} if rows is not None else {},
     )
+
+
+def _source_table(services: Services, table: str, columns: Sequence[OutputColumn] = ()) -> Any:
+    """A table of the catalog that another is made of."""
+    name = _name(services, table)
+    facets = {"schema": _schema(columns)} if columns else {}
+    return _events.InputDataset(namespace=name.get_namespace(), name=name.get_name(), facets=facets)
+
+
+def _name(services: Services, table: str) -> Any:
+    named = table_name(table, services.settings.database_prefix)
+    return _naming.AWSGlue(services.aws.region, services.account, named.database, named.name)
+
+
+def _schema(columns: Iterable[OutputColumn]) -> Any:
+    field = _facets.schema_dataset.SchemaDatasetFacetFields
+    return _facets.schema_dataset.SchemaDatasetFacet([field(e.name, e.type.hive, e.comment) for e in columns])
+
+
+def _same(columns: Iterable[OutputColumn], inputs: Sequence[Any], made: TablesMade) -> dict[str, Any]:
+    """What columns are made of that go on from the tables before as they are."""
+    lineage = _facets.column_lineage_dataset
+    how = lineage.Transformation(type="DIRECT", subtype="IDENTITY", masking=False)
+    found = {}
+    for column in columns:
+        before = [
+            lineage.InputField(each.namespace, each.name, column.name, [how])
+            for each, known in zip(inputs, made.sources.values(), strict=True)
+            if column.name in {other.name for other in known}
+        ]
+        found[column.name] = lineage.Fields(before) if before else None
+    return found
 
 
 def _made_of(contract: Contract, column: OutputColumn, received: Any) -> Any:

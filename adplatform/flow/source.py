@@ -35,7 +35,8 @@ class FeedFlow:
     where not for ever, once they are in the merges that the ledger has as ``merged_as``, if there are any. Of files
     that are ``uploaded`` in sessions the ledger may know that one is not whole. ``pattern`` is the way in which the
     source's data comes, as its declaration calls it. ``budget`` is what the source may use, where it says so.
-    ``awaited_by`` is what services do with other tables of the source and wait for this one with."""
+    ``awaited_by`` is what services do with other tables of the source and wait for this one with. ``made_of`` are the
+    tables of which this one is made, if it is."""
 
     source: str
     feed: Feed
@@ -51,6 +52,7 @@ class FeedFlow:
     retention: Retention = RETENTION
     pattern: str = ""
     budget: CostBudget | None = None
+    made_of: tuple[str, ...] = ()
     awaited_by: tuple[Workload, ...] = ()
 
     @property

@@ -1,5 +1,6 @@
 """What those who watch are told of a delivery, beside the work: OpenLineage's receiver, and a collector of traces."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -12,6 +13,7 @@ from adplatform.ledger.publications import Publication
 from adplatform.platform.beside import Beside
 from adplatform.platform.late import Late
 from adplatform.platform.traces import called, outermost
+from adplatform.transform.values import OutputColumn
 
 LINEAGE = Beside("OpenLineage")
 _openlineage = Late("adplatform.flow.openlineage")
@@ -39,6 +41,21 @@ class Told:
         return f"{self.flow.name}/{self.day}/{self.version}/{self.run_id}"
 
 
+@dataclass(frozen=True)
+class TablesMade:
+    """Tables that a run has made of others, of both the columns by name, and how many rows it knows them to have;
+    ``number`` counts such runs of the job ``name``. A column that is made of others has their name."""
+
+    name: str
+    number: int
+    run_id: str
+    began: datetime
+    ended: datetime
+    sources: Mapping[str, Sequence[OutputColumn]]
+    tables: Mapping[str, Sequence[OutputColumn]]
+    rows: Mapping[str, int]
+
+
 def run_key(source: str, run_id: str) -> str:
     """What the trace of an engine's run is called."""
     return f"{source}@{run_id}"
@@ -64,6 +81,12 @@ def tell_let_go(services: Services, flow: FeedFlow, delivery: Delivery, *, done:
     _tell(services, "COMPLETE" if done else "ABORT", flow, delivery)
 
 
+def tell_made(services: Services, made: TablesMade) -> None:
+    """Readers see tables that were made of others."""
+    if services.settings.lineage:
+        LINEAGE.give(partial(_emit_made, services, made))
+
+
 def _tell(
     services: Services,
     kind: Kind,
@@ -87,6 +110,10 @@ def _tell(
         }
         counted = {"rows_in": publication.rows_in, "rows_clean": publication.clean} if publication else {}
         outermost("delivery", delivery.changed_at or now, type(error).__name__ if error else "", **facts, **counted)
+
+
+def _emit_made(services: Services, made: TablesMade) -> None:
+    _openlineage.emit_made(services, made)
 
 
 def _emit(services: Services, told: Told) -> None:

@@ -20,9 +20,8 @@ class Beside:
     def __init__(self, called: str, most: int = 1000, seconds: float = 5.0) -> None:
         self._called, self._seconds = called, seconds
         self._waiting: Queue[Task | None] = Queue(most)
-        self._starting, self._thread, self._failing = Lock(), None, False
-
-    _thread: Thread | None
+        self._starting, self._failing = Lock(), False
+        self._thread: Thread | None = None
 
     def give(self, task: Task) -> None:
         with self._starting:

@@ -122,7 +122,15 @@ def fact_of(account: Account) -> Fact | None:
     return Fact(
         account,
         inputs,
-        FeedFlow(account.source, declared, layout, account.topics, account.archive, retention=account.retention),
+        FeedFlow(
+            account.source,
+            declared,
+            layout,
+            account.topics,
+            account.archive,
+            retention=account.retention,
+            made_of=tuple(dict.fromkeys(each.table.table for each in inputs)),
+        ),
     )
 
 

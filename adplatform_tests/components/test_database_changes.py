@@ -85,6 +85,7 @@ def test_every_change_of_a_merge_is_counted_once(
     platform.process()
     merged = [each for each in values_of(capsys.readouterr().out) if dict(each.dimensions).get("feed") == "orders"]
     assert sums(merged) == {"rows_in": 2, "rows_clean": 2, "rows_superseded": 0, "rows_unplaced": 0}
+    assert all(instance.get_run_by_id(each["run_id"]) for each in merged)
     put(
         platform,
         "20261101-000000001.parquet",

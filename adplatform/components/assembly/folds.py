@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, k
 from adplatform.flow.engine_work import Given
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
+from adplatform.flow.told import TablesMade, tell_made
 from adplatform.flow.tried import failed
 from adplatform.lake.table import table_name
 from adplatform.ledger.folds import Fold, FoldState
@@ -36,6 +38,7 @@ from adplatform.resources.named import (
     NotificationsResource,
     services_of,
 )
+from adplatform.transform.compile import output_columns
 
 FOLD_TAG = "adplatform/fold"
 CONSERVED, PLACED = "every_change_is_accounted_for", "rows_have_keys"
@@ -160,6 +163,7 @@ def _merging(
         if claimed is None:
             yield None
         else:
+            began = services.ledger.now()
             try:
                 with private_directory(services.settings.temp, run_id) as work:
                     done = fold(services, followed, claimed, run_id, work)
@@ -169,9 +173,28 @@ def _merging(
                 _failed(context, services, followed, claimed, e)
                 raise dg.Failure(f"{followed.name}: {e}", allow_retries=False) from e
             if isinstance(done, Folded):
-                count_merged(services.metrics, followed, done)
+                count_merged(services.metrics, followed, done, run_id)
+                tell_made(services, _made(services, followed, done, run_id, began))
             yield done
         work_ended(context, services.ledger, followed.name)
+
+
+def _made(services: Services, followed: MadeTable, done: Folded, run_id: str, began: datetime) -> TablesMade:
+    """What a merge has made, as those are told who watch."""
+    row, changes = done.row, followed.changes
+    columns = {
+        table: history_columns(done.columns) if table == followed.history else done.columns for table in followed.tables
+    }
+    return TablesMade(
+        followed.name,
+        row.number,
+        run_id,
+        began,
+        services.ledger.now(),
+        {changes.table: output_columns(changes.feed.contract)},
+        columns,
+        {followed.name: row.rows, followed.deleted: row.deleted},
+    )
 
 
 def _failed(

@@ -9,11 +9,14 @@ import dagster as dg
 import pytest
 
 from adplatform.flow.services import Services
-from adplatform.flow.told import LINEAGE, run_key
-from adplatform.ledger.delivery import DeliveryState
+from adplatform.flow.told import LINEAGE, run_key, tell_began
+from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.engine_run import RunState
 from adplatform.platform import traces
+from adplatform.pull.fact import fact_of
+from adplatform_tests.components.test_database_changes import platform_of, put
 from adplatform_tests.engines.world import Brought
+from adplatform_tests.pull.test_fact import SP, declared
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
 from adplatform_tests.support.receivers import Receiver, receiving, run_event, spans
 
@@ -117,6 +120,36 @@ def test_a_delivery_is_a_run_of_lineage_with_its_tables_columns_and_counts(
     assert PERSON not in json.dumps([start, complete])
 
 
+def test_a_merge_of_changes_goes_on_from_the_table_of_changes_to_that_of_rows(
+    services: Services, instance: dg.DagsterInstance, events: Receiver
+) -> None:
+    platform = platform_of(replace(services, settings=replace(services.settings, lineage=True)), instance)
+    put(platform, "LOAD00000001.parquet", {"Op": "I", "id": 1, "status": "new"}, {"Op": "I", "id": 2, "status": "new"})
+    platform.process()
+    start, complete = (each for each in heard(events) if each["job"]["name"] == "shop/orders")
+    assert [start["eventType"], complete["eventType"]] == ["START", "COMPLETE"]
+    prefix = f"table/{services.settings.database_prefix}shop"
+    [changes] = complete["inputs"]
+    assert changes["name"] == f"{prefix}/orders_changes"
+    made = {each["name"]: each for each in complete["outputs"]}
+    assert made.keys() == {f"{prefix}/orders", f"{prefix}/orders_deleted"}
+    orders = made[f"{prefix}/orders"]
+    assert orders["outputFacets"]["outputStatistics"]["rowCount"] == 2
+    [status] = orders["facets"]["columnLineage"]["fields"]["status"]["inputFields"]
+    assert (status["name"], status["field"]) == (changes["name"], "status")
+
+
+def test_the_daily_fact_is_made_of_the_tables_of_reports(services: Services, events: Receiver) -> None:
+    told = replace(services, settings=replace(services.settings, lineage=True))
+    fact = fact_of(declared(SP))
+    assert fact is not None
+    tell_began(told, fact.table, Delivery(YESTERDAY, version=1, run_id="build"))
+    [start] = heard(events)
+    prefix = f"table/{services.settings.database_prefix}ads"
+    assert [each["name"] for each in start["inputs"]] == [f"{prefix}/sp"]
+    assert [each["name"] for each in start["outputs"]] == [f"{prefix}/{fact.table.feed.name}"]
+
+
 def test_a_delivery_that_fails_says_why_and_the_next_attempt_is_another_run(
     services: Services, instance: dg.DagsterInstance, events: Receiver
 ) -> None:
@@ -138,13 +171,15 @@ def test_a_delivery_is_published_while_nobody_answers(
     for receiver in (events, collector):
         receiver.open.clear()
     platform = acme(services, instance, lineage=True, traces=True)
-    [result] = deliver(platform)
-    assert result.success
-    assert platform.delivery("members").state is DeliveryState.PUBLISHED
-    assert events.asked.wait(20)
-    assert events.taken == collector.taken == []
-    for receiver in (events, collector):
-        receiver.open.set()
+    try:
+        [result] = deliver(platform)
+        assert result.success
+        assert platform.delivery("members").state is DeliveryState.PUBLISHED
+        assert events.asked.wait(20)
+        assert events.taken == collector.taken == []
+    finally:
+        for receiver in (events, collector):
+            receiver.open.set()
     assert len(heard(events)) == 2
     heard(collector)
 
