@@ -242,6 +242,7 @@ def test_processes_write_metrics_and_json(assembly: Assembly) -> None:
     for task in assembly.resources("AWS::ECS::TaskDefinition"):
         [container] = task.properties["ContainerDefinitions"]
         assert {"Name": "ADPLATFORM_METRICS", "Value": "on"} in container["Environment"]
+        assert {"Name": "OPENLINEAGE_URL", "Value": "http://marquez.example.com:5000"} in container["Environment"]
         assert container["Name"] == "run" or container["Command"][-2:] == ["--log-format", "json"]
 
 
