@@ -143,7 +143,23 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         )
         for table in ("customers", "customers_deleted", "orders", "orders_deleted", "orders_history")
     }
-    assert graph == partners | crm | cloud | parcels | shop | live | reports | fact | audits | exports
+    board: dict[str, Node] = {"operations_board": ([], "operations", [], ["dashboard", "dynamodb"])}
+    services: dict[str, Node] = {
+        "consumers/clubcard/members/entity_resolution": (
+            ["clean/clubcard/members"],
+            "clubcard",
+            ["team:crm"],
+            ["entityresolution"],
+        ),
+        "consumers/northwind/campaign_daily/quicksight": (
+            ["clean/northwind/campaign_daily"],
+            "northwind",
+            ["team:paid-media"],
+            ["quicksight"],
+        ),
+    }
+    derived = fact | audits | exports | board | services
+    assert graph == partners | crm | cloud | parcels | shop | live | reports | derived
 
 
 Node = tuple[list[str], str, list[str], list[str]]
@@ -218,6 +234,7 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_seller_collect_daily",
         "northwind_seller_compare_hourly",
         "northwind_seller_restatement_audit",
+        "operations_board_hourly",
     }
     assert all(s.default_status is dg.DefaultScheduleStatus.RUNNING for s in schedules)
 

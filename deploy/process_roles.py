@@ -30,6 +30,7 @@ _ROWS = [
     "ConditionCheckItem",
 ]
 _LISTS = ["s3:ListBucket", "s3:ListBucketVersions"]
+_LOOKED_AT = ["GetItem", "BatchGetItem", "Query"]
 _USES = ["kms:Decrypt", "kms:GenerateDataKey"]
 _METADATA = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
 _TAGS = ["lakeformation:AddLFTagsToResource", "lakeformation:GetResourceLFTags"]
@@ -65,9 +66,10 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
 
 
 def run_statements(estate: Estate, keys: KeysStack, each: DeployedSource | None) -> list[Statement]:
-    """A run of a source works on what is the source's own; one of no source on none."""
+    """A run of a source works on what is the source's own; one of no source, the operations board's, looks at all of
+    them in the ledger."""
     if each is None:
-        return compute_logs(estate, keys, written=True)
+        return [*compute_logs(estate, keys, written=True), *_ledger(estate, keys, _LOOKED_AT)]
     return [
         *_ledger(estate, keys),
         *compute_logs(estate, keys, written=True),
@@ -119,9 +121,9 @@ def _launcher() -> Statement:
     return allow(["ecs:DescribeTaskDefinition"], "*", why=NO_RESOURCE)
 
 
-def _ledger(estate: Estate, keys: KeysStack) -> list[Statement]:
+def _ledger(estate: Estate, keys: KeysStack, rows: Sequence[str] = _ROWS) -> list[Statement]:
     return [
-        allow([f"dynamodb:{each}" for each in _ROWS], estate.ledger),
+        allow([f"dynamodb:{each}" for each in rows], estate.ledger),
         allow(["dynamodb:Query"], f"{estate.ledger}/index/{ACTIVE_INDEX}"),
         allow(["kms:Decrypt"], keys.ledger.key_arn),
     ]

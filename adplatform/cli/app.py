@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "settle": (DELIVERIES, "Settle a delivery with what is there."),
     "retry": (DELIVERIES, "Process again what has failed."),
     "reload": ("reload", "Load a table again whose changes are followed."),
+    "status": ("status", "Show where everything stands: what is stale, waits or has failed."),
     "ledger": (HISTORY, "Show what arrived, what became of it, and why."),
     "reports": (REPORTS, "Show the reports that were asked for and where each stands."),
     "runs": ("engine_runs", "Show the runs of managed engines, AppFlow for example."),

@@ -10,13 +10,12 @@ from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors, parse_day, say_if_paused
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.watches import engine_names, failed_of_engines
+from adplatform.engines.watches import engine_names, everything_failed
 from adplatform.failures import PermanentFailure
 from adplatform.flow.cost_guard import guard
 from adplatform.flow.decisions import try_again
-from adplatform.flow.pattern import Failed, Pattern, find_feed, require_known
+from adplatform.flow.pattern import find_feed, require_known
 from adplatform.flow.provision import open_settler, provision
-from adplatform.flow.services import Services
 from adplatform.ledger.delivery import BUSY
 from adplatform.patterns import declared_patterns
 from adplatform.resources.provisioning import provision_patterns
@@ -91,7 +90,7 @@ def process(
         provision_patterns(services, patterns)
     guard(services, (pattern.source for pattern in patterns))
     ok = process_all(services, declared_automations(), wait, console, errors, take_over=take_over)
-    failed = [each for pattern in patterns for each in _failed(services, pattern) if each.counts]
+    failed = [each for pattern in patterns for each in everything_failed(services, pattern) if each.counts]
     for each in failed:
         console.print(Text.assemble(("has failed ", "red"), str(each)), soft_wrap=True)
     if failed or not ok:
@@ -146,7 +145,7 @@ def retry(
         return
     if name is not None and name not in {each for pattern in patterns for each in engine_names(pattern.source)}:
         require_known(services.ledger, patterns, name)
-    failed = [each for pattern in patterns for each in _failed(services, pattern) if _is_of(each.name, name)]
+    failed = [each for pattern in patterns for each in everything_failed(services, pattern) if _is_of(each.name, name)]
     done = [each.retry(services) for each in failed]
     for retried in done:
         console.print(retried.sentence, highlight=False, soft_wrap=True)
@@ -155,11 +154,6 @@ def retry(
     console.print(f"{count} retried; the sensor or `adplatform process` runs them" if done else nothing)
     for source in dict.fromkeys(each.name.partition("/")[0] for each in failed):
         say_if_paused(services, source)
-
-
-def _failed(services: Services, pattern: Pattern) -> list[Failed]:
-    """What of a source has failed, with what engines do for its tables."""
-    return [*pattern.failed(services), *failed_of_engines(services, pattern.source)]
 
 
 def _is_of(feed: str, wanted: str | None) -> bool:

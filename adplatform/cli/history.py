@@ -20,7 +20,6 @@ from adplatform.cli.standing import (
     long,
     merge_line,
     verdict,
-    waits,
     what_lacks,
 )
 from adplatform.engines.pattern import EngineFiles
@@ -31,6 +30,7 @@ from adplatform.flow.cost_guard import budget_of, kept_back, standings
 from adplatform.flow.pattern import Pattern, find_feed
 from adplatform.flow.retention import archived_now
 from adplatform.flow.services import Services
+from adplatform.flow.standing import waits
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name

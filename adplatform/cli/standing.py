@@ -7,10 +7,10 @@ from rich.table import Column, Table
 from adplatform.cli.report_history import instant
 from adplatform.files.arrivals import Wait
 from adplatform.flow.looks import LIST_EVERY
-from adplatform.flow.patience import MAX_ATTEMPTS, is_given_up
 from adplatform.flow.pattern import Pattern, settler_of
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source, refusal
+from adplatform.flow.standing import next_step
 from adplatform.flow.transforming import transforming
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.folds import Fold, FoldState
@@ -29,33 +29,6 @@ def long(heading: str) -> Column:
 def what_lacks(services: Services, pattern: Pattern, flow: FeedFlow, delivery: Delivery) -> Wait | None:
     """What a delivery waits for, judged now; None when it waits for nothing."""
     return settler_of(services, pattern, flow).waits(flow, delivery)
-
-
-def waits(wait: Wait) -> str:
-    return f"waits: {wait.because}" + (f", until {instant(wait.until)} UTC" if wait.until else "")
-
-
-def next_step(name: str, delivery: Delivery, wait: Wait | None, work: str = "") -> str:
-    """What happens next to a delivery, and what a person can do; ``work`` is what an engine does for it."""
-    match delivery.state:
-        case DeliveryState.SETTLED:
-            return f"the next look starts attempt {delivery.attempt} of {MAX_ATTEMPTS}"
-        case DeliveryState.RUNNING:
-            return f"run {delivery.run_id} is at work"
-        case DeliveryState.TRANSFORMING:
-            return work
-    if wait and wait.because == delivery.error:
-        return f"judged again when an object comes; `adplatform settle {name} {delivery.day}` takes what is there"
-    if wait:
-        return waits(wait)
-    if delivery.state is DeliveryState.FAILED:
-        if not is_given_up(delivery):
-            when = f" from {instant(delivery.not_before)} UTC" if delivery.not_before else ""
-            return f"it is tried again by itself{when}"
-        return f"nothing until an object comes, or `adplatform retry {name} {delivery.day}`"
-    if delivery.state is DeliveryState.PUBLISHED:
-        return "nothing; a late or corrected file opens the date again"
-    return "nothing has arrived"
 
 
 def merge_line(row: Fold) -> str:

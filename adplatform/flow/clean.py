@@ -410,6 +410,7 @@ def _counted_version(
         superseded=staged.superseded,
         quarantined=staged.quarantined,
         left_out=staged.left_out,
+        bytes=sum(each.bytes for each in transformed.outcomes),
         table=table_of(services.settings, flow, staged.columns).qualified,
         quarantine_key=quarantine_key,
         key_id=transformed.key_id,

@@ -54,6 +54,10 @@ class Deliveries:
         """The deliveries of a feed, oldest date first."""
         return list(self.table.query(Delivery, feed, "delivery#"))
 
+    def newest(self, feed: str, most: int) -> list[Delivery]:
+        """The deliveries of a feed's newest dates, newest first; one call, however many dates there are."""
+        return list(self.table.range(Delivery, feed, "delivery#", "delivery#~", forward=False, most=most))
+
     def newest_published(self, feed: str) -> Delivery | None:
         """The delivery of the newest date that readers can see."""
         newest_first = self.table.range(Delivery, feed, "delivery#", "delivery#~", forward=False)

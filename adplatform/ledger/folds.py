@@ -5,13 +5,13 @@ step that the row is not in a state for raises ``IllegalStep``.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 
 from adplatform.ledger.engine_run import Intention, intended
-from adplatform.ledger.rows import IllegalStep, plain
+from adplatform.ledger.rows import IllegalStep, from_item, plain
 from adplatform.ledger.table import NEW, Table, Write
 
 _FOLD = "fold"
@@ -172,6 +172,12 @@ class Folds:
     def get(self, source: str, target: str) -> Fold:
         """A table of which nothing is known has merged nothing."""
         return self.table.get(Fold, f"{source}/{target}", _FOLD) or Fold(source, target)
+
+    def known(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Fold]:
+        """Those of these tables, by source and name, of which something is merged or planned, by few calls."""
+        keys = {(f"{source}/{target}", _FOLD): (source, target) for source, target in wanted}
+        found = self.table.get_many(keys)
+        return {each: from_item(Fold, found[key]) for key, each in keys.items() if key in found}
 
     def generations(self, source: str, target: str) -> list[Generation]:
         """In order of their numbers; without one that is awaited, of which it is not known yet when it began."""

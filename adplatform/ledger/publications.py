@@ -80,6 +80,8 @@ class Publication:
     evolved: tuple[str, ...] = ()
     lacking: Mapping[str, int] = field(default_factory=dict)
     left_out: int = 0
+    bytes: int = 0
+    """Of its files as they were received; 0 of a version of an earlier release."""
 
     @property
     def sort_key(self) -> str:
@@ -207,6 +209,12 @@ class Publications:
             table_keys(items, table),
             {each: from_item(RawObject, items[feed, key]) for each, key in objects.items() if (feed, key) in items},
         )
+
+    def known(self, wanted: Iterable[tuple[str, date, int]]) -> dict[tuple[str, date, int], Publication]:
+        """Those of these versions, by feed, date and number, of which there are rows, by few calls."""
+        keys = {(feed, _version_key(day, version)): (feed, day, version) for feed, day, version in wanted}
+        found = self.table.get_many(keys)
+        return {each: from_item(Publication, found[key]) for key, each in keys.items() if key in found}
 
     def since(self, feed: str, day: date, version: int) -> list[Publication]:
         """The versions of a delivery from ``version`` on, perhaps with some before."""

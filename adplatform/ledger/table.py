@@ -95,14 +95,20 @@ class Table:
             **({"ExpressionAttributeNames": names} if names else {}),
         )
 
-    def range(self, kind: type[R], feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[R]:
-        """The rows of a feed whose sort keys are between two, both included."""
-        for item in self.items_between(feed, first, last, forward=forward):
+    def range(
+        self, kind: type[R], feed: str, first: str, last: str, *, forward: bool = True, most: int | None = None
+    ) -> Iterator[R]:
+        """The rows of a feed whose sort keys are between two, both included; with ``most`` no more are read."""
+        for item in self.items_between(feed, first, last, forward=forward, most=most):
             yield from_item(kind, item)
 
-    def items_between(self, feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[Item]:
+    def items_between(
+        self, feed: str, first: str, last: str, *, forward: bool = True, most: int | None = None
+    ) -> Iterator[Item]:
         """The items of these rows, of whichever kind."""
+        limit = {"PaginationConfig": {"MaxItems": most, "PageSize": most}} if most else {}
         return self._pages(
+            **limit,
             KeyConditionExpression="pk = :p AND sk BETWEEN :a AND :z",
             ExpressionAttributeValues=wire({":p": f"feed#{feed}", ":a": first, ":z": last}),
             ScanIndexForward=forward,

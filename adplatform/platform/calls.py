@@ -22,6 +22,8 @@ botocore: Any = Late("botocore")
 
 RECORD = "ADPLATFORM_RECORD_CALLS"
 CODE_SERVER, DAEMON, OPERATOR = "code_server", "daemon", "operator"
+PLATFORM_RUN = "run"
+"""A run that belongs to no source."""
 HANDLER, GLUE_JOB, SPARK_JOB = "handler", "glue_job", "spark_job"
 NOBODY = ""
 """Who does what a deployment does, or what others do to it: those calls are not noted."""

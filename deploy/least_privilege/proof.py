@@ -12,7 +12,7 @@ from pydantic import Field
 
 from adplatform.contracts.strict import Strict
 from adplatform.platform import names as platform
-from adplatform.platform.calls import CODE_SERVER, DAEMON, GLUE_JOB, HANDLER, OPERATOR, SPARK_JOB, run_of
+from adplatform.platform.calls import CODE_SERVER, DAEMON, GLUE_JOB, HANDLER, OPERATOR, PLATFORM_RUN, SPARK_JOB, run_of
 from deploy.estate import DeployedSource, Estate
 from deploy.least_privilege.needs import Names, Need, needs
 from deploy.least_privilege.shapes import Call
@@ -29,6 +29,7 @@ _PROCESSES = {
     CODE_SERVER: platform.CODE_SERVER_ROLE,
     DAEMON: platform.DAEMON_ROLE,
     OPERATOR: platform.OPERATOR_ROLE,
+    PLATFORM_RUN: platform.RUN_ROLE,
 }
 _UPLOADED = (platform.UPLOAD_CHECK, platform.UPLOAD_PARTIAL, platform.UPLOAD_EXCEPTION)
 _DELIVERIES = run_of("pushed")

@@ -1,0 +1,57 @@
+"""Pictures of the board as SVG that is small enough for Dagster to show it in its place.
+
+Its pages show markdown of fewer than 1,000 characters at once and more behind a click (Dagster 1.13, the entry of
+metadata in its web application), so a picture of a plotting library, of 10,000 at least, would not be seen.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SHOWN_AT_ONCE = 999
+"""Characters of markdown."""
+_WIDTH, _HEIGHT = 420, 90
+_GOOD, _BAD = "#1f4e83", "#c62828"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value of at least 0, and which part of it, 0 to 1, is ``bad``."""
+
+    value: float
+    bad: float = 0.0
+
+
+def bars(title: str, values: Sequence[Bar], first: str, last: str) -> str:
+    """A picture of up to 14 bars as markdown, the highest as high as there is room; the bad part of each is red and at
+    its foot. ``first`` and ``last`` are called the bars at the ends.
+
+    Raises:
+        ValueError: Dagster would not show it at once.
+    """
+    most = max((each.value for each in values), default=0) or 1
+    step = _WIDTH // max(len(values), 1)
+    base, room = _HEIGHT - 12, _HEIGHT - 26
+    heights = [round(room * each.value / most) for each in values]
+    bad = [_at_least_seen(each.bad, height) for each, height in zip(values, heights, strict=True)]
+    paths = "".join(
+        f'<path stroke="{color}" stroke-width="{step - 4}" d="{d}"/>'
+        for color, tall in ((_GOOD, heights), (_BAD, bad))
+        if (d := "".join(f"M{n * step + step // 2} {base}v-{h}" for n, h in enumerate(tall) if h))
+    )
+    texts = (
+        f'<text y="9">{title}</text><text y="{_HEIGHT - 1}">{first}</text>'
+        f'<text x="{step * len(values) - 4}" y="{_HEIGHT - 1}" text-anchor="end">{last}</text>'
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" font-size="10"'
+        f' font-family="sans-serif" fill="#777">{paths}{texts}</svg>'
+    )
+    shown = f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    if len(shown) > SHOWN_AT_ONCE:
+        raise ValueError(f"the picture {title!r} has {len(shown)} characters, and {SHOWN_AT_ONCE} are shown at once")
+    return shown
+
+
+def _at_least_seen(share: float, height: int) -> int:
+    return max(round(share * height), 2) if share and height else 0
