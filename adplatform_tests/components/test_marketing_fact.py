@@ -79,3 +79,13 @@ def test_the_fact_of_the_readme_is_one() -> None:
     section = text[text.index("## One daily fact over all ad sources") :]
     example = yaml.safe_load(section.split("```yaml")[1].split("```")[0])
     assert MarketingSource.model_validate(example["attributes"]).inputs[0].measures["sales"] == "sales"
+
+
+def test_what_services_do_with_the_fact_is_wanted_by_its_publication_and_downstream_of_it(world: World) -> None:
+    world.changes["consumers"] = {"quicksight": {"columns": ["channel", "clicks"]}}
+    world.campaigns(YESTERDAY, "c1,EUR,9,3,8.00,1")
+    assert world.build() == [YESTERDAY]
+    [wanted] = world.services.ledger.engine_runs.pursued("marketing")
+    assert wanted.target == "quicksight-marketing_daily"
+    specs = {each.key.to_user_string(): each for each in loaded(world).resolve_all_asset_specs()}
+    assert [dep.asset_key for dep in specs["consumers/marketing/marketing_daily/quicksight"].deps] == [KEY]

@@ -41,6 +41,7 @@ from adplatform.components.assembly.runs import (
     work_ended,
 )
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.components.assembly.workloads import with_workloads, workload_assets
 from adplatform.contracts.marketing import FactTable, MarketingSource
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, clipped, listed
 from adplatform.flow.automation_names import step_name
@@ -157,8 +158,8 @@ def _request_days(fact: Fact, days: Sequence[date]) -> dg.RunRequest:
 
 
 def marketing_automation(pattern: MadeOfOthers) -> Automation:
-    """What starts the runs of a fact, and the crawls of its table."""
-    return with_crawls(Builds(pattern.fact), pattern.source)
+    """What starts the runs of a fact, the crawls of its table, and what services do with that."""
+    return with_workloads(with_crawls(Builds(pattern.fact), pattern.source), pattern.source)
 
 
 def marketing_definitions(pattern: MadeOfOthers, hook: AssetSpecHook = unchanged) -> dg.Definitions:
@@ -181,6 +182,7 @@ def marketing_definitions(pattern: MadeOfOthers, hook: AssetSpecHook = unchanged
             )
         ],
     )
+    assets += workload_assets(pattern.source, fact.declared.owners, fact.declared.tags, hook)
     return dg.Definitions(assets=assets, sensors=[sensor], schedules=care_schedules(pattern.source, schedule_status))
 
 
