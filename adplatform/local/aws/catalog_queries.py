@@ -50,18 +50,20 @@ def answer(sql: str, region: str) -> Answer:
     from adplatform.lake.query import run_query  # noqa: PLC0415 - DuckDB and Arrow, which nothing else here needs
 
     aws = Aws(region, CONTROL.endpoint_url)
+    glue = aws.client("glue")
     try:
-        names, rows = run_query(aws, aws.client("glue"), databases_of(sql), sql, _MOST_ROWS, _MEMORY)
+        names, rows = run_query(aws, glue, databases_of(sql, glue), sql, _MOST_ROWS, _MEMORY)
     except (PermanentFailure, TransientFailure, ClientError) as e:
         raise Refused(str(e)) from e
     return Answer(tuple(names), tuple(rows))
 
 
-def databases_of(sql: str) -> str:
-    """How the databases begin whose tables a query of DuckDB names: a reader of the catalog looks at all that begin so.
+def databases_of(sql: str, glue: Any) -> str:
+    """How the databases begin that a reader of the catalog looks at for a query of DuckDB: all of them, because a view
+    may be of any, or none for a query that names no table of the catalog.
 
     Raises:
-        Refused: it cannot be read as SQL.
+        Refused: it cannot be read as SQL, or names a database that there is not, for which all tables would be opened.
     """
     import sqlglot  # noqa: PLC0415 - takes a quarter of a second
     from sqlglot import exp  # noqa: PLC0415
@@ -71,7 +73,12 @@ def databases_of(sql: str) -> str:
     except sqlglot.errors.SqlglotError as e:
         raise Refused(f"syntax error: {str(e).splitlines()[0]}") from e
     named = {table.db for table in parsed.find_all(exp.Table) if table.db}
-    return named.pop() if len(named) == 1 else _EVERY if named else _NO_DATABASE
+    for database in sorted(named):
+        try:
+            glue.get_database(Name=database)
+        except glue.exceptions.EntityNotFoundException as e:
+            raise Refused(f"SCHEMA_NOT_FOUND: Schema '{database}' does not exist") from e
+    return _EVERY if named else _NO_DATABASE
 
 
 def types(sql: str, region: str) -> dict[str, str]:

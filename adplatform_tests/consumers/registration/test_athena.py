@@ -73,6 +73,7 @@ def test_a_view_has_the_types_that_athena_finds_and_every_engine_reads_it(aws: A
     }
     sql = f"select * from {of.database}.by_country order by country"
     _, rows = run_query(aws, glue, "", sql, 10)
+    assert execution(aws, wanted[0].name, sql)["Status"]["State"] == "SUCCEEDED"
     assert rows == [("DE", Decimal("3.00"), 2), ("FR", Decimal("1.50"), 1)]
     assert differences(aws, wanted) == {}
     ids = aws.client_once("athena").list_named_queries(WorkGroup=wanted[0].name)["NamedQueryIds"]

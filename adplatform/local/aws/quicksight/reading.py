@@ -49,7 +49,7 @@ def read(settings: Mapping[str, Any], region: str) -> Read:
     counts = f"count(*), count(*) filter (where {bad}), coalesce(sum({sizes}) filter (where not ({bad})), 0)"
     sql = f"select {counts} from {source}"
     try:
-        _, [(rows, dropped, size)] = run_query(aws, glue, databases_of(sql), sql, 1, _MEMORY)
+        _, [(rows, dropped, size)] = run_query(aws, glue, databases_of(sql, glue), sql, 1, _MEMORY)
     except (PermanentFailure, Refused) as e:
         raise Unreadable("SQL_EXCEPTION", str(e)) from e
     except TransientFailure as e:
