@@ -13,6 +13,7 @@ from adplatform.cli.engine_runs import run_table
 from adplatform.cli.headless import declared_automations, process_all
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
+from adplatform.cli.status import show
 from adplatform.components.assembly.automation import Automation
 from adplatform.definitions import defs
 from adplatform.engines.changes import ChangedFiles
@@ -22,6 +23,7 @@ from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
 from adplatform.local.world.partners import Partners
+from adplatform.operations.board import look_over
 from adplatform.patterns import of_kind
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account
@@ -108,6 +110,8 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
             if table.row_count:
                 console.print(table)
     _consume(services, patterns, automations, console, errors, loaded)
+    console.rule("Where everything stands: `adplatform status`, and the asset operations_board")
+    show(look_over(services, patterns), console)
     console.print(HINTS, highlight=False, markup=False)
 
 
@@ -213,6 +217,7 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select ad_product, sum(cost), sum(sales) from clean_northwind_ads.ads_daily group by all"
   adplatform query "select dt, channel, sum(cost) from clean_northwind_marketing.marketing_daily group by all"
   adplatform query "select dt, sales_by_date_units_ordered from clean_northwind_seller.sales_and_traffic_by_date"
+  adplatform status
   adplatform ledger northwind/campaign_daily
   adplatform reports northwind_ads      (add the id of a report to see its whole life)
   adplatform query "select count(*), count(email_lake) from clean_northwind_crm.contacts"

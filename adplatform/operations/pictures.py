@@ -5,13 +5,19 @@ metadata in its web application), so a picture of a plotting library, of 10,000 
 """
 
 import base64
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+from rich.filesize import decimal
+
+from adplatform.operations.board import Board
+from adplatform.operations.sections import lasting
 
 SHOWN_AT_ONCE = 999
 """Characters of markdown."""
 _WIDTH, _HEIGHT = 420, 90
-_GOOD, _BAD = "#1f4e83", "#c62828"
+_GOOD, _BAD = "#148", "#c22"
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,24 @@ class Bar:
 
     value: float
     bad: float = 0.0
+
+
+def pictures(board: Board) -> Iterator[tuple[str, str]]:
+    """The names of pictures, and each as markdown: of the dates of all tables, and how deadlines were kept."""
+    counts = [each.counts for each in board.days]
+    late = Counter(each.day for each in board.arrivals if each.arrived is None or each.late_seconds > 0)
+    due = Counter(each.day for each in board.arrivals)
+    drawn: Sequence[tuple[str, str, Callable[[float], str], list[Bar]]] = (
+        ("rows", "red: quarantined", _number, [Bar(each.rows_in, each.quarantined_share or 0) for each in counts]),
+        ("quarantined share", "", _percent, [Bar(each.quarantined_share or 0, 1) for each in counts]),
+        ("arrivals", "red: late", _number, [Bar(due[n.day], late[n.day] / max(due[n.day], 1)) for n in board.days]),
+        ("bytes", "", _bytes, [Bar(each.bytes) for each in counts]),
+        ("run time", "", lasting, [Bar(each.seconds) for each in counts]),
+    )
+    for name, meaning, shown, values in drawn:
+        most = shown(max((each.value for each in values), default=0))
+        title = "; ".join(filter(None, (f"{name} a date, at most {most}", meaning)))
+        yield f"{name} a date", bars(title, values, f"{board.days[0].day}", f"{board.days[-1].day}")
 
 
 def bars(title: str, values: Sequence[Bar], first: str, last: str) -> str:
@@ -31,11 +55,11 @@ def bars(title: str, values: Sequence[Bar], first: str, last: str) -> str:
     """
     most = max((each.value for each in values), default=0) or 1
     step = _WIDTH // max(len(values), 1)
-    base, room = _HEIGHT - 12, _HEIGHT - 26
+    base, room = _HEIGHT - 12, _HEIGHT - 28
     heights = [round(room * each.value / most) for each in values]
     bad = [_at_least_seen(each.bad, height) for each, height in zip(values, heights, strict=True)]
     paths = "".join(
-        f'<path stroke="{color}" stroke-width="{step - 4}" d="{d}"/>'
+        f'<path stroke="{color}" d="{d}"/>'
         for color, tall in ((_GOOD, heights), (_BAD, bad))
         if (d := "".join(f"M{n * step + step // 2} {base}v-{h}" for n, h in enumerate(tall) if h))
     )
@@ -44,10 +68,10 @@ def bars(title: str, values: Sequence[Bar], first: str, last: str) -> str:
         f'<text x="{step * len(values) - 4}" y="{_HEIGHT - 1}" text-anchor="end">{last}</text>'
     )
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" font-size="10"'
-        f' font-family="sans-serif" fill="#777">{paths}{texts}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" fill="#777"'
+        f' stroke-width="{step - 4}" style="font:10px sans-serif">{paths}{texts}</svg>'
     )
-    shown = f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    shown = f"![bars](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
     if len(shown) > SHOWN_AT_ONCE:
         raise ValueError(f"the picture {title!r} has {len(shown)} characters, and {SHOWN_AT_ONCE} are shown at once")
     return shown
@@ -55,3 +79,15 @@ def bars(title: str, values: Sequence[Bar], first: str, last: str) -> str:
 
 def _at_least_seen(share: float, height: int) -> int:
     return max(round(share * height), 2) if share and height else 0
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _bytes(value: float) -> str:
+    return decimal(int(value))

@@ -7,12 +7,13 @@ from datetime import date, datetime, timedelta
 from rich.filesize import decimal
 
 from adplatform.contracts.durations import write_duration
-from adplatform.operations.board import DAYS, Board, Counts
+from adplatform.operations.board import DAYS, ArrivalStanding, Board, Counts
 
 
 @dataclass(frozen=True)
 class Section:
-    """Rows of texts below headings. ``none`` is what to say where there are no rows."""
+    """Rows of texts below headings, few enough for a page of Dagster to be wide enough. ``none`` is what to say where
+    there are no rows."""
 
     title: str
     headings: tuple[str, ...]
@@ -21,7 +22,7 @@ class Section:
 
 
 def sections(board: Board) -> Iterator[Section]:
-    """What the board shows, in the order in which people need it; all instants are in UTC."""
+    """What the board shows, in the order in which people need it, in each first what is wrong; instants are in UTC."""
     yield Section(
         "failed",
         ("what, why, and what to do",),
@@ -34,73 +35,85 @@ def sections(board: Board) -> Iterator[Section]:
         tuple((each.name, str(each.day), each.state, _at(each.since), each.next) for each in board.waiting),
         "no delivery waits",
     )
-    yield Section("tables", _TABLE_HEADINGS, tuple(_tables(board)), "no table is declared")
-    late_first = sorted(board.arrivals, key=lambda each: (each.overdue, each.day, each.late_seconds), reverse=True)
+    yield Section(
+        "freshness",
+        ("table", "published", "age", "allowed", "newest date"),
+        tuple(
+            (
+                each.table,
+                _at(each.published_at) or "never",
+                ", ".join(filter(None, (lasting(each.age_seconds), "stale" if each.stale else ""))),
+                lasting(each.fresh_within_seconds),
+                _day(each.newest),
+            )
+            for each in sorted(board.tables, key=lambda table: (not table.stale, table.table))
+        ),
+        "no table is declared",
+    )
     yield Section(
         "arrivals",
-        ("feed", "date", "due", "complete", "by its deadline"),
+        ("feed", "date", "complete", "by its deadline"),
         tuple(
-            (each.name, str(each.day), _at(each.due), _at(each.arrived), _kept(each.arrived, each.late_seconds))
-            for each in late_first
+            (each.name, str(each.day), _at(each.arrived), _kept(each))
+            for each in sorted(board.arrivals, key=lambda each: (each.overdue, each.day, each.name), reverse=True)
         ),
         "no feed has a deadline",
     )
     yield Section(
-        "runs of engines",
-        ("of", "run", "state", "since", "note"),
+        "engines at work",
+        ("of", "state", "since", "run", "note"),
         tuple(
             (
                 each.name,
-                each.run_id,
                 f"{each.state}, overdue" if each.overdue else each.state,
                 _at(each.since),
+                each.run_id,
                 each.note,
             )
-            for each in board.runs
+            for each in sorted(board.runs, key=lambda run: (not run.overdue, run.name))
         ),
         "no engine is at work",
     )
+    most_first = sorted(board.tables, key=lambda table: table.counts.bytes, reverse=True)
+    nothing = f"nothing was published of the last {DAYS} dates"
     yield Section(
-        "days",
+        f"tables, {DAYS} dates",
+        ("table", *_COUNTED),
+        tuple((each.table, *_counted(each.counts)) for each in most_first if each.counts.files),
+        nothing,
+    )
+    yield Section(
+        "dates, all tables",
         ("date", *_COUNTED),
         tuple((str(each.day), *_counted(each.counts)) for each in reversed(board.days) if each.counts.files),
-        f"nothing was published of the last {DAYS} dates",
+        nothing,
     )
     yield Section("paused", ("source",), tuple((each,) for each in board.paused), "no source is paused")
 
 
 _COUNTED = ("rows in", "clean", "quarantined", "files", "bytes", "seconds")
-_TABLE_HEADINGS = ("table", "published", "age", "allowed", "newest date", *_COUNTED)
-
-
-def _tables(board: Board) -> Iterator[tuple[str, ...]]:
-    for each in sorted(board.tables, key=lambda table: (not table.stale, table.table)):
-        yield (
-            each.table,
-            _at(each.published_at) or "never",
-            f"{_lasting(each.age_seconds)}{', stale' if each.stale else ''}".removeprefix(", "),
-            _lasting(each.fresh_within_seconds),
-            _day(each.newest),
-            *_counted(each.counts),
-        )
 
 
 def _counted(counts: Counts) -> tuple[str, ...]:
-    share = counts.quarantined_share
     return (
         f"{counts.rows_in:,}",
         f"{counts.clean:,}",
-        f"{share:.1%}" if share is not None else "",
+        _share(counts.quarantined_share),
         f"{counts.files:,}",
         decimal(counts.bytes) if counts.bytes else "",
         f"{counts.seconds:,.1f}",
     )
 
 
-def _kept(arrived: datetime | None, late: float) -> str:
-    if arrived is None:
-        return f"not there, {_lasting(late)} overdue"
-    return f"{_lasting(abs(late))} {'late' if late > 0 else 'before'}"
+def _share(share: float | None) -> str:
+    return "" if share is None else "0" if not share else f"{share:.1%}" if share >= 0.001 else "< 0.1%"
+
+
+def _kept(arrival: ArrivalStanding) -> str:
+    took = lasting(abs(arrival.late_seconds))
+    if arrival.arrived is None:
+        return f"overdue, {took}" if arrival.overdue else "not there"
+    return f"{took} {'late' if arrival.late_seconds > 0 else 'before'}"
 
 
 def _at(at: datetime | None) -> str:
@@ -111,7 +124,7 @@ def _day(day: date | None) -> str:
     return str(day) if day else ""
 
 
-def _lasting(seconds: float | None) -> str:
+def lasting(seconds: float | None) -> str:
     """To the minute up to some hours, to the hour up to some days."""
     if seconds is None:
         return ""

@@ -8,7 +8,7 @@ from adplatform.components.assembly.ownership import automated
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.pattern import Pattern
 from adplatform.operations.board import Board, look_over
-from adplatform.operations.pictures import SHOWN_AT_ONCE, Bar, bars
+from adplatform.operations.pictures import SHOWN_AT_ONCE, pictures
 from adplatform.operations.sections import Section, sections
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.calls import PLATFORM_RUN, acting
@@ -16,6 +16,7 @@ from adplatform.resources.named import LedgerResource, MachineResource, services
 
 KEY = dg.AssetKey("operations_board")
 GROUP = "operations"
+MOST_ROWS = 50
 
 
 def board_definitions(patterns: Callable[[], Sequence[Pattern]], status: dg.DefaultScheduleStatus) -> dg.Definitions:
@@ -64,43 +65,35 @@ def board_schedule(asset: dg.AssetsDefinition, status: dg.DefaultScheduleStatus)
 
 
 def board_metadata(board: Board) -> Mapping[str, dg.MetadataValue]:
-    """What the page of the asset shows without a click: pictures, then tables as far as there is room. Numbers are
-    plotted by Dagster from one board to the next."""
-    days = [each.counts for each in board.days]
-    ends = (str(board.days[0].day), str(board.days[-1].day)) if board.days else ("", "")
-    pictures = {
-        "rows a day": [Bar(each.rows_in, each.quarantined_share or 0) for each in days],
-        "bytes a day": [Bar(each.bytes) for each in days],
-        "seconds a day": [Bar(each.seconds) for each in days],
-    }
-    highest = {name: max((each.value for each in values), default=0) for name, values in pictures.items()}
-    shown: dict[str, dg.MetadataValue] = {
-        name: dg.MetadataValue.md(bars(f"{name}, at most {highest[name]:,.0f}", values, *ends))
-        for name, values in pictures.items()
-    }
-    troubles = board.troubles
+    """What the page of the asset shows without a click: pictures and tables. Numbers are plotted by Dagster from one
+    board to the next."""
     return {
-        "troubles": dg.MetadataValue.int(len(troubles)),
-        **shown,
-        **{each.title: dg.MetadataValue.md(markdown(each)) for each in sections(board)},
+        "failed or overdue": dg.MetadataValue.int(len(board.troubles)),
+        **{name: dg.MetadataValue.md(picture) for name, picture in pictures(board)},
+        **{each.title: shown(each) for each in sections(board)},
         "stale tables": dg.MetadataValue.int(sum(each.stale for each in board.tables)),
         "waiting deliveries": dg.MetadataValue.int(len(board.waiting)),
         "overdue arrivals": dg.MetadataValue.int(sum(each.overdue for each in board.arrivals)),
     }
 
 
-def markdown(section: Section, most: int = SHOWN_AT_ONCE) -> str:
-    """A table in ``most`` characters, with as many rows as there is room for; at the end how many more there are."""
+def shown(section: Section) -> dg.MarkdownMetadataValue | dg.TableMetadataValue:
+    """A section as markdown where that is shown at once; otherwise as a table, which takes more room, with its first
+    rows and how many more there are."""
+    text = _markdown(section)
+    if len(text) <= SHOWN_AT_ONCE:
+        return dg.MetadataValue.md(text)
+    rows, left = section.rows[:MOST_ROWS], len(section.rows) - MOST_ROWS
+    if left > 0:
+        rows = (*rows, (f"and {left:,} more: `adplatform status`", *([""] * (len(section.headings) - 1))))
+    return dg.MetadataValue.table([dg.TableRecord(dict(zip(section.headings, row, strict=True))) for row in rows])
+
+
+def _markdown(section: Section) -> str:
     if not section.rows:
         return section.none
-    lines = ["", _line(section.headings), _line(("---",) * len(section.headings))]
-    for number, row in enumerate(section.rows):
-        left = len(section.rows) - number
-        more = f"\n\nand {left:,} more: `adplatform status`"
-        if len("\n".join([*lines, _line(row)])) + len(more) > most:
-            return "\n".join(lines) + more
-        lines.append(_line(row))
-    return "\n".join(lines)
+    rule = ("---",) * len(section.headings)
+    return "\n".join(["", *map(_line, (section.headings, rule, *section.rows))])
 
 
 def _line(cells: Sequence[str]) -> str:
