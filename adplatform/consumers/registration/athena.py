@@ -52,6 +52,7 @@ def wanted(table: ConsumedTable, settings: Athena, place: Place) -> Iterator[Wan
     results: dict[str, Any] = {"OutputLocation": f"s3://{own.raw_bucket}/{Zones.query_results(table.feed)}"}
     if place.key:
         results["EncryptionConfiguration"] = {"EncryptionOption": "SSE_KMS", "KmsKey": place.key}
+    columns = ", ".join(identifier(column.name) for column in table.seen.presentable)
     definition = {
         "Description": f"Queries of the table {table.qualified}, declared by the feed {table.feed}.",
         "State": "ENABLED",
@@ -60,8 +61,8 @@ def wanted(table: ConsumedTable, settings: Athena, place: Place) -> Iterator[Wan
         _CUTOFF: settings.scan_limit,
         _RESULTS: results,
         "Queries": {
-            f"rows of {shown}": f"SELECT * FROM {identifier(table.database)}.{identifier(shown)} LIMIT 100"
-            for shown in (table.name, *settings.views)
+            f"rows of {table.name}": _rows(table.database, table.name, columns),
+            **{f"rows of {view}": _rows(table.database, view, "*") for view in settings.views},
         },
     }
     group = Wanted("athena", WORKGROUP, name, *of, {**definition, "Database": table.database}, (), place.account)
@@ -69,6 +70,10 @@ def wanted(table: ConsumedTable, settings: Athena, place: Place) -> Iterator[Wan
     for view, query in settings.views.items():
         given = {"Query": query.strip().rstrip(";").strip(), "Workgroup": name}
         yield Wanted("athena", CATALOG_VIEW, f"{table.database}.{view}", *of, given, (group.key,), place.account)
+
+
+def _rows(database: str, name: str, columns: str) -> str:
+    return f"SELECT {columns} FROM {identifier(database)}.{identifier(name)} LIMIT 100"
 
 
 def _read_group(client: Any, wanted: Wanted) -> There | None:

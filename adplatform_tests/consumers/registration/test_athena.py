@@ -78,7 +78,10 @@ def test_a_view_has_the_types_that_athena_finds_and_every_engine_reads_it(aws: A
     assert differences(aws, wanted) == {}
     ids = aws.client_once("athena").list_named_queries(WorkGroup=wanted[0].name)["NamedQueryIds"]
     queries = aws.client_once("athena").batch_get_named_query(NamedQueryIds=ids)["NamedQueries"]
-    assert {each["Name"] for each in queries} == {"rows of members", "rows of by_country"}
+    sqls = {each["Name"]: each["QueryString"] for each in queries}
+    assert sqls["rows of by_country"] == f'SELECT * FROM "{of.database}"."by_country" LIMIT 100'
+    assert '"email_lake"' in sqls["rows of members"]
+    assert "phone" not in sqls["rows of members"], "it is personal and stored in clear"
 
 
 def test_what_hands_change_is_seen_and_undone_and_what_they_add_is_kept(aws: Aws, lake: str) -> None:
