@@ -340,7 +340,8 @@ def _split(what: Given, settings: Activation, distinct: Path, most: int, folder:
 def _batches(distinct: Path, most: int) -> Iterator[Any]:
     """The rows of a Parquet file in batches that together fill files of ``most`` rows."""
     filled = 0
-    with pq.ParquetFile(distinct) as file:
+    # By default all that is read of the file would be kept until its end.
+    with pq.ParquetFile(distinct, pre_buffer=False) as file:
         for batch in file.iter_batches(_BATCH):
             while batch.num_rows:
                 taken = batch.slice(0, most - filled)
