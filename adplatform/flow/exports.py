@@ -31,7 +31,7 @@ from adplatform.lake import formats
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.catalog import Partition
 from adplatform.lake.limited import limited
-from adplatform.lake.shown_files import download_shown
+from adplatform.lake.shown_files import download_shown, scan_shown
 from adplatform.lake.table import TableSpec, table_spec
 from adplatform.lake.zones import EXPORTS, Zones
 from adplatform.ledger.derived import Basis
@@ -266,13 +266,16 @@ def _shown(services: Services, spec: TableSpec, day: date | None) -> list[Partit
 def _write(
     services: Services, wanted: Export, what: Given, shown: Sequence[Partition], folder: Path
 ) -> tuple[list[tuple[Path, int]], dict[str, int]]:
-    """The files, each with its rows, and the counts of an :class:`Exported`. All of it is done by DuckDB within the
-    limit of memory."""
+    """The files, each with its rows, and the counts of an :class:`Exported`. DuckDB sorts them within its limit of
+    memory, and Arrow writes them batch by batch."""
+    column = wanted.flow.feed.contract.partition_by
     parts = [
-        download_shown(services.store, part, folder / "table" / str(number), str(wanted))
+        (
+            {column: part.value} if column and part.value else {},
+            download_shown(services.store, part, folder / "table" / str(number), str(wanted)),
+        )
         for number, part in enumerate(shown)
     ]
-    files = [file for each in parts for file in each]
     destination, settings = what.destination, services.settings
     any_of = " or ".join(
         f"({' and '.join(f'{identifier(destination.headers[kind])} is not null' for kind in sorted(each))})"
@@ -283,7 +286,7 @@ def _write(
     source, identifiable = f"read_parquet({literal(str(distinct))})", f"select distinct * from rows where {any_of}"
     with limited(settings.memory_limit, settings.threads, folder) as con:
         try:
-            con.execute(f"create view rows as {_rows(con, what, files, shown)}")
+            con.execute(f"create view rows as {_rows(con, what, parts)}")
             con.execute(f"copy ({identifiable} order by all) to {literal(str(distinct))} (format parquet)")
             (read, identified) = _one(con, f"select count(*), count(*) filter (where {any_of}) from rows")
             (rows,) = _one(con, f"select count(*) from {source}")
@@ -296,11 +299,12 @@ def _write(
     return written, counts
 
 
-def _rows(con: "duckdb.DuckDBPyConnection", what: Given, files: Sequence[Path], shown: Sequence[Partition]) -> str:
-    """The rows of the table under the headers of the destination. Files may be older than a column."""
-    paths = ", ".join(literal(str(file)) for file in files)
-    scan = f"read_parquet([{paths}], union_by_name=true, hive_partitioning=false)"
-    present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()} if files else set[str]()
+def _rows(
+    con: "duckdb.DuckDBPyConnection", what: Given, parts: Sequence[tuple[Mapping[str, str], Sequence[Path]]]
+) -> str:
+    """The rows of the table under the headers of the destination."""
+    scan = scan_shown(con, parts)
+    present = {name for name, *_ in con.execute(f"describe {scan}").fetchall()} if scan else set[str]()
 
     def value(kind: PiiKind) -> str:
         if kind not in what.columns:
@@ -316,7 +320,7 @@ def _rows(con: "duckdb.DuckDBPyConnection", what: Given, files: Sequence[Path], 
 
     headers = {kind: header for kind, header in what.destination.headers.items() if what.has(kind)}
     columns = ", ".join(f"{value(kind)} as {identifier(header)}" for kind, header in headers.items())
-    return f"select {columns} from {scan}" if files else f"select {columns} where false"
+    return f"select {columns} from ({scan})" if scan else f"select {columns} where false"
 
 
 def _split(what: Given, settings: Activation, distinct: Path, most: int, folder: Path) -> Iterator[tuple[Path, int]]:

@@ -1,11 +1,17 @@
-"""The files that readers of a partition see, on local disk."""
+"""The files that readers of a partition see, on local disk, and their rows as readers see them."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adplatform.failures import TransientFailure
 from adplatform.lake.catalog import Partition
 from adplatform.lake.entry import ROWS
 from adplatform.lake.store import Store
+from adplatform.transform.rules import identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 def download_shown(store: Store, shown: Partition, folder: Path, called: str) -> list[Path]:
@@ -22,3 +28,18 @@ def download_shown(store: Store, shown: Partition, folder: Path, called: str) ->
     if not files and shown.parameters.get(ROWS) != "0":
         raise TransientFailure(f"{called}: {shown.location} is empty; it is read again")
     return files
+
+
+def scan_shown(con: "duckdb.DuckDBPyConnection", parts: Iterable[tuple[Mapping[str, str], Sequence[Path]]]) -> str:
+    """A query of all rows of partitions, each given by the values that name it and its files, "" where there are none.
+    Files may be older than a column of the table, and need not have those that partition it."""
+    selects = []
+    for values, files in parts:
+        if not files:
+            continue
+        paths = ", ".join(literal(str(file)) for file in files)
+        scan = f"read_parquet([{paths}], union_by_name=true, hive_partitioning=false)"
+        present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
+        named = (f", {literal(value)} as {identifier(name)}" for name, value in values.items() if name not in present)
+        selects.append(f"select *{''.join(named)} from {scan}")
+    return " union all by name ".join(selects)

@@ -22,7 +22,7 @@ from adplatform.flow.slices import MADE_FILE, Audited, build_lease, publish_made
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.catalog import Partition
 from adplatform.lake.limited import limited
-from adplatform.lake.shown_files import download_shown
+from adplatform.lake.shown_files import download_shown, scan_shown
 from adplatform.ledger.derived import Basis
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
@@ -163,30 +163,20 @@ def _view(
 ) -> bool:
     """Make the rows of a date of a table a view, and those under the fact's names another; False where it has none."""
     parts = shown.of(day, day)
-    fetched = [
-        (shown, part, download_shown(services.store, part, folder / _id(table) / str(number), shown.name))
-        for number, part in enumerate(parts)
-    ]
-    if not any(files for _, _, files in fetched):
+    rows = scan_shown(
+        con,
+        (
+            (shown.values_of(part), download_shown(services.store, part, folder / _id(table) / str(number), shown.name))
+            for number, part in enumerate(parts)
+        ),
+    )
+    if not rows:
         return False
     raw = f"raw_{_id(table)}"
-    con.execute(f"create view {raw} as {_scan(fetched)}")
+    con.execute(f"create view {raw} as {rows}")
     present = {name for name, *_ in con.execute(f"describe {raw}").fetchall()}
     con.execute(f"create view mapped_{_id(table)} as select {', '.join(_values(table, present))} from {raw}")
     return True
-
-
-def _scan(fetched: Iterable[tuple[Shown, Partition, Sequence[Path]]]) -> str:
-    """All rows of partitions, with the values that name them. Files may be older than a column of the table."""
-    selects = []
-    for shown, part, files in fetched:
-        if files:
-            named = "".join(
-                f", {literal(value)} as {identifier(name)}" for name, value in shown.values_of(part).items()
-            )
-            paths = ", ".join(literal(str(file)) for file in files)
-            selects.append(f"select *{named} from read_parquet([{paths}], union_by_name=true, hive_partitioning=false)")
-    return " union all by name ".join(selects)
 
 
 def _values(table: FactTable, present: set[str]) -> Iterable[str]:
@@ -215,11 +205,10 @@ def _no_rows() -> str:
 def _rates_view(services: Services, con: "duckdb.DuckDBPyConnection", inputs: Inputs, day: date, kept: Path) -> None:
     """Make the rates that count on a date a table, also those that cannot be used."""
     fact, found = inputs.fact.declared, dict[str, Rate]()
-    parts = inputs.rates_of(day)
-    if inputs.rates and fact.rates:
-        fetched = [(inputs.rates, part, _kept(services, part, kept, inputs.rates.name)) for part in parts]
-        if any(files for _, _, files in fetched):
-            found = dict(rates_on(con, f"({_scan(fetched)})", fact.rates, day))
+    if (shown := inputs.rates) and fact.rates:
+        parts = ((shown.values_of(part), _kept(services, part, kept, shown.name)) for part in inputs.rates_of(day))
+        if rows := scan_shown(con, parts):
+            found = dict(rates_on(con, f"({rows})", fact.rates, day))
     found[fact.currency] = own_rate(fact.currency, day)
     con.execute("create table rates (currency varchar, rate_date date, rate decimal(38,18), problem varchar)")
     con.executemany(

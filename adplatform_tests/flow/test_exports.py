@@ -159,14 +159,18 @@ def test_a_withdrawn_person_is_gone_with_the_next_version_and_a_whole_table_is_o
 def test_a_table_by_a_column_is_exported_when_readers_see_another(ready: Services, tmp_path: Path) -> None:
     columns = {"land": {"type": "string", "required": True}, "no": {"required": True}, "email": personal("email")}
     flow = table_flow(
-        {"name": "people", "columns": columns, "key": ["land", "no"], "partition_by": "land", "activations": ["meta"]}
+        {
+            **{"name": "people", "columns": columns, "key": ["land", "no"], "partition_by": "land"},
+            "activations": {"amc": {"country_column": "land"}},
+        }
     )
     publish_rows(ready, flow, YESTERDAY, ["US,1,ann@example.com", "DE,2,bob@example.com"], tmp_path)
     (wanted,) = make(ready, flow, tmp_path)
     publish_rows(ready, flow, TODAY, ["US,1,zoe@example.com"], tmp_path)
     assert make(ready, flow, tmp_path) == [wanted]
-    assert {row["email"] for row in rows_of(ready, wanted)} == {
-        of(PiiKind.EMAIL, Treatment.META, name) for name in ("zoe@example.com", "bob@example.com")
+    assert {(row["email"], row["country_code"]) for row in rows_of(ready, wanted)} == {
+        (of(PiiKind.EMAIL, Treatment.AMAZON_ADS, name), land)
+        for name, land in (("zoe@example.com", "US"), ("bob@example.com", "DE"))
     }
 
 
