@@ -321,7 +321,6 @@ _ANY = "*"
 _GROUP = "workgroup/adplatform-{prefix}{source}-any"
 _EXECUTION = "pipeline/any/execution/0123456789ab"
 _INGESTION = "dataset/adplatform-{prefix}{source}-any/ingestion/any"
-_WORKFLOW = "matchingworkflow/adplatform-{prefix}{source}-any"
 _ENGINES: Mapping[str, Mapping[str, str]] = {
     "athena": {
         "GetQueryExecution": _GROUP,
@@ -329,12 +328,6 @@ _ENGINES: Mapping[str, Mapping[str, str]] = {
         "GetWorkGroup": _GROUP,
         "StartQueryExecution": _GROUP,
         "StopQueryExecution": _GROUP,
-    },
-    "entityresolution": {
-        "GetMatchingJob": _WORKFLOW,
-        "GetMatchingWorkflow": _WORKFLOW,
-        "ListMatchingJobs": _WORKFLOW,
-        "StartMatchingJob": _WORKFLOW,
     },
     "quicksight": {
         "CancelIngestion": _INGESTION,
@@ -501,11 +494,14 @@ _CONSUMERS: Mapping[str, Mapping[str, str]] = {
     "entityresolution": {
         "CreateMatchingWorkflow": _ANY,
         "CreateSchemaMapping": _ANY,
+        "GetMatchingJob": f"matchingworkflow/{_MATCHED}",
         "GetMatchingWorkflow": f"matchingworkflow/{_MATCHED}",
         "GetSchemaMapping": f"schemamapping/{_MATCHED}",
+        "ListMatchingJobs": f"matchingworkflow/{_MATCHED}",
         "ListMatchingWorkflows": _ANY,
         "ListSchemaMappings": _ANY,
         "ListTagsForResource": _ANY,
+        "StartMatchingJob": f"matchingworkflow/{_MATCHED}",
         "UpdateMatchingWorkflow": f"matchingworkflow/{_MATCHED}",
         "UpdateSchemaMapping": f"schemamapping/{_MATCHED}",
     },

@@ -7,9 +7,9 @@ from functools import partial
 from adplatform.consumers.registration.athena import workgroup_name
 from adplatform.consumers.registration.entity_resolution import workflow_name
 from adplatform.consumers.registration.quicksight import data_set_id
-from adplatform.consumers.registration.redshift import lacking as unset
-from adplatform.consumers.registration.redshift import warehouse
-from adplatform.contracts.consumers import Athena, Consumers, Redshift, SageMaker
+from adplatform.consumers.registration.redshift import lacking, warehouse
+from adplatform.contracts.consumers import Athena, Consumer, Consumers, QuickSight, Redshift, SageMaker
+from adplatform.contracts.entity_resolution import EntityResolution
 from adplatform.engines.failed import FailedRun, failed_runs
 from adplatform.engines.runs import Look, Target, Watch
 from adplatform.engines.workloads.athena import Unload
@@ -67,7 +67,7 @@ def look_at_workloads(services: Services, source: Source, budget: Budget = UNLIM
 
 
 def _target(services: Services, workload: Workload, declared: Mapping[str, Consumers]) -> Target:
-    service = _service(services, workload, declared[workload.table])
+    service = _service(services, workload, declared[workload.table].declared[workload.service])
     alike = (lambda intention: published_date(intention.key)) if workload.dated else (lambda _: "")
     return Target(
         workload.target,
@@ -78,26 +78,23 @@ def _target(services: Services, workload: Workload, declared: Mapping[str, Consu
     )
 
 
-def _service(services: Services, workload: Workload, consumers: Consumers) -> Service:
-    table = table_name(workload.table, services.settings.database_prefix)
-    match workload.service:
-        case "athena":
-            query = (consumers.athena or Athena()).unloads[workload.name]
-            prefix = Zones.unloads(workload.table, workload.name)
-            client = services.aws.client("athena")
-            group = workgroup_name(table)
+def _service(services: Services, workload: Workload, settings: Consumer) -> Service:
+    own, table = services.settings, table_name(workload.table, services.settings.database_prefix)
+    match settings:
+        case Athena():
+            client, query = services.aws.client("athena"), settings.unloads[workload.name]
+            group, prefix = workgroup_name(table), Zones.unloads(workload.table, workload.name)
             return Unload(client, services.store, table, group, query, prefix, partial(_intention_of, services))
-        case "quicksight":
+        case QuickSight():
             return Ingestion(services.aws.client("quicksight"), services.account, data_set_id(table))
-        case "entity_resolution":
+        case EntityResolution():
             return MatchingJob(services.aws.client_once("entityresolution"), workflow_name(table))
-        case "sagemaker":
-            settings = consumers.sagemaker or SageMaker()
+        case SageMaker():
             client = services.aws.client("sagemaker")
             return PipelineExecution(client, settings.pipeline or "", table, settings.parameters)
-        case "redshift":
-            own, of = consumers.redshift or Redshift(), services.settings
-            return Refresh(services.aws.client("redshift-data"), warehouse(of), own.refresh, tuple(unset(own, of)))
+        case Redshift():
+            client, unset = services.aws.client("redshift-data"), tuple(lacking(settings, own))
+            return Refresh(client, warehouse(own), settings.refresh, unset)
         case _:
             raise PermanentFailure(f"{workload.table}: nothing is run at {workload.service}")
 

@@ -9,7 +9,6 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
-from moto.sagemaker import urls
 from moto.sagemaker.responses import SageMakerResponse
 
 from adplatform.local.aws import managed
@@ -18,13 +17,12 @@ from adplatform.local.aws.state import LOCK
 
 SERVICE = "sagemaker"
 FAULTS = {
-    "answer_lost": "StartPipelineExecution starts an execution, and answers with an internal failure",
     "no_records": "the next DescribePipelineExecution finds none",
     "run_fails": "the next execution fails",
     "stuck": "the next execution goes on for ever, or for `seconds`",
     "throttled": "the next StartPipelineExecution is refused as one too many",
 }
-"""The target is the name of a pipeline."""
+"""The target is the name of a pipeline. An answer of StartPipelineExecution may be lost, too."""
 _GOING = frozenset({"Executing", "Stopping"})
 _LOOK_AGAIN_SECONDS = 0.02
 
@@ -41,7 +39,7 @@ class InternalFailure(ServiceException):
     code = "InternalFailure"
 
 
-class LocalSageMakerResponse(SageMakerResponse):
+class PipelineCalls(SageMakerResponse):
     def describe_pipeline(self) -> Any:
         self._pipeline(self._get_param("PipelineName"))
         return super().describe_pipeline()
@@ -94,11 +92,6 @@ class LocalSageMakerResponse(SageMakerResponse):
         if found is None or CONTROL.take(SERVICE, "no_records", pipeline.pipeline_name):
             raise ResourceNotFound(f"Pipeline execution with ARN {arn} does not exist.")
         return found
-
-
-def install() -> None:
-    urls.url_paths["{0}/$"] = LocalSageMakerResponse.dispatch
-    CONTROL.known[SERVICE] = FAULTS
 
 
 def _carry_out(execution: Any, seconds: float | None, *, fails: bool) -> None:

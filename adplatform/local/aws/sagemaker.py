@@ -12,19 +12,14 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import get_service_model
 from moto.sagemaker import urls
-from moto.sagemaker.responses import SageMakerResponse
 
 from adplatform.local.aws import shapes
 from adplatform.local.aws.managed import CONTROL
+from adplatform.local.aws.pipelines import FAULTS, SERVICE, InternalFailure, PipelineCalls, ResourceNotFound
 
-SERVICE = "sagemaker"
 _NOT_TOLD = frozenset({"Tags"})
 _PAGE = 100
 _FEATURE_GROUP = ":feature-group/"
-
-
-class ResourceNotFound(ServiceException):
-    code = "ResourceNotFound"
 
 
 class ResourceInUse(ServiceException):
@@ -33,10 +28,6 @@ class ResourceInUse(ServiceException):
 
 class ValidationException(ServiceException):
     code = "ValidationException"
-
-
-class InternalFailure(ServiceException):
-    code = "InternalFailure"
 
 
 @dataclass
@@ -54,7 +45,7 @@ class FeatureGroup:
         return str(self.asked["FeatureGroupName"])
 
 
-class LocalSageMakerResponse(SageMakerResponse):
+class LocalSageMakerResponse(PipelineCalls):
     """``params`` is the request as the service model parses it."""
 
     def __init__(self) -> None:
@@ -172,6 +163,8 @@ def _tags(asked: dict[str, Any]) -> dict[str, str]:
 
 def install() -> None:
     CONTROL.known[SERVICE] = {
-        "answer_lost": "the next call that makes or changes a feature group answers with a failure"
+        **FAULTS,
+        "answer_lost": "the next call that makes or changes a feature group, or starts an execution, answers with a "
+        "failure",
     }
     urls.url_paths["{0}/$"] = LocalSageMakerResponse.dispatch

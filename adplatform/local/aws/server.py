@@ -37,7 +37,6 @@ from adplatform.local.aws import (
     glue_jobs,
     managed,
     moto_costs,
-    pipelines,
     quicksight,
     redshift,
     s3,
@@ -313,7 +312,6 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     redshift.install()
     clean_rooms.install()
     athena.install()
-    pipelines.install()
 
 
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int, save_every: float) -> None:
