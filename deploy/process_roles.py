@@ -16,7 +16,7 @@ from adplatform.platform import names as platform_names
 from deploy.estate import DeployedSource, Estate
 from deploy.roles import NO_RESOURCE, Statement, allow, compute_logs
 from deploy.stacks.keys import KeysStack
-from deploy.workloads import bus_statements, workload_statements
+from deploy.workloads import bus_statements
 
 _WRITES = ["s3:PutObject", "s3:AbortMultipartUpload"]
 _ROWS = [
@@ -61,7 +61,6 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         _launcher(),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
         *_transforms(estate),
-        *workload_statements(estate),
     ]
 
 
@@ -111,7 +110,6 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
         *_transforms(estate),
-        *workload_statements(estate),
     ]
 
 
@@ -147,7 +145,7 @@ def _raw_of_looks(estate: Estate, keys: KeysStack) -> list[Statement]:
         return [estate.raw(f"{name}/*") for name in names]
 
     noted = ("claims", "fetch-plans", "fetched", "manifests")
-    read = zones(*noted, "extracts", "jobs", "landing", "listings", "task-reports", "transfers")
+    read = zones(*noted, "extracts", "jobs", "landing", "listings", "matches", "task-reports", "transfers")
     return [
         allow(["s3:GetObject"], *read, why=_ALL_SOURCES),
         allow(["s3:GetObjectVersion"], *zones("landing", "transfers"), why=_ALL_SOURCES),

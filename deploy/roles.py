@@ -79,6 +79,20 @@ def add_role(
     return stack.add(*path, type="AWS::IAM::Role", properties=wanted, answers=answers)
 
 
+def add_policy(
+    stack: ResourceStack, *path: str, name: str, description: str, of: Sequence[str], statements: Sequence[Statement]
+) -> str:
+    """A policy that roles have beside their own, by their logical ids; its logical id."""
+    wanted = {
+        "ManagedPolicyName": name,
+        "Description": description,
+        "PolicyDocument": {"Version": "2012-10-17", "Statement": [each.document for each in statements]},
+        "Roles": [{"Ref": each} for each in of],
+    }
+    answers = {rule: why for each in statements for rule, why in each.answers.items()}
+    return stack.add(*path, type="AWS::IAM::ManagedPolicy", properties=wanted, answers=answers)
+
+
 def service(name: str, estate: Estate, **condition: Any) -> dict[str, Any]:
     """A service of AWS may assume the role, for resources of this account alone."""
     return {

@@ -66,6 +66,8 @@ EXECUTION_ROLE = "adplatform-execution"
 """With which ECS starts tasks: it pulls the image, reads the secrets of the environment and writes logs."""
 FLOW_LOG_ROLE = "adplatform-flow-logs"
 OPERATOR_ROLE = "adplatform-operator"
+WORKLOADS_POLICY = "adplatform-workloads"
+"""Of the code server and of people, beside what their roles have: what services do with published tables."""
 RUN_ROLE = "adplatform-run"
 """Of runs that belong to no source."""
 DATABASE_SECRET = "adplatform/dagster-database"  # noqa: S105 - a name, not a secret

@@ -14,9 +14,10 @@ from deploy.estate import Estate
 from deploy.processes import CODE, DAEMON, PROCESSES, RUN, WEB, Process
 from deploy.properties import closed_bucket
 from deploy.resources import ResourceStack, imported
-from deploy.roles import add_role, merged
+from deploy.roles import add_policy, add_role, merged
 from deploy.stacks.keys import KeysStack
 from deploy.stacks.network import BALANCER, DATABASE, SERVICES, VPC, subnets
+from deploy.workloads import workload_statements
 
 _POSTGRES, _TLS = 5432, 443
 _STOP_SECONDS = 120
@@ -64,13 +65,15 @@ class OrchestrationStack(ResourceStack):
             ),
         ]
         of_sources = {names.run_role(each.name) for each in estate.sources}
+        made = {}
         for name, description, statements in every:
-            made = add_role(self, name, name=name, description=description, trusted=[tasks], statements=statements)
+            logical = add_role(self, name, name=name, description=description, trusted=[tasks], statements=statements)
+            made[name] = logical
             if name in of_sources and estate.settings.personal_tag:
-                self._tagging(name, made)
+                self._tagging(name, logical)
         who = estate.config.operators or [f"arn:aws:iam::{estate.account}:root"]
         people = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "sts:AssumeRole"}
-        operator = add_role(
+        made[names.OPERATOR_ROLE] = add_role(
             self,
             names.OPERATOR_ROLE,
             name=names.OPERATOR_ROLE,
@@ -78,7 +81,16 @@ class OrchestrationStack(ResourceStack):
             trusted=[people],
             statements=merged([*process_roles.operator_statements(estate, keys), *inside.statements(estate, keys)]),
         )
-        consumers.add_policy(self, estate, keys, names.OPERATOR_ROLE, operator)
+        consumers.add_policy(self, estate, keys, names.OPERATOR_ROLE, made[names.OPERATOR_ROLE])
+        if workloads := workload_statements(estate):
+            add_policy(
+                self,
+                names.WORKLOADS_POLICY,
+                name=names.WORKLOADS_POLICY,
+                description="What services do with tables when they were published.",
+                of=[made[names.CODE_SERVER_ROLE], made[names.OPERATOR_ROLE]],
+                statements=workloads,
+            )
 
     def _tagging(self, role: str, made: str) -> None:
         """Runs of a source tag the columns of tables that they have made (Lake Formation developer guide, "Assigning

@@ -119,7 +119,7 @@ def grants(statement: dict[str, Any], need: Need) -> bool:
 @pytest.mark.parametrize("role", [names.CODE_SERVER_ROLE, names.DAEMON_ROLE, names.run_role("northwind")])
 def test_a_statement_that_is_taken_away_is_missed(proof: Proof, role: str) -> None:
     """The proof is no tautology: what only one statement grants is refused without it."""
-    [(name, document)] = proof.identity(role)
+    (name, document), *_ = proof.identity(role)
     statements = document["Statement"]
     policies, requests = {}, []
     for number, taken in enumerate(statements):
