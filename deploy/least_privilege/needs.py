@@ -275,22 +275,6 @@ def _events(call: Call, place: str, flags: frozenset[str], names: Names) -> Iter
     yield Need("events:PutEvents", bus if bus.startswith("arn:") else names.arn("events", f"event-bus/{bus}"))
 
 
-_SERVERLESS = "workgroup/0123abcd-0123-4567-89ab-0123456789ab"
-
-
-def _redshift(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
-    """A statement is that of who submitted it; a workgroup knows who that is by credentials of its own (Amazon Redshift
-    Management Guide, "Authorizing access to the Amazon Redshift Data API")."""
-    if call.operation in ("ExecuteStatement", "BatchExecuteStatement"):
-        workgroup = names.arn("redshift-serverless", _SERVERLESS)
-        yield Need(f"redshift-data:{call.operation}", workgroup)
-        yield Need("redshift-serverless:GetCredentials", workgroup)
-    elif call.operation in ("DescribeStatement", "CancelStatement"):
-        yield Need(f"redshift-data:{call.operation}", _ANY)
-    else:
-        raise _unknown(call)
-
-
 _QUEUES = {
     "ChangeMessageVisibility": "ChangeMessageVisibility",
     "DeleteMessage": "DeleteMessage",
@@ -318,29 +302,7 @@ def _sts(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterato
 
 _ANY = "*"
 """For actions that know no resource (Service Authorization Reference)."""
-_GROUP = "workgroup/adplatform-{prefix}{source}-any"
-_EXECUTION = "pipeline/any/execution/0123456789ab"
-_INGESTION = "dataset/adplatform-{prefix}{source}-any/ingestion/any"
 _ENGINES: Mapping[str, Mapping[str, str]] = {
-    "athena": {
-        "GetQueryExecution": _GROUP,
-        "GetQueryRuntimeStatistics": _GROUP,
-        "GetWorkGroup": _GROUP,
-        "StartQueryExecution": _GROUP,
-        "StopQueryExecution": _GROUP,
-    },
-    "quicksight": {
-        "CancelIngestion": _INGESTION,
-        "CreateIngestion": _INGESTION,
-        "DescribeDataSet": "dataset/adplatform-{prefix}{source}-any",
-        "DescribeIngestion": _INGESTION,
-    },
-    "sagemaker": {
-        "DescribePipeline": "pipeline/any",
-        "DescribePipelineExecution": _EXECUTION,
-        "StartPipelineExecution": "pipeline/any",
-        "StopPipelineExecution": _EXECUTION,
-    },
     "appflow": {
         "CancelFlowExecutions": "flow/{source}-any",
         "DeleteFlow": "flow/{source}-any",
@@ -424,7 +386,7 @@ def _engine(call: Call, place: str, flags: frozenset[str], names: Names) -> Iter
     resource = _ENGINES[call.service].get(call.operation)
     if resource is None:
         raise _unknown(call)
-    own = names.arn(call.service, resource.format(source=names.source, prefix=names.settings.database_prefix))
+    own = names.arn(call.service, resource.format(source=names.source))
     yield Need(f"{call.service}:{call.operation}", _ANY if resource == _ANY else own)
 
 
@@ -434,6 +396,9 @@ _WORKGROUP, _FEATURES = f"workgroup/{_MATCHED}", f"feature-group/{_MATCHED}"
 _SOURCE_OF_SETS, _SET = f"datasource/{_MATCHED}", f"dataset/{_MATCHED}"
 _REFRESHES = f"{_SET}/refresh-schedule/adplatform"
 _WAREHOUSE = "redshift-serverless:workgroup/01234567-89ab-cdef-0123-456789abcdef"
+_PIPELINE = "pipeline/any"
+_EXECUTION = f"{_PIPELINE}/execution/0123456789ab"
+_INGESTION = f"{_SET}/ingestion/any"
 _CONSUMERS: Mapping[str, Mapping[str, str]] = {
     "athena": {
         "BatchGetNamedQuery": _WORKGROUP,
@@ -441,6 +406,7 @@ _CONSUMERS: Mapping[str, Mapping[str, str]] = {
         "CreateWorkGroup": _WORKGROUP,
         "GetQueryExecution": _WORKGROUP,
         "GetQueryResults": _WORKGROUP,
+        "GetQueryRuntimeStatistics": _WORKGROUP,
         "GetWorkGroup": _WORKGROUP,
         "ListNamedQueries": _WORKGROUP,
         "ListTagsForResource": _WORKGROUP,
@@ -451,13 +417,16 @@ _CONSUMERS: Mapping[str, Mapping[str, str]] = {
         "UpdateWorkGroup": _WORKGROUP,
     },
     "quicksight": {
+        "CancelIngestion": _INGESTION,
         "CreateDataSet": _SOURCE_OF_SETS,
         "CreateDataSource": _ANY,
+        "CreateIngestion": _INGESTION,
         "CreateRefreshSchedule": _REFRESHES,
         "DescribeDataSet": _SET,
         "DescribeDataSetPermissions": _SET,
         "DescribeDataSource": _SOURCE_OF_SETS,
         "DescribeDataSourcePermissions": _SOURCE_OF_SETS,
+        "DescribeIngestion": _INGESTION,
         "ListDataSets": _ANY,
         "ListDataSources": _ANY,
         "ListRefreshSchedules": _ANY,
@@ -470,6 +439,7 @@ _CONSUMERS: Mapping[str, Mapping[str, str]] = {
     },
     "redshift-data": {
         "BatchExecuteStatement": _WAREHOUSE,
+        "CancelStatement": _ANY,
         "DescribeStatement": _ANY,
         "ExecuteStatement": _WAREHOUSE,
         "GetStatementResult": _ANY,
@@ -477,8 +447,12 @@ _CONSUMERS: Mapping[str, Mapping[str, str]] = {
     "sagemaker": {
         "CreateFeatureGroup": _FEATURES,
         "DescribeFeatureGroup": _FEATURES,
+        "DescribePipeline": _PIPELINE,
+        "DescribePipelineExecution": _EXECUTION,
         "ListFeatureGroups": _ANY,
         "ListTags": _FEATURES,
+        "StartPipelineExecution": _PIPELINE,
+        "StopPipelineExecution": _EXECUTION,
         "UpdateFeatureGroup": _FEATURES,
     },
     "cleanrooms": {
@@ -585,7 +559,6 @@ _SERVICES: Mapping[str, Callable[[Call, str, frozenset[str], Names], Iterator[Ne
     "glue": _glue,
     "sns": _sns,
     "events": _events,
-    "redshift-data": _redshift,
     "sqs": _sqs,
     "sts": _sts,
     "ecs": _ecs,
