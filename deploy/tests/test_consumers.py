@@ -168,6 +168,6 @@ def test_entity_resolution_reads_the_tables_that_are_declared_for_it(assembly: A
         if each.properties["RoleName"] == "adplatform-entity-resolution"
     ]
     tables = {r.partition(":table/")[2] for s in statements(role) for r in s["Resource"] if ":table/" in r}
-    assert tables == {"clean_clubcard/visitors", "clean_loyalty/visits"}
+    assert tables == {"clean_clubcard/visitors"}
     [trusted] = role.properties["AssumeRolePolicyDocument"]["Statement"]
     assert trusted["Principal"] == {"Service": "entityresolution.amazonaws.com"}
