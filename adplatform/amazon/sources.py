@@ -191,6 +191,8 @@ class ReportSource(Strict):
     def _consumed_alike(self) -> Self:
         if self.consumers.awaited:
             raise ValueError("consumers of an account are of all its tables, none of which can wait after another")
+        if self.consumers.entity_resolution and self.consumers.entity_resolution.results:
+            raise ValueError("results come to a source of PartnerPush only; leave them out")
         return self
 
     @model_validator(mode="after")

@@ -59,6 +59,9 @@ class EntityResolution(Awaiting):
     """How rows are matched: the first rule that two rows meet makes them one entity."""
     run: Literal["published", "asked"] = "asked"
     """When a matching job runs: after each publication, or when somebody asks for one."""
+    results: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")] | None = None
+    """The feed of the source that the results become: a table with the unique id of each row, its ``match_id`` and
+    ``match_rule``, which each job replaces."""
 
 
 def match_key(name: str, column: MappedColumn) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, Feed
+from adplatform.contracts.match_results import results_feed
 from adplatform.contracts.orchestration import Owner, TagKey, TagValue
 from adplatform.contracts.strict import Strict
 
@@ -55,6 +56,8 @@ class FileSource(Strict):
 
     pattern: ClassVar[str] = "pushed"
     """The way in which its data comes."""
+    takes_results: ClassVar[bool] = False
+    """Whether what services find out about its tables can become feeds of it."""
 
     source: Annotated[str, Field(pattern=NAME)]
     """The source's name: lower-case letters, digits and ``_``; in asset keys, in the database and in S3 prefixes."""
@@ -83,6 +86,8 @@ class FileSource(Strict):
         for name in {n for n in names if names.count(n) > 1}:
             raise ValueError(f"feed {name} is declared twice")
         for feed in feeds:
+            if not cls.takes_results and results_feed(feed) is not None:
+                raise ValueError(f"feed {feed.name}: results come to a source of PartnerPush only; leave them out")
             for awaited in feed.consumers.awaited:
                 if awaited == feed.name or awaited not in names:
                     other = "itself" if awaited == feed.name else f"{awaited}, which is no feed of the source"
@@ -104,5 +109,16 @@ class Sender(Strict):
 class PushedSource(FileSource):
     """As YAML declares a partner that pushes files."""
 
+    takes_results: ClassVar[bool] = True
     sender: Sender | None = None
     """Who pushes from an AWS account of their own; without it the deployment makes no role for the source."""
+
+    @field_validator("feeds")
+    @classmethod
+    def _with_results(cls, feeds: list[Feed]) -> list[Feed]:
+        """The feeds, and those that results of matching become."""
+        every = {feed.name: feed for feed in feeds}
+        for found in filter(None, map(results_feed, feeds)):
+            if every.setdefault(found.name, found) != found:
+                raise ValueError(f"feed {found.name} is declared, and is the name of results, too: call them otherwise")
+        return list(every.values())

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Workload:
     """What ``service`` does with the table ``source/feed``; ``name`` tells several of one service apart. It waits for
     that date of the tables ``after``. One that is ``dated`` is run for each date, others for the whole table. One that
-    is ``asked`` is run when somebody wants it, and not by a publication."""
+    is ``asked`` is run when somebody wants it, and not by a publication. ``results`` is the feed that they become, if
+    any."""
 
     table: str
     service: ConsumerName
@@ -33,6 +34,7 @@ class Workload:
     after: tuple[str, ...] = ()
     dated: bool = False
     asked: bool = False
+    results: str = ""
 
     @property
     def source(self) -> str:
@@ -105,7 +107,8 @@ def _workloads(table: str, consumers: Consumers) -> Iterator[Workload]:
             case QuickSight() if settings.refresh == "published":
                 yield Workload(table, service, after=after(settings.after))
             case EntityResolution():
-                yield Workload(table, service, after=after(settings.after), asked=settings.run == "asked")
+                asked, results = settings.run == "asked", settings.results or ""
+                yield Workload(table, service, after=after(settings.after), asked=asked, results=results)
             case SageMaker() if settings.pipeline:
                 dated = any(DATE in value for value in settings.parameters.values())
                 yield Workload(table, service, after=after(settings.after), dated=dated)

@@ -99,10 +99,11 @@ class Consumed:
         while not requests:
             requests = list(self.tick().run_requests or ())
 
-    def register(self) -> None:
+    def register(self, *feeds: str) -> None:
         """What services are to have of the tables, as `adplatform consumers apply` makes it."""
         prefix, place = self.services.settings.database_prefix, Place(self.services.settings, self.services.account)
-        tables = [consumed_table(flow, prefix) for flow in self.platform.source.feeds]
+        own = [flow for flow in self.platform.source.feeds if not feeds or flow.feed.name in feeds]
+        tables = [consumed_table(flow, prefix) for flow in own]
         known = declared([table for table in tables if table is not None], place, lambda _: True)
         assert known.refused == ()
         assert {done.failure for done in registered(Clients(self.services.aws), known.wanted)} == {""}
@@ -366,14 +367,14 @@ MATCHED: dict[str, Any] = {
     "run": "published",
 }
 MATCHING = "entity_resolution-members"
+PEOPLE = b"member_id,email\nm1,ann@example.com\nm2,ann@example.com\nm3,bob@example.com\n"
 
 
 @pytest.fixture
 def matched(services: Services, instance: dg.DagsterInstance) -> Consumed:
     """Members that Entity Resolution matches, of whom two have one address; the first publication has been."""
     acme = Consumed.make(services, instance, with_consumers(MEMBERS, entity_resolution=MATCHED))
-    people = b"member_id,email\nm1,ann@example.com\nm2,ann@example.com\nm3,bob@example.com\n"
-    acme.publish(feed="members", body=people)
+    acme.publish(feed="members", body=PEOPLE)
     acme.register()
     return acme
 
@@ -396,6 +397,34 @@ def test_a_publication_is_matched_and_the_counts_are_those_of_the_job(matched: C
     assert made.metadata["dagster/row_count"].value == 3
     assert made.description == "3 records, 2 match ids"
     assert jobs(matched) == ["SUCCEEDED"]
+
+
+def test_what_is_matched_comes_back_as_a_table_that_each_job_replaces(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    acme = Consumed.make(
+        services, instance, with_consumers(MEMBERS, entity_resolution={**MATCHED, "results": "member_matches"})
+    )
+    acme.publish(DAYS[0], "members", body=PEOPLE)
+    acme.register("members")
+
+    def came(version: int) -> bool:
+        acme.tick()
+        return acme.platform.delivery("member_matches", DAYS[0]).published == version
+
+    pairs = "select a.match_id = b.match_id from {member_matches} a join {member_matches} b on a.%s < b.%s"
+    pairs %= ("member_id_short_id", "member_id_short_id")
+    assert len(acme.until_done(MATCHING)) == 1
+    eventually(lambda: came(1))
+    assert sorted(acme.platform.query(pairs)) == [(False,), (False,), (True,)]
+    acme.publish(DAYS[0], "members", body=b"member_id,email\nm1,a@example.com\nm2,b@example.com\n")
+    assert len(acme.until_done(MATCHING)) == 1
+    eventually(lambda: came(2))
+    assert acme.platform.query(pairs) == [(False,)]
+    graph = acme.platform.definitions.resolve_asset_graph()
+    assert graph.get(dg.AssetKey(["raw", "acme", "member_matches"])).parent_keys == {
+        dg.AssetKey(["consumers", "acme", "members", "entity_resolution"])
+    }
 
 
 @pytest.mark.parametrize("fault", ["answer_lost", "throttled", "run_fails", "records_refused"])

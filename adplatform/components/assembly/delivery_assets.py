@@ -112,12 +112,14 @@ def raw_asset(
     kinds: set[str],
     tags: dict[str, str],
     watched: Sequence[dg.AssetCheckSpec] = (),
+    made_of: Sequence[dg.AssetKey] = (),
 ) -> dg.AssetsDefinition:
     """The files of a delivery, as received: checked, decrypted beside the original, accounted for. ``watched`` are
-    checks that a sensor evaluates."""
+    checks that a sensor evaluates; ``made_of`` are assets that the files come of."""
     partitions = delivery_partitions(flow)
     spec = dg.AssetSpec(
         raw_key(flow),
+        deps=made_of,
         description=(flow.feed.description or f"Files of {flow.name} as the partner sent them.")
         + f" {HAND} {returns(flow.source)}",
         partitions_def=partitions,

@@ -7,7 +7,7 @@ from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.components.assembly.exports import export_assets
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
-from adplatform.components.assembly.workloads import workload_assets
+from adplatform.components.assembly.workloads import brought_by, workload_assets
 from adplatform.contracts.source import FileSource
 from adplatform.flow.source import Source
 from adplatform.platform.settings import read_settings
@@ -25,7 +25,8 @@ def pushed_definitions(
     schedules = care_schedules(source, schedule_status)
     for flow in source.feeds:
         own = kinds | {"pgp"} if flow.feed.pgp else kinds
-        pair = with_hook([raw_asset(flow, owners, own, tags), clean_asset(flow, owners, tags)], hook)
+        raw = raw_asset(flow, owners, own, tags, made_of=brought_by(flow, source))
+        pair = with_hook([raw, clean_asset(flow, owners, tags)], hook)
         assets += with_hook(export_assets(flow, owners, tags), hook)
         if flow.feed.schedule:
             schedules.append(processing_schedule(source, flow, pair, flow.feed.schedule, schedule_status))

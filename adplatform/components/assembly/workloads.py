@@ -13,7 +13,7 @@ from adplatform.components.assembly.metadata import engine_run_metadata
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.engines.workloads.runs import look_at_workloads
 from adplatform.flow.services import Services
-from adplatform.flow.source import Source
+from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.workloads import Workload, published_date
 from adplatform.ledger.engine_run import EngineRun, RunState
 
@@ -50,6 +50,11 @@ def _spec(workload: Workload, owners: Sequence[str], tags: Mapping[str, str]) ->
         tags={**tags, "zone": "consumers"},
         metadata={"adplatform/ledger": dg.MetadataValue.md(f"`adplatform runs {target}`")},
     )
+
+
+def brought_by(flow: FeedFlow, source: Source) -> list[dg.AssetKey]:
+    """The workloads whose results become the feed."""
+    return [workload_key(each) for each in source.workloads if each.results == flow.feed.name]
 
 
 def with_workloads(automation: Automation, source: Source) -> Automation:

@@ -11,6 +11,7 @@ from typing import Any
 
 from adplatform.engines.engine import BroughtNothing, Busy, Doubtful, Finding, Limits, Postponed, Run
 from adplatform.engines.runs import BUSY_FOR
+from adplatform.engines.workloads.match_results import MatchResults
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
@@ -29,10 +30,12 @@ _CLOCKS = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class MatchingJob:
-    """Of the workflow ``workflow``; ``client`` is one of Entity Resolution that repeats no call by itself."""
+    """Of the workflow ``workflow``; ``client`` is one of Entity Resolution that repeats no call by itself. What a job
+    found is landed as ``results`` where these are a feed."""
 
     client: Any
     workflow: str
+    results: MatchResults | None = None
 
     limits = Limits(
         called="entity_resolution",
@@ -97,6 +100,9 @@ class MatchingJob:
             )
         if not run.records:
             raise BroughtNothing("the job read no records: can its role read the table and its files?")
+        if self.results is not None:
+            with self._failures():
+                self.results.land(run)
         return f"{run.records} records, {run.files} match ids"
 
     def _jobs(self, since: datetime | None = None) -> Iterator[dict[str, Any]]:

@@ -8,20 +8,21 @@ from adplatform.consumers.registration.athena import workgroup_name
 from adplatform.consumers.registration.entity_resolution import workflow_name
 from adplatform.consumers.registration.quicksight import data_set_id
 from adplatform.consumers.registration.redshift import lacking, warehouse
-from adplatform.contracts.consumers import Athena, Consumer, Consumers, QuickSight, Redshift, SageMaker
+from adplatform.contracts.consumers import Athena, QuickSight, Redshift, SageMaker
 from adplatform.contracts.entity_resolution import EntityResolution
 from adplatform.engines.failed import FailedRun, failed_runs
 from adplatform.engines.runs import Look, Target, Watch
 from adplatform.engines.workloads.athena import Unload
 from adplatform.engines.workloads.engine import Service, WorkloadEngine
 from adplatform.engines.workloads.entity_resolution import MatchingJob
+from adplatform.engines.workloads.match_results import MatchResults
 from adplatform.engines.workloads.quicksight import Ingestion
 from adplatform.engines.workloads.redshift import Refresh
 from adplatform.engines.workloads.sagemaker import PipelineExecution
 from adplatform.failures import PermanentFailure
 from adplatform.flow.budget import UNLIMITED, Budget
 from adplatform.flow.services import Services
-from adplatform.flow.source import Source
+from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.workloads import Workload, published_date
 from adplatform.lake.table import table_name
 from adplatform.lake.zones import Zones
@@ -44,8 +45,8 @@ def workload_names(source: Source) -> list[str]:
 
 def workload_watch(services: Services, source: Source) -> Watch:
     """What services do with the tables of a source."""
-    declared = {flow.table: flow.feed.consumers for flow in (*source.feeds, *source.derived)}
-    targets = [_target(services, each, declared) for each in source.workloads]
+    flows = {flow.table: flow for flow in (*source.feeds, *source.derived)}
+    targets = [_target(services, each, flows) for each in source.workloads]
     return Watch(services, source, targets, *(flow.topics for flow in source.feeds[:1]))
 
 
@@ -66,8 +67,8 @@ def look_at_workloads(services: Services, source: Source, budget: Budget = UNLIM
     return WorkloadLook(tuple((targets[run.target], run) for run in look.changed), look.active)
 
 
-def _target(services: Services, workload: Workload, declared: Mapping[str, Consumers]) -> Target:
-    service = _service(services, workload, declared[workload.table].declared[workload.service])
+def _target(services: Services, workload: Workload, flows: Mapping[str, FeedFlow]) -> Target:
+    service = _service(services, workload, flows)
     alike = (lambda intention: published_date(intention.key)) if workload.dated else (lambda _: "")
     return Target(
         workload.target,
@@ -78,7 +79,8 @@ def _target(services: Services, workload: Workload, declared: Mapping[str, Consu
     )
 
 
-def _service(services: Services, workload: Workload, settings: Consumer) -> Service:
+def _service(services: Services, workload: Workload, flows: Mapping[str, FeedFlow]) -> Service:
+    settings = flows[workload.table].feed.consumers.declared[workload.service]
     own, table = services.settings, table_name(workload.table, services.settings.database_prefix)
     match settings:
         case Athena():
@@ -88,7 +90,10 @@ def _service(services: Services, workload: Workload, settings: Consumer) -> Serv
         case QuickSight():
             return Ingestion(services.aws.client("quicksight"), services.account, data_set_id(table))
         case EntityResolution():
-            return MatchingJob(services.aws.client_once("entityresolution"), workflow_name(table))
+            name, feed = workflow_name(table), flows.get(f"{workload.source}/{workload.results}")
+            prefix = f"{Zones.matches(workload.table)}{name}/"
+            results = MatchResults(services.store, prefix, feed) if feed is not None else None
+            return MatchingJob(services.aws.client_once("entityresolution"), name, results)
         case SageMaker():
             client = services.aws.client("sagemaker")
             return PipelineExecution(client, settings.pipeline or "", table, settings.parameters)
