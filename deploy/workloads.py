@@ -68,7 +68,13 @@ def _files(estate: Estate, workloads: Sequence[Workload]) -> list[Statement]:
         for source in sources
         for place in (estate.clean(f"table-unloads/{source}/*"), estate.raw(f"{QUERY_RESULTS}{source}/*"))
     ]
-    written = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    written = [
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListMultipartUploadParts",
+    ]
     listed = ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"]
     return [
         allow(["s3:GetObject"], *(estate.clean(f"{source}/*") for source in sources), why="A query reads tables."),

@@ -19,6 +19,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.lake.parquet import arrow_type
 from adplatform_tests.support.changes import ORDERS, SCHEMA, START, followed_as, followed_source, sequence
+from adplatform_tests.support.event_buses import Bus
 from adplatform_tests.support.plainly import NoRunIsAlive
 from adplatform_tests.support.platforms import TODAY
 
@@ -43,6 +44,26 @@ def test_a_load_and_the_changes_since_become_the_rows_of_the_table(services: Ser
         [(2, "new")],
     ]
     assert shop.fold() is None
+
+
+def test_each_merge_is_an_event_and_wants_what_services_do_with_the_rows(services: Services) -> None:
+    bus = Bus.of(services).made()
+    shop = followed_source(
+        bus.services, [{**ORDERS, "outputs": ["current"], "consumers": {"quicksight": {"columns": ["id", "status"]}}}]
+    )
+    source, changes = shop.pattern.source.name, shop.followed.changes.feed.name
+    shop.load({"id": 1, "status": "new", "amount": Decimal("1.50")})
+    shop.merge()
+    seen = [event["detail"] for event in bus.read()]
+    assert [(each["table"], each["version"], each["rows"]) for each in seen] == [(changes, 1, 1), ("orders", 1, 1)]
+    shop.file(shop.change("I", id=2, status="new"))
+    shop.merge()
+    ids = [event["detail"]["id"] for event in bus.read()]
+    assert [each for each in ids if each.startswith(f"{source}/orders/")] == [f"{source}/orders/{TODAY}/v2"]
+    wanted = services.ledger.engine_runs.pursued(source)
+    assert sorted((each.target, each.key) for each in wanted) == [
+        ("quicksight-orders", f"{source}/orders/{TODAY}/v{version}") for version in (1, 2)
+    ]
 
 
 def test_files_in_any_order_and_again_come_to_the_same_rows(services: Services) -> None:

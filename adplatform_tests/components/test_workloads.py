@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -18,7 +19,7 @@ from adplatform.consumers.registration.registered import Clients, declared, regi
 from adplatform.consumers.registration.resource import Place
 from adplatform.engines.failed import FailedRun
 from adplatform.engines.watches import failed_of_engines
-from adplatform.engines.workloads.runs import workload_watch
+from adplatform.engines.workloads.runs import look_at_workloads, workload_watch
 from adplatform.flow.fitness import consumed_table
 from adplatform.flow.services import Services
 from adplatform.lake.table import table_name
@@ -26,6 +27,7 @@ from adplatform.ledger.engine_run import EngineRun, Intention, IntentState, RunS
 from adplatform.platform.clock import utc_now
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.event_buses import Bus
+from adplatform_tests.support.plainly import killed_at
 from adplatform_tests.support.platforms import (
     YESTERDAY,
     Platform,
@@ -238,6 +240,20 @@ def test_an_answer_that_is_lost_or_refused_for_now_begins_no_second_import(
     assert len(acme.runs(SPICE)) == 1
 
 
+@pytest.mark.parametrize("when", ["before-call", "after-call"])
+def test_a_look_that_is_killed_as_it_asks_leaves_one_import_to_the_next(
+    imported: tuple[Consumed, DataSet], when: str
+) -> None:
+    acme, data_set = imported
+    plain = Services(acme.services.settings, acme.services.aws)
+    look = partial(look_at_workloads, source=acme.platform.source)
+    assert killed_at(plain, look, 1, ("CreateIngestion",), when)[0] < 0
+    acme.clock.ahead += timedelta(minutes=5)
+    assert len(acme.until_done(SPICE)) == 1
+    assert asked(data_set) == ["COMPLETED"]
+    assert [run.adopted for run in acme.runs(SPICE)] == [True]
+
+
 def test_an_import_that_fails_or_drops_rows_is_tried_again_and_given_up_and_people_hear_why(
     imported: tuple[Consumed, DataSet],
 ) -> None:
@@ -298,11 +314,19 @@ def test_a_query_is_stored_by_dates_and_the_newest_result_is_named_beside_it(
     assert [i.key for i in acme.wanted("athena-orders-of_date")] == [f"acme/orders/{day}/v1" for day in DAYS[:2]]
     assert {i.state for i in acme.wanted("athena-orders-of_date")} == {IntentState.FULFILLED}
     assert by_date[-1].metadata["dagster/row_count"].value == 1
-    assert latest(services, "of_date")["date"] == str(DAYS[1])
+    assert latest(services, f"of_date/{DAYS[1]}")["date"] == str(DAYS[1])
     whole = latest(services, "totals")
     assert whole["rows"] == 2
     assert stored(services, whole) == [(str(DAYS[1]), Decimal("2.00")), (str(DAYS[0]), Decimal("2.00"))]
     assert whole["query_execution_id"] == acme.runs(UNLOAD)[-1].run_id
+    acme.publish(DAYS[0], rows=3)
+    acme.until_done("athena-orders-of_date")
+    acme.until_done(UNLOAD)
+    assert latest(services, "totals")["location"] != whole["location"]
+    assert len(files(services, "table-unloads/acme/orders/totals/")) == 2
+    assert len(files(services, "table-unloads/acme/orders/of_date/")) == 4
+    assert len(files(services, "table-unloads/acme/orders/totals/")) == 2
+    assert len(files(services, "table-unloads/acme/orders/of_date/")) == 4
 
 
 def test_a_query_that_succeeds_and_leaves_nothing_has_failed(services: Services, instance: dg.DagsterInstance) -> None:

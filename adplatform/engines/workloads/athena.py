@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from adplatform.contracts.workloads import DATE
 from adplatform.engines.engine import BroughtNothing, Finding, Limits, Run
 from adplatform.engines.workloads.engine import token_of
 from adplatform.failures import clipped
@@ -29,7 +30,7 @@ _STATES = {
 _LONGEST = 500
 """Characters of what Athena says of a query that are kept."""
 LATEST = "latest.json"
-"""Which of the results below a prefix is the newest: ``location``, ``rows``, ``query_execution_id``, ``date``."""
+"""What names the result below a prefix: ``location``, ``rows``, ``query_execution_id`` and ``date``."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,12 @@ class Unload:
             self.client.stop_query_execution(QueryExecutionId=run_id)
 
     def result(self, run: EngineRun) -> str:
-        """Its files; the newest result is named beside them from then on."""
+        """Its files. They are named beside them from then on, and earlier results go: readers look there for where the
+        newest is, and nobody keeps what an erasure has taken out of the table."""
         intention = self.intention_of(run)
         if intention is None:
             raise BroughtNothing(f"nothing wants query {run.run_id} any more")
-        key, bucket = self._key(intention), self.store.zones.clean_bucket
+        of_all, key, bucket = self._of_all(intention), self._key(intention), self.store.zones.clean_bucket
         with self._failures():
             files = list(self.store.listing(bucket, key))
             if not files and run.records != 0:
@@ -116,9 +118,10 @@ class Unload:
                 "date": published_date(intention.key) or None,
                 "query_execution_id": run.run_id,
             }
-            zones = self.store.zones
-            body = json.dumps(newest).encode()
-            self.store.s3.put_object(Bucket=bucket, Key=f"{self.prefix}{LATEST}", Body=body, **zones.put_arguments)
+            zones, body = self.store.zones, json.dumps(newest).encode()
+            self.store.s3.put_object(Bucket=bucket, Key=f"{of_all}{LATEST}", Body=body, **zones.put_arguments)
+            there = (each.key for each in self.store.listing(bucket, of_all))
+            self.store.delete(bucket, [each for each in there if not each.startswith((key, f"{of_all}{LATEST}"))])
         return f"{run.records if run.records is not None else 'some'} rows in {len(files)} files at {self._uri(key)}"
 
     def statement(self, intention: Intention) -> str:
@@ -135,8 +138,12 @@ class Unload:
         rows = told.get("Rows", {}).get("OutputRows")
         return int(rows) if rows is not None else None
 
+    def _of_all(self, intention: Intention) -> str:
+        """Below which all results are of which one is to be kept: of a date where the query is of one."""
+        return f"{self.prefix}{published_date(intention.key)}/" if DATE in self.query else self.prefix
+
     def _key(self, intention: Intention) -> str:
-        return f"{self.prefix}{token_of(intention)}/"
+        return f"{self._of_all(intention)}{token_of(intention)}/"
 
     def _uri(self, key: str) -> str:
         return f"s3://{self.store.zones.clean_bucket}/{key}"
