@@ -32,6 +32,7 @@ _RESOURCES: Mapping[str, Sequence[str]] = {
     "quicksight": ("dataset/adplatform-{prefix}*", "dataset/adplatform-{prefix}*/ingestion/*"),
     "sagemaker": ("pipeline/*", "pipeline/*/execution/*"),
 }
+_PREFIXES = "Each result has a prefix of its own."
 _OF_TABLES = "One for each table that declares it, and pipelines that somebody else made."
 
 
@@ -63,22 +64,14 @@ def _files(estate: Estate, workloads: Sequence[Workload]) -> list[Statement]:
     """Athena reads tables and writes results as who asks for the query (Athena User Guide, "Control access to Amazon S3
     from Athena"). The catalog may be read, and keys used, for other work."""
     sources = sorted({each.source for each in workloads if each.service == "athena"})
-    results = [
-        place
-        for source in sources
-        for place in (estate.clean(f"table-unloads/{source}/*"), estate.raw(f"{QUERY_RESULTS}{source}/*"))
-    ]
-    written = [
-        "s3:GetObject",
-        "s3:PutObject",
-        "s3:DeleteObject",
-        "s3:AbortMultipartUpload",
-        "s3:ListMultipartUploadParts",
-    ]
+    unloads = [estate.clean(f"table-unloads/{source}/*") for source in sources]
+    results = [estate.raw(f"{QUERY_RESULTS}{source}/*") for source in sources]
+    written = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     listed = ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"]
     return [
         allow(["s3:GetObject"], *(estate.clean(f"{source}/*") for source in sources), why="A query reads tables."),
-        allow(written, *results, why="Each result has a prefix of its own."),
+        allow(written, *unloads, *results, why=_PREFIXES),
+        allow(["s3:DeleteObject"], *unloads, why=_PREFIXES),
         allow(listed, estate.clean(), estate.raw()),
     ]
 

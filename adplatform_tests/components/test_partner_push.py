@@ -49,7 +49,7 @@ ORDERS: dict[str, Any] = {
         "amount": "decimal(12,2)",
     },
     "key": "order_id",
-    "consumers": ["athena", "quicksight"],
+    "consumers": {"athena": {}, "quicksight": {"refresh": "daily"}},
 }
 BODY = b"order_id,email,amount\n1,Ann@Example.com,9.90\n2,bob@example.com,oops\n1,ann@example.com,10.00\n"
 CALLS_OF_A_LOOK, CALLS_OF_A_RUN, CALLS_OF_A_QUIET_LOOK = 26, 52, 10
