@@ -38,7 +38,7 @@ def test_what_is_simulated_is_left_out_and_named(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(CONFIG.replace("deploy/tests/sources", "adplatform/defs"))
     estate = read_estate(read_config(file))
-    assert {each.name for each in estate.sources} == {"northwind", "clubcard"}
+    assert {each.name for each in estate.sources} == {"northwind", "clubcard", "treasury", "northwind_marketing"}
     assert "crm" in " ".join(estate.left_out)
 
 
