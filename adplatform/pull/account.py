@@ -148,6 +148,7 @@ class Account:
         declared = feed(dataset, self.start_date, self.landing).model_copy(
             update={
                 **_ARRIVES_ALONE,
+                "fresh_within": self._fresh_within(dataset),
                 "crawl": self.crawl,
                 "consumers": self.consumers,
                 "table_format": self.table_format,
@@ -159,6 +160,14 @@ class Account:
         return FeedFlow(
             self.source, declared, layout, self.topics, self.archive, retention=self.retention, budget=self.budget
         )
+
+    def _fresh_within(self, dataset: Dataset) -> timedelta | None:
+        """A week or month that is reported as one is as old as it is long when the next comes. Settlements come every
+        other week: nobody can say when one is late."""
+        definition = next((each for each in self.definitions if dataset in each.datasets), None)
+        if self.fresh_within is None or definition is None or definition.discovered:
+            return None
+        return self.fresh_within + timedelta(days=definition.policy.period.longest - 1)
 
     @property
     def slices(self) -> str:

@@ -7,7 +7,9 @@ import dagster as dg
 from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.components.assembly.report_account import account_definitions
 from adplatform.flow.services import Services
+from adplatform.platform.settings import read_settings
 from adplatform.pull.account import account_of
+from adplatform.pull.pattern import pulled_reports
 from adplatform.resources.report_apis import open_api
 from adplatform_tests.support.platforms import RESOURCES
 
@@ -45,6 +47,19 @@ def test_a_week_is_asked_for_by_its_last_date_and_is_fresh_six_days_longer() -> 
     for table, longer in (("sales_and_traffic_by_date", 0), ("repeat_purchase", 6)):
         window = timedelta(hours=36, days=longer)
         assert spec("clean", "shop", table).freshness_policy == dg.FreshnessPolicy.time_window(fail_window=window)
+        assert measured(DECLARED)[table] == window
+
+
+def test_of_a_table_nothing_else_is_measured_or_alarmed_than_dagster_is_told() -> None:
+    never = DECLARED.model_copy(update={"fresh_within": None})
+    assert set(measured(never).values()) == {None}
+    longer = DECLARED.model_copy(update={"fresh_within": timedelta(days=3)})
+    assert measured(longer)["sales_and_traffic_by_date"] == timedelta(days=3)
+
+
+def measured(declared: SellingPartnerSource) -> dict[str, timedelta | None]:
+    """For how long metrics take each table for fresh."""
+    return {flow.feed.name: flow.feed.fresh_within for flow in pulled_reports(declared, read_settings()).source.feeds}
 
 
 def test_a_restricted_report_is_an_asset_whose_personal_columns_are_digests() -> None:

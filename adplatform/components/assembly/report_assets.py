@@ -7,7 +7,7 @@ that it changed becomes a materialization of its own partition.
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -181,10 +181,7 @@ def report_assets(
             **topic_metadata(account.topics),
         },
     )
-    # Settlements come every other week: nobody can say when one is late.
-    fresh = None if definition.discovered else account.fresh_within
-    fresh = fresh + timedelta(days=definition.policy.period.longest - 1) if fresh else None
-    clean = [_clean_spec(account, raw.key, table, partitions, owners, tags, fresh) for table in tables]
+    clean = [_clean_spec(account, raw.key, table, partitions, owners, tags) for table in tables]
     checks = [audit_check(spec.key, name, text, partitions) for spec in clean for name, text in _AUDITS.items()]
     for table in tables:
         checks += consumer_checks(table.feed.consumers, clean_key(account, table.feed.name), partitions)
@@ -269,9 +266,8 @@ def _clean_spec(
     partitions: dg.MultiPartitionsDefinition,
     owners: Sequence[str],
     tags: dict[str, str],
-    fresh: timedelta | None,
 ) -> dg.AssetSpec:
-    columns = output_columns(table.feed.contract)
+    columns, fresh = output_columns(table.feed.contract), table.feed.fresh_within
     return dg.AssetSpec(
         clean_key(account, table.feed.name),
         deps=[raw],
