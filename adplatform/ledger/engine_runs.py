@@ -41,6 +41,11 @@ class EngineRuns:
         """All of them, by key."""
         return list(self.table.query(Intention, owner_of(source, target), "intent#"))
 
+    def scheduled(self, source: str, target: str, most: int) -> list[Intention]:
+        """The newest intentions of its schedule, newest first; one call, however many there are."""
+        owner = owner_of(source, target)
+        return list(self.table.range(Intention, owner, "intent#slot/", "intent#slot/~", forward=False, most=most))
+
     def pursued(self, source: str) -> list[Intention]:
         """Intentions that have not ended. The index is eventually consistent: a later look sees what one misses."""
         return [from_item(Intention, item) for item in self.table.active(active_intentions(source))]

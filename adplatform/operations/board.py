@@ -4,11 +4,13 @@ All of it is read from the ledger, by calls whose number grows with the feeds an
 text has names of files in it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 
+from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.watches import everything_failed
 from adplatform.failures import unnamed
 from adplatform.files.arrivals import Wait
@@ -25,6 +27,8 @@ from adplatform.platform.at_once import at_once
 
 DAYS = 14
 """Dates that are counted, up to the present one, and dates of a feed that are read, its newest."""
+RUNS = 14
+"""Of each target of an engine, its newest by schedule."""
 _DAY = timedelta(days=1)
 
 
@@ -119,6 +123,19 @@ class RunStanding:
 
 
 @dataclass(frozen=True)
+class EngineUse:
+    """What the newest ``RUNS`` runs of an engine's schedule have used: how long they took together, what they moved,
+    and what they are charged by, by name (``dpu_hours``)."""
+
+    name: str
+    runs: int
+    seconds: float
+    records: int
+    bytes: int
+    usage: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Board:
     """Where everything stands ``at`` an instant. ``days`` and ``arrivals`` are in the order of their dates, ``paused``
     are sentences."""
@@ -130,6 +147,7 @@ class Board:
     failed: tuple[Failure, ...]
     arrivals: tuple[ArrivalStanding, ...]
     runs: tuple[RunStanding, ...]
+    engines: tuple[EngineUse, ...]
     paused: tuple[str, ...]
 
     @property
@@ -180,12 +198,30 @@ def look_over(services: Services, patterns: Sequence[Pattern]) -> Board:
             for rows in runs
             for each in rows
         ),
+        tuple(each for each in at_once(partial(_used, ledger), _targets(patterns)) if each.runs),
         tuple(str(each) for each in ledger.pauses.every() if each.source in names),
     )
 
 
 def _sources(patterns: Iterable[Pattern]) -> list[Source]:
     return [pattern.source for pattern in patterns]
+
+
+def _targets(patterns: Iterable[Pattern]) -> list[tuple[str, str]]:
+    """Source and name of what engines run by schedules."""
+    files = [pattern for pattern in patterns if isinstance(pattern, EngineFiles)]
+    return [(each.source.name, target) for each in files for target in each.names_of_targets]
+
+
+def _used(ledger: Ledger, target: tuple[str, str]) -> EngineUse:
+    ids = {each.run_id for each in ledger.engine_runs.scheduled(*target, RUNS) if each.run_id}
+    runs = list(ledger.engine_runs.known(*target, ids).values())
+    took = [(each.ended_at - each.started_at).total_seconds() for each in runs if each.started_at and each.ended_at]
+    usage: Counter[str] = Counter()
+    for each in runs:
+        usage.update({name: float(amount) for name, amount in each.usage.items()})
+    records, size = (sum(getattr(each, name) or 0 for each in runs) for name in ("records", "bytes"))
+    return EngineUse("/".join(target), len(runs), round(sum(took), 3), records, size, dict(usage))
 
 
 def _newest(ledger: Ledger, name: str) -> list[Delivery]:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from rich.filesize import decimal
 
 from adplatform.contracts.durations import write_duration
-from adplatform.operations.board import DAYS, ArrivalStanding, Board, Counts
+from adplatform.operations.board import DAYS, RUNS, ArrivalStanding, Board, Counts
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,22 @@ def sections(board: Board) -> Iterator[Section]:
         ("date", *_COUNTED),
         tuple((str(each.day), *_counted(each.counts)) for each in reversed(board.days) if each.counts.files),
         nothing,
+    )
+    yield Section(
+        f"engines, {RUNS} scheduled runs",
+        ("of", "runs", "seconds", "records", "bytes", "charged by"),
+        tuple(
+            (
+                each.name,
+                str(each.runs),
+                f"{each.seconds:,.1f}",
+                f"{each.records:,}",
+                decimal(each.bytes) if each.bytes else "",
+                ", ".join(f"{name} {amount:,.3f}" for name, amount in sorted(each.usage.items())),
+            )
+            for each in board.engines
+        ),
+        "no engine has run by a schedule",
     )
     yield Section("paused", ("source",), tuple((each,) for each in board.paused), "no source is paused")
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from adplatform.contracts.replication import ReplicatedSource
+from adplatform.engines.pattern import replicated_files
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.ledger.delivery import Delivery, DeliveryState
-from adplatform.ledger.engine_run import EngineRun, RunState
+from adplatform.ledger.engine_run import EngineRun, Intention, IntentState, RunState
 from adplatform.ledger.publications import Publication
-from adplatform.operations.board import DAYS, Board, Counts, look_over
+from adplatform.operations.board import DAYS, RUNS, Board, Counts, look_over
 from adplatform_tests.operations.history import FEED, NOON, TODAY, acme, days_before, fail, publish
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.ledger_rows import put_delivery
@@ -87,6 +89,21 @@ def test_runs_of_engines_are_seen_while_they_last_and_one_that_lasts_too_long_is
     [run] = board.runs
     assert (run.name, run.run_id, run.state) == ("acme/task", "exec-1", "TRANSFERRING")
     assert board.troubles == ("run exec-1 of acme/task is overdue",)
+
+
+def test_what_an_engine_is_charged_by_is_summed_over_the_newest_runs_of_its_schedule(timed: Services) -> None:
+    declared = ReplicatedSource.model_validate(
+        {"source": "cloud", "task": "conversions", "every": "1h", "feeds": [{**FEED, "arrival": {"deadline": "9h"}}]}
+    )
+    for n in range(RUNS + 3):
+        slot, began = f"slot/2026-06-09T{n:02d}:00:00Z", NOON - timedelta(hours=30 - n)
+        wanted = Intention("cloud", "task", slot, IntentState.FULFILLED, run_id=f"exec-{n}")
+        ended = {"ended_at": began + timedelta(minutes=1), "usage": {"dpu_hours": Decimal("0.5")}, "bytes": 7}
+        run = EngineRun("cloud", "task", f"exec-{n}", RunState.SUCCEEDED, final=True, started_at=began, landed_at=NOON)
+        timed.ledger.access.put("cloud/@task", [wanted, replace(run, **ended)])  # type: ignore[arg-type]
+    [used] = look_over(timed, [replicated_files(declared, timed.settings)]).engines
+    assert (used.name, used.runs, used.seconds, used.bytes) == ("cloud/task", RUNS, RUNS * 60, RUNS * 7)
+    assert used.usage == {"dpu_hours": RUNS / 2}
 
 
 def asked(services: Services, *feeds: dict[str, Any]) -> tuple[Board, list[str]]:
