@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
@@ -34,21 +34,18 @@ def status(
 
 
 def report(board: Board, *, as_json: bool = False) -> None:
-    """
+    """Print the board, as JSON with instants and dates in ISO 8601 and its troubles as sentences.
+
     Raises:
         Exit: with status 1; something has failed or is overdue.
     """
     if as_json:
-        typer.echo(json.dumps(document(board), indent=1))
+        document = {**asdict(board), "troubles": board.troubles}
+        typer.echo(json.dumps(document, default=lambda at: at.isoformat(), indent=1))
     else:
         show(board, console)
     if board.troubles:
         raise typer.Exit(1)
-
-
-def document(board: Board) -> dict[str, Any]:
-    """The board as JSON has it: instants and dates in ISO 8601, and its troubles as sentences."""
-    return {**json.loads(json.dumps(asdict(board), default=lambda at: at.isoformat())), "troubles": board.troubles}
 
 
 def show(board: Board, to: Console) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.watches import everything_failed
-from adplatform.failures import unnamed
+from adplatform.failures import clipped, unnamed
 from adplatform.files.arrivals import Wait
 from adplatform.flow.measures import due_dates, tables_watched
 from adplatform.flow.pattern import Pattern
@@ -29,6 +29,8 @@ DAYS = 14
 """Dates that are counted, up to the present one, and dates of a feed that are read, its newest."""
 RUNS = 14
 """Of each target of an engine, its newest by schedule."""
+_MOST_TEXT = 1_000
+"""Characters of why something has failed; the rest is what `adplatform ledger` is for."""
 _DAY = timedelta(days=1)
 
 
@@ -165,7 +167,7 @@ def look_over(services: Services, patterns: Sequence[Pattern]) -> Board:
     """Where these sources stand."""
     ledger = services.ledger
     now = ledger.now().astimezone(UTC)
-    names = {pattern.source.name for pattern in patterns}
+    names = [source.name for source in _sources(patterns)]
     flows = {flow.name: flow for pattern in patterns for flow in pattern.deliveries(ledger)}
     newest = dict(zip(flows, at_once(partial(_newest, ledger), flows), strict=True))
     published = ledger.publications.known(_versions(flows, newest))
@@ -184,7 +186,7 @@ def look_over(services: Services, patterns: Sequence[Pattern]) -> Board:
         tables,
         tuple(_days([each for rows in shown.values() for each in rows], now.date())),
         tuple(_waiting(name, row) for rows in active for name, row in rows if _waits(row)),
-        tuple(Failure(each.name, unnamed(str(each)), each.counts) for each in failed),
+        tuple(Failure(each.name, clipped(unnamed(str(each)), _MOST_TEXT), each.counts) for each in failed),
         tuple(sorted(_arrivals(flows, newest, published, now), key=lambda each: (each.day, each.name))),
         tuple(
             RunStanding(
