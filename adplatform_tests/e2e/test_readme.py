@@ -184,7 +184,7 @@ def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) 
 
 
 def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_with_its_line(definitions: Path) -> None:
-    _, account, seller, crm, cloud, server, shop, live = PARTNER.findall(
+    _, account, seller, crm, cloud, server, shop, live, fact = PARTNER.findall(
         (ROOT / "README.md").read_text(encoding="utf-8")
     )
     amazon = definitions / "amazon"
@@ -197,6 +197,7 @@ def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_wit
     (databases / "shop" / "defs.yaml").write_text(shop, encoding="utf-8")
     (databases / "shop_changes" / "defs.yaml").write_text(live, encoding="utf-8")
     (definitions / "saas" / "crm" / "defs.yaml").write_text(crm, encoding="utf-8")
+    (definitions / "facts" / "marketing" / "defs.yaml").write_text(fact, encoding="utf-8")
     reported = CliRunner().invoke(app, ["validate", str(definitions)])
     assert reported.exit_code == 0, reported.output
     defs.write_text(account.replace("keywordId,", "keywordID,"), encoding="utf-8")
