@@ -214,6 +214,7 @@ HINTS = """
 Look around (with .venv/bin on the PATH):
   adplatform query "select device, sum(cost) from clean_northwind.campaign_daily group by all"
   adplatform query "select email_lake, email_amazon_ads, country from clean_clubcard.members limit 3"
+  adplatform query "select match_rule, count(*), count(distinct match_id) from clean_clubcard.member_matches group by all"
   adplatform query "select ad_product, sum(cost), sum(sales) from clean_northwind_ads.ads_daily group by all"
   adplatform query "select dt, channel, sum(cost) from clean_northwind_marketing.marketing_daily group by all"
   adplatform query "select dt, sales_by_date_units_ordered from clean_northwind_seller.sales_and_traffic_by_date"
@@ -226,6 +227,7 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select status, count(*) from clean_northwind_live.orders_history group by all"
   adplatform query "select dt, count(*), sum(weight_kg) from clean_northwind_parcels.shipments group by all"
   adplatform runs northwind_shop        (and northwind_crm, northwind_cloud, northwind_live, northwind_parcels)
+  adplatform consumers check
   adplatform inventory northwind_cloud
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on
