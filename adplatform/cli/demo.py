@@ -133,6 +133,15 @@ def _consume(
     for pattern in consumed:
         for workload in pattern.source.workloads:
             console.print(run_table(services.ledger, pattern.source.name, workload.target, most=2))
+    _show_matches(services, console)
+
+
+def _show_matches(services: Services, console: Console) -> None:
+    """How many members Entity Resolution takes for how many persons, of the table that its results have become."""
+    prefix = services.settings.database_prefix
+    sql = f"select count(*), count(distinct match_id) from {prefix}clubcard.member_matches"
+    _, [(members, persons)] = run_query(services.aws, services.glue, prefix, sql, 1)
+    console.print(f"Entity Resolution: {members:,} members are {persons:,} persons\n")
 
 
 def _export(services: Services, patterns: list[Pattern]) -> None:
@@ -214,7 +223,7 @@ HINTS = """
 Look around (with .venv/bin on the PATH):
   adplatform query "select device, sum(cost) from clean_northwind.campaign_daily group by all"
   adplatform query "select email_lake, email_amazon_ads, country from clean_clubcard.members limit 3"
-  adplatform query "select match_rule, count(*), count(distinct match_id) from clean_clubcard.member_matches group by all"
+  adplatform query "select match_rule, count(distinct match_id) from clean_clubcard.member_matches group by all"
   adplatform query "select ad_product, sum(cost), sum(sales) from clean_northwind_ads.ads_daily group by all"
   adplatform query "select dt, channel, sum(cost) from clean_northwind_marketing.marketing_daily group by all"
   adplatform query "select dt, sales_by_date_units_ordered from clean_northwind_seller.sales_and_traffic_by_date"
