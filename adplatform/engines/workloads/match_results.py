@@ -2,11 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 
 from adplatform.engines.engine import BroughtNothing
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.workloads import published_date
 from adplatform.lake.store import Store
 from adplatform.ledger.engine_run import EngineRun
 
@@ -22,7 +21,9 @@ class MatchResults:
     flow: FeedFlow
 
     def land(self, run: EngineRun) -> None:
-        """Land what a job has found, once: as the delivery of the date that was published, or else of the job's.
+        """Land what a job has found, once: as the delivery of the date (UTC) on which it began. A job reads the whole
+        table, whichever date was published last, and of a table that is whole with each delivery readers see the newest
+        date.
 
         Raises:
             BroughtNothing: it found something, and there is none.
@@ -50,5 +51,5 @@ class MatchResults:
 
 
 def _day(run: EngineRun) -> date:
-    published = published_date(run.intent)
-    return date.fromisoformat(published) if published else (run.started_at or datetime.now(UTC)).date()
+    began = next(at for at in (run.started_at, run.found_at) if at is not None)
+    return began.astimezone(UTC).date()
