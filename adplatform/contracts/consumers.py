@@ -9,7 +9,7 @@ from adplatform.contracts.clean_rooms import CleanRooms
 from adplatform.contracts.entity_resolution import EntityResolution
 from adplatform.contracts.sizes import Size
 from adplatform.contracts.strict import Names, Strict, by_name
-from adplatform.contracts.workloads import Awaiting, Queries
+from adplatform.contracts.workloads import Awaiting, Queries, Query
 
 LEAST_SCAN_LIMIT = 10_000_000
 """Bytes, as API_WorkGroupConfiguration of Athena takes it."""
@@ -22,7 +22,7 @@ class Athena(Awaiting):
 
     scan_limit: Annotated[Size, Field(ge=LEAST_SCAN_LIMIT)] | None = None
     """What one query of the workgroup may scan, such as ``100GB``; by default nothing is limited."""
-    views: Mapping[Annotated[str, Field(pattern=_NAME)], str] = Field(default_factory=dict)
+    views: Mapping[Annotated[str, Field(pattern=_NAME)], Query] = Field(default_factory=dict)
     """Views beside the table, by name, each a SELECT in Athena's SQL."""
     unloads: Queries = Field(default_factory=dict)
     """Queries by name, each a SELECT in Athena's SQL, whose results are stored as Parquet after each publication.

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from adplatform.contracts.strict import Names, Strict
 
 WORKLOAD_NAME = r"^[a-z][a-z0-9_]{0,62}$"
-Query = Annotated[str, Field(min_length=1)]
+Query = Annotated[str, Field(min_length=1), AfterValidator(lambda text: text.strip().rstrip(";").strip())]
+"""A SELECT, which becomes a part of other statements: without the semicolon at its end."""
 Queries = Mapping[Annotated[str, Field(pattern=WORKLOAD_NAME)], Query]
 """By name; ``{table}`` in one stands for the table, and ``{date}`` for the date that was published."""
 DATE, TABLE = "{date}", "{table}"

@@ -68,7 +68,7 @@ def wanted(table: ConsumedTable, settings: Athena, place: Place) -> Iterator[Wan
     group = Wanted("athena", WORKGROUP, name, *of, {**definition, "Database": table.database}, (), place.account)
     yield group
     for view, query in settings.views.items():
-        given = {"Query": query.strip().rstrip(";").strip(), "Workgroup": name}
+        given = {"Query": query, "Workgroup": name}
         yield Wanted("athena", CATALOG_VIEW, f"{table.database}.{view}", *of, given, (group.key,), place.account)
 
 

@@ -7,7 +7,7 @@ Facts: Athena API reference, StartQueryExecution, GetQueryExecution, GetQueryRun
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from adplatform.contracts.workloads import DATE
@@ -30,7 +30,8 @@ _STATES = {
 _LONGEST = 500
 """Characters of what Athena says of a query that are kept."""
 LATEST = "latest.json"
-"""What names the result below a prefix: ``location``, ``rows``, ``query_execution_id`` and ``date``."""
+"""What names the result below a prefix: ``location``, ``rows``, ``query_execution_id``, ``date``, and since when it was
+``wanted``."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,16 @@ class Unload:
 
     def result(self, run: EngineRun) -> str:
         """Its files. They are named beside them from then on, and earlier results go: readers look there for where the
-        newest is, and nobody keeps what an erasure has taken out of the table."""
+        newest is, and nobody keeps what an erasure has taken out of the table. Of a query that was wanted before the
+        newest, and took so long that nobody waited for it, the files go."""
         intention = self.intention_of(run)
         if intention is None:
             raise BroughtNothing(f"nothing wants query {run.run_id} any more")
         of_all, key, bucket = self._of_all(intention), self._key(intention), self.store.zones.clean_bucket
         with self._failures():
+            if self._wanted_of_newest(of_all) > _wanted(intention):
+                self.store.delete(bucket, [each.key for each in self.store.listing(bucket, key)])
+                return "nothing is kept of it: a later run has left a newer result"
             files = list(self.store.listing(bucket, key))
             if not files and run.records != 0:
                 raise BroughtNothing(f"the query succeeded, and nothing is below {self._uri(key)}")
@@ -117,6 +122,7 @@ class Unload:
                 "rows": run.records,
                 "date": published_date(intention.key) or None,
                 "query_execution_id": run.run_id,
+                "wanted": _wanted(intention),
             }
             zones, body = self.store.zones, json.dumps(newest).encode()
             self.store.s3.put_object(Bucket=bucket, Key=f"{of_all}{LATEST}", Body=body, **zones.put_arguments)
@@ -130,13 +136,22 @@ class Unload:
             PermanentFailure: as ``adplatform.flow.workloads.filled``.
         """
         query = filled(self.query, self.table, intention)
-        return f"UNLOAD ({query}) TO '{self._uri(self._key(intention))}' WITH (format = 'PARQUET')"
+        return f"UNLOAD (\n{query}\n) TO '{self._uri(self._key(intention))}' WITH (format = 'PARQUET')"
 
     def _rows(self, run_id: str) -> int | None:
         with self._failures():
             told = self.client.get_query_runtime_statistics(QueryExecutionId=run_id)["QueryRuntimeStatistics"]
         rows = told.get("Rows", {}).get("OutputRows")
         return int(rows) if rows is not None else None
+
+    def _wanted_of_newest(self, of_all: str) -> str:
+        """Since when the result was wanted that is named there; "" where none is, or one without that."""
+        s3, bucket = self.store.s3, self.store.zones.clean_bucket
+        try:
+            body = s3.get_object(Bucket=bucket, Key=f"{of_all}{LATEST}")["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return ""
+        return str(json.loads(body).get("wanted", ""))
 
     def _of_all(self, intention: Intention) -> str:
         """Below which all results are of which one is to be kept: of a date where the query is of one."""
@@ -150,3 +165,8 @@ class Unload:
 
     def _failures(self) -> Any:
         return aws_failures(f"Athena's query of {self.table.database}.{self.table.name}")
+
+
+def _wanted(intention: Intention) -> str:
+    """Since when, as texts that are in order of time."""
+    return intention.intended_at.astimezone(UTC).isoformat(timespec="microseconds") if intention.intended_at else ""
