@@ -229,6 +229,24 @@ def test_a_version_that_takes_the_place_of_another_is_imported_once_more(importe
     assert made.metadata["dagster/row_count"].value in (3, 5)
 
 
+def test_an_import_that_is_not_shown_any_more_holds_up_the_next_for_a_while_only(
+    imported: tuple[Consumed, DataSet],
+) -> None:
+    acme, data_set = imported
+    acme.tick()
+    told = data_set.client.describe_data_set(**data_set.named)["DataSet"]
+    data_set.client.delete_data_set(**data_set.named)
+    same = {name: told[name] for name in ("Name", "ImportMode", "PhysicalTableMap")}
+    data_set.client.create_data_set(**data_set.named, **same)
+    acme.publish(DAYS[1])
+    acme.tick()
+    assert asked(data_set) == []
+    acme.clock.ahead += timedelta(minutes=16)
+    acme.tick()
+    assert len(asked(data_set)) == 1
+    assert [run.overdue for run in acme.runs(SPICE)] == [True, False]
+
+
 @pytest.mark.parametrize("fault", ["answer_lost", "throttled", "no_records", "quota"])
 def test_an_answer_that_is_lost_or_refused_for_now_begins_no_second_import(
     imported: tuple[Consumed, DataSet], fault: str

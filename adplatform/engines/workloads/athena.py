@@ -12,7 +12,7 @@ from typing import Any
 
 from adplatform.contracts.workloads import DATE
 from adplatform.engines.engine import BroughtNothing, Finding, Limits, Run
-from adplatform.engines.workloads.engine import token_of
+from adplatform.engines.workloads.engine import SEEN_SOON, token_of
 from adplatform.failures import clipped
 from adplatform.flow.workloads import filled, published_date
 from adplatform.lake.store import Store
@@ -52,7 +52,7 @@ class Unload:
         token=32,
         token_life=timedelta(days=45),
         history=timedelta(days=45),
-        patience={RunState.WAITING: timedelta(minutes=30), RunState.RUNNING: timedelta(hours=1)},
+        patience=SEEN_SOON | {RunState.WAITING: timedelta(minutes=30), RunState.RUNNING: timedelta(hours=1)},
         alone=True,
     )
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from adplatform.engines.engine import Busy, Claim, Doubtful, Finding, Limits, Run, Started
-from adplatform.ledger.engine_run import EngineRun, Intention
+from adplatform.ledger.engine_run import EngineRun, Intention, RunState
 from adplatform.ledger.rows import digest
+
+SEEN_SOON = {RunState.UNSEEN: timedelta(minutes=15)}
+"""For how long a run that its service does not show keeps others waiting: its data set may be another by now."""
 
 
 def token_of(intention: Intention) -> str:

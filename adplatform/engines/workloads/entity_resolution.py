@@ -6,11 +6,12 @@ call stops a job.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from adplatform.engines.engine import BroughtNothing, Busy, Doubtful, Finding, Limits, Postponed, Run
 from adplatform.engines.runs import BUSY_FOR
+from adplatform.engines.workloads.engine import SEEN_SOON
 from adplatform.engines.workloads.match_results import MatchResults
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
@@ -40,7 +41,7 @@ class MatchingJob:
     limits = Limits(
         called="entity_resolution",
         history=timedelta(days=90),
-        patience={RunState.WAITING: timedelta(hours=2), RunState.RUNNING: timedelta(hours=24)},
+        patience=SEEN_SOON | {RunState.WAITING: timedelta(hours=2), RunState.RUNNING: timedelta(hours=24)},
     )
 
     def check(self) -> Sequence[Finding]:
@@ -54,9 +55,8 @@ class MatchingJob:
 
     def start(self, intention: Intention, others: Collection[str]) -> str | Busy:
         """Where an earlier call may have started one, it is the only job since then that is none of ``others``."""
-        if intention.begun > 1:
-            since = (intention.begun_at or datetime.now(UTC)) - _CLOCKS
-            found = [job for job in self._jobs(since) if job["jobId"] not in others]
+        if intention.begun > 1 and intention.begun_at is not None:
+            found = [job for job in self._jobs(intention.begun_at - _CLOCKS) if job["jobId"] not in others]
             if len(found) > 1:
                 raise Doubtful(f"{len(found)} jobs of the workflow {self.workflow} could be the one that was started")
             if found:
@@ -65,8 +65,8 @@ class MatchingJob:
             try:
                 return str(self.client.start_matching_job(workflowName=self.workflow)["jobId"])
             except self.client.exceptions.ConflictException:
-                going = [job for job in self._jobs() if job["status"] in ("QUEUED", "RUNNING")]
-                return Busy(str(going[0]["jobId"]) if going else "")
+                newest = next(self._jobs(), None)
+                return Busy(str(newest["jobId"]) if newest else "")
             except self.client.exceptions.ExceedsLimitException as e:
                 raise Postponed("as many jobs of Entity Resolution go on as may be", BUSY_FOR) from e
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from adplatform.engines.engine import BroughtNothing, Busy, Finding, Limits, Postponed, Run
-from adplatform.engines.workloads.engine import token_of
+from adplatform.engines.workloads.engine import SEEN_SOON, token_of
 from adplatform.failures import clipped
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
@@ -42,7 +42,7 @@ class Ingestion:
         token=32,
         token_life=timedelta(days=90),
         history=timedelta(days=90),
-        patience={RunState.WAITING: timedelta(hours=2), RunState.RUNNING: timedelta(hours=6)},
+        patience=SEEN_SOON | {RunState.WAITING: timedelta(hours=2), RunState.RUNNING: timedelta(hours=6)},
         alone=True,
     )
 

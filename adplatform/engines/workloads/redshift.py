@@ -11,7 +11,7 @@ from typing import Any
 
 from adplatform.engines.engine import Finding, Limits, Postponed, Run
 from adplatform.engines.runs import BUSY_FOR
-from adplatform.engines.workloads.engine import token_of
+from adplatform.engines.workloads.engine import SEEN_SOON, token_of
 from adplatform.failures import clipped
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
@@ -43,7 +43,7 @@ class Refresh:
         token=32,
         token_life=timedelta(hours=8),
         history=timedelta(hours=24),
-        patience={RunState.WAITING: timedelta(hours=1), RunState.RUNNING: timedelta(hours=6)},
+        patience=SEEN_SOON | {RunState.WAITING: timedelta(hours=1), RunState.RUNNING: timedelta(hours=6)},
         alone=True,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from adplatform.engines.engine import Finding, Limits, Postponed, Run
 from adplatform.engines.runs import BUSY_FOR
-from adplatform.engines.workloads.engine import token_of
+from adplatform.engines.workloads.engine import SEEN_SOON, token_of
 from adplatform.failures import clipped
 from adplatform.flow.workloads import filled
 from adplatform.lake.table import TableName
@@ -44,7 +44,7 @@ class PipelineExecution:
         token=32,
         token_life=timedelta(hours=8),
         history=timedelta(days=90),
-        patience={RunState.UNSEEN: timedelta(minutes=15), RunState.RUNNING: timedelta(hours=24)},
+        patience=SEEN_SOON | {RunState.RUNNING: timedelta(hours=24)},
         alone=True,
     )
 
