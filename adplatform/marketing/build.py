@@ -173,27 +173,28 @@ def _view(
     if not rows:
         return False
     raw = f"raw_{_id(table)}"
-    con.execute(f"create view {raw} as {rows}")
-    present = {name for name, *_ in con.execute(f"describe {raw}").fetchall()}
-    con.execute(f"create view mapped_{_id(table)} as select {', '.join(_values(table, present))} from {raw}")
+    present = {name for name, *_ in con.execute(f"describe {rows}").fetchall()}
+    # Files may be older than a column of the table.
+    lacking = (f", null as {identifier(name)}" for name in sorted({*table.columns.values()} - present))
+    con.execute(f"create view {raw} as select *{''.join(lacking)} from ({rows})")
+    con.execute(f"create view mapped_{_id(table)} as select {', '.join(_values(table))} from {raw}")
     return True
 
 
-def _values(table: FactTable, present: set[str]) -> Iterable[str]:
+def _values(table: FactTable) -> Iterable[str]:
     yield f"{literal(table.table)} as input"
     for name in ("channel", "account", "campaign", "campaign_name", "currency"):
         if name in table.values:
             value = literal(table.values[name])
         else:
-            value = f"cast({_column(table, name, present)} as varchar)"
+            value = f"cast({_column(table, name)} as varchar)"
         yield f"upper(trim({value})) as currency" if name == "currency" else f"{value} as {name}"
     for name in _SUMS:
-        yield f"cast({_column(table, name, present)} as {_MONEY}) as {name}"
+        yield f"cast({_column(table, name)} as {_MONEY}) as {name}"
 
 
-def _column(table: FactTable, name: Mapped, present: set[str]) -> str:
-    own = table.columns.get(name)
-    return identifier(own) if own in present and own is not None else "null"
+def _column(table: FactTable, name: Mapped) -> str:
+    return identifier(table.columns[name]) if name in table.columns else "null"
 
 
 def _no_rows() -> str:

@@ -56,6 +56,15 @@ def test_what_came_again_is_built_anew_and_nothing_else(world: World) -> None:
     assert world.rows("cost, cost_original, currency") == [(Decimal("6.25"), Decimal("12.5"), "EUR")]
 
 
+def test_a_date_whose_files_are_older_than_a_column_of_their_table_has_no_value_of_it(world: World) -> None:
+    columns = {name: column for name, column in CAMPAIGNS["columns"].items() if name != "leads"}
+    world.publish({**CAMPAIGNS, "columns": columns}, BEFORE, ["c1,EUR,1,1,1.00,"])
+    world.campaigns(YESTERDAY, "c1,EUR,1,1,2.00,3")
+    assert world.build() == [BEFORE, YESTERDAY]
+    assert world.rows("cost, conversions", BEFORE) == [(Decimal(1), None)]
+    assert world.rows("cost, conversions") == [(Decimal(2), Decimal(3))]
+
+
 def test_an_amount_without_a_rate_keeps_its_date_back_until_one_comes_and_no_other(world: World) -> None:
     world.campaigns(BEFORE, "c1,EUR,1,1,1.00,")
     world.campaigns(YESTERDAY, "c1,EUR,1,1,1.00,", "c2,GBP,9,3,8.00,1", "c3,XXX,5,0,0,0", "c4,$,1,1,2.00,")
