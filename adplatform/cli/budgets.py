@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from adplatform.cli.context import connect, console
 from adplatform.cli.pauses import SourceName, require_source
+from adplatform.cli.status import show_section
 from adplatform.flow import cost_guard
-from adplatform.flow.cost_guard import Standing, budget_of, standings
+from adplatform.flow.cost_guard import budget_of, standings
+from adplatform.operations.sections import budgets
 from adplatform.patterns import declared_patterns
 
 _GIGABYTE = 10**9
@@ -34,7 +35,7 @@ def show(
     if not found:
         console.print("no budget is declared: `budget` of a source, or ADPLATFORM_BUDGET for all", soft_wrap=True)
         return
-    console.print(standing_table(found))
+    show_section(budgets(found), console)
 
 
 def allow(
@@ -52,19 +53,8 @@ def allow(
     patterns = {pattern.source.name: pattern.source for pattern in declared_patterns(services.settings)}
     require_source(source, list(patterns))
     given = {"requests": requests, "dpu_hours": dpu_hours, "vcpu_hours": vcpu_hours}
-    more = {unit: Decimal(str(amount)) for unit, amount in given.items() if amount}
-    if gigabytes:
+    more = {unit: Decimal(str(amount)) for unit, amount in given.items() if amount is not None}
+    if gigabytes is not None:
         more["bytes"] = Decimal(str(gigabytes)) * _GIGABYTE
     found = cost_guard.allow(services, patterns[source], more, by or f"{getpass.getuser()}@{socket.gethostname()}", why)
-    console.print(standing_table(found))
-
-
-def standing_table(found: list[Standing]) -> Table:
-    """What sources have used, and what that comes to."""
-    table = Table("source", "of this", "used", "of", "forecast", "", title="budgets (UTC)")
-    for each in found:
-        beyond = "over by then" if each.forecast > each.limit else ""
-        said = "[red]reached: engine runs and backfills wait[/red]" if each.over else beyond
-        shown = (each.shown(amount) for amount in (each.used, each.limit, each.forecast))
-        table.add_row(each.source, each.period, *shown, said)
-    return table
+    show_section(budgets(found), console)

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -14,7 +16,7 @@ from adplatform.cli.context import connect, console
 from adplatform.cli.pauses import require_source
 from adplatform.cli.standing import long
 from adplatform.operations.board import Board, look_over
-from adplatform.operations.sections import sections
+from adplatform.operations.sections import Section, sections
 from adplatform.patterns import declared_patterns
 
 SOURCE = typer.Argument(help="A source; by default all.", show_default=False)
@@ -34,28 +36,38 @@ def status(
 
 
 def report(board: Board, *, as_json: bool = False) -> None:
-    """Print the board, as JSON with instants and dates in ISO 8601 and its troubles as sentences.
+    """Print the board, as JSON with instants and dates in ISO 8601, amounts of budgets as numbers and its troubles as
+    sentences.
 
     Raises:
         Exit: with status 1; something has failed or is overdue.
     """
     if as_json:
         document = {**asdict(board), "troubles": board.troubles}
-        typer.echo(json.dumps(document, default=lambda at: at.isoformat(), indent=1))
+        typer.echo(json.dumps(document, default=_plain, indent=1))
     else:
         show(board, console)
     if board.troubles:
         raise typer.Exit(1)
 
 
+def _plain(value: date | Decimal) -> str | float:
+    return float(value) if isinstance(value, Decimal) else value.isoformat()
+
+
 def show(board: Board, to: Console) -> None:
     """Print the board: what is wrong, and then what there is of each of its sections."""
     for section in sections(board):
-        if not section.rows:
-            to.print(section.none)
-            continue
-        table = Table(*map(long, section.headings), title=section.title, box=SIMPLE, pad_edge=False)
-        for row in section.rows:
-            table.add_row(*map(escape, row))
-        to.print(table)
+        show_section(section, to)
     to.print(f"{len(board.troubles)} failed or overdue" if board.troubles else "nothing has failed, nothing is overdue")
+
+
+def show_section(section: Section, to: Console) -> None:
+    """Print a section, or that there is nothing of it."""
+    if not section.rows:
+        to.print(section.none)
+        return
+    table = Table(*map(long, section.headings), title=section.title, box=SIMPLE, pad_edge=False)
+    for row in section.rows:
+        table.add_row(*map(escape, row))
+    to.print(table)

@@ -184,10 +184,7 @@ def _view(
 def _values(table: FactTable) -> Iterable[str]:
     yield f"{literal(table.table)} as input"
     for name in ("channel", "account", "campaign", "campaign_name", "currency"):
-        if name in table.values:
-            value = literal(table.values[name])
-        else:
-            value = f"cast({_column(table, name)} as varchar)"
+        value = literal(table.values[name]) if name in table.values else f"cast({_column(table, name)} as varchar)"
         yield f"upper(trim({value})) as currency" if name == "currency" else f"{value} as {name}"
     for name in _SUMS:
         yield f"cast({_column(table, name)} as {_MONEY}) as {name}"

@@ -14,6 +14,7 @@ from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.watches import everything_failed
 from adplatform.failures import clipped, unnamed
 from adplatform.files.arrivals import Wait
+from adplatform.flow.cost_guard import Standing, budget_of, standings
 from adplatform.flow.measures import due_dates, tables_watched
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
@@ -139,8 +140,8 @@ class EngineUse:
 
 @dataclass(frozen=True)
 class Board:
-    """Where everything stands ``at`` an instant. ``days`` and ``arrivals`` are in the order of their dates, ``paused``
-    are sentences."""
+    """Where everything stands ``at`` an instant. ``days`` and ``arrivals`` are in the order of their dates, ``budgets``
+    are of the sources that have one, ``paused`` are sentences."""
 
     at: datetime
     tables: tuple[TableStanding, ...]
@@ -150,6 +151,7 @@ class Board:
     arrivals: tuple[ArrivalStanding, ...]
     runs: tuple[RunStanding, ...]
     engines: tuple[EngineUse, ...]
+    budgets: tuple[Standing, ...]
     paused: tuple[str, ...]
 
     @property
@@ -164,7 +166,11 @@ class Board:
 
 
 def look_over(services: Services, patterns: Sequence[Pattern]) -> Board:
-    """Where these sources stand."""
+    """Where these sources stand.
+
+    Raises:
+        PermanentFailure: the platform's default budget is none.
+    """
     ledger = services.ledger
     now = ledger.now().astimezone(UTC)
     names = [source.name for source in _sources(patterns)]
@@ -201,6 +207,7 @@ def look_over(services: Services, patterns: Sequence[Pattern]) -> Board:
             for each in rows
         ),
         tuple(each for each in at_once(partial(_used, ledger), _targets(patterns)) if each.runs),
+        tuple(each for found in at_once(partial(_budgets, services), _sources(patterns)) for each in found),
         tuple(str(each) for each in ledger.pauses.every() if each.source in names),
     )
 
@@ -224,6 +231,10 @@ def _used(ledger: Ledger, target: tuple[str, str]) -> EngineUse:
         usage.update({name: float(amount) for name, amount in each.usage.items()})
     records, size = (sum(getattr(each, name) or 0 for each in runs) for name in ("records", "bytes"))
     return EngineUse("/".join(target), len(runs), round(sum(took), 3), records, size, dict(usage))
+
+
+def _budgets(services: Services, source: Source) -> list[Standing]:
+    return standings(services.ledger, source.name, budget_of(services.settings, source.budget))
 
 
 def _newest(ledger: Ledger, name: str) -> list[Delivery]:

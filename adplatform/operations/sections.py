@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from rich.filesize import decimal
 
 from adplatform.contracts.durations import write_duration
+from adplatform.flow.cost_guard import Standing
 from adplatform.operations.board import DAYS, RUNS, ArrivalStanding, Board, Counts
 
 
@@ -104,7 +105,26 @@ def sections(board: Board) -> Iterator[Section]:
         ),
         "no engine has run by a schedule",
     )
+    yield budgets(board.budgets)
     yield Section("paused", ("source",), tuple((each,) for each in board.paused), "no source is paused")
+
+
+def budgets(found: Sequence[Standing]) -> Section:
+    """What sources have used of what they may; those at a limit come first."""
+    return Section(
+        "budgets",
+        ("source", "of this", "used", "of", "forecast"),
+        tuple(
+            (each.source, each.period, each.shown(each.used), each.shown(each.limit), _forecast(each))
+            for each in sorted(found, key=lambda each: (not each.over, each.forecast <= each.limit))
+        ),
+        "no source has a budget",
+    )
+
+
+def _forecast(each: Standing) -> str:
+    said = "reached" if each.over else "over by then" if each.forecast > each.limit else ""
+    return ", ".join(filter(None, (each.shown(each.forecast), said)))
 
 
 _COUNTED = ("rows in", "clean", "quarantined", "files", "bytes", "seconds")

@@ -22,8 +22,8 @@ FEED: dict[str, Any] = {
 }
 
 
-def acme(services: Services, *feeds: dict[str, Any]) -> PushedFiles:
-    declared = PushedSource.model_validate({"source": "acme", "feeds": list(feeds) or [FEED]})
+def acme(services: Services, *feeds: dict[str, Any], **attributes: Any) -> PushedFiles:
+    declared = PushedSource.model_validate({"source": "acme", "feeds": list(feeds) or [FEED], **attributes})
     return pushed_files(declared, services.settings)
 
 

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from adplatform.contracts.replication import ReplicatedSource
+from adplatform.contracts.source import PushedSource
 from adplatform.engines.pattern import replicated_files
 from adplatform.flow.provision import provision
+from adplatform.flow.pushed import PushedFiles, pushed_files
 from adplatform.flow.services import Services
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.engine_run import EngineRun, Intention, IntentState, RunState
 from adplatform.ledger.publications import Publication
 from adplatform.operations.board import DAYS, RUNS, Board, Counts, look_over
+from adplatform.operations.sections import sections
 from adplatform_tests.operations.history import FEED, NOON, TODAY, acme, days_before, fail, publish
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.ledger_rows import put_delivery
@@ -104,6 +107,30 @@ def test_what_an_engine_is_charged_by_is_summed_over_the_newest_runs_of_its_sche
     [used] = look_over(timed, [replicated_files(declared, timed.settings)]).engines
     assert (used.name, used.runs, used.seconds, used.bytes) == ("cloud/task", RUNS, RUNS * 60, RUNS * 7)
     assert used.usage == {"dpu_hours": RUNS / 2}
+
+
+def test_what_sources_have_used_of_their_budgets_is_on_it_those_at_a_limit_first(timed: Services) -> None:
+    begun = {**FEED, "start_date": str(TODAY)}
+    declared = acme(timed, begun, budget={"day": {"requests": 1_000}, "month": {"gigabytes": 2}})
+    timed.ledger.spendings.add("acme", {"requests": 500, "bytes": 2 * 10**9})
+    board = look_over(timed, [declared, free(timed)])
+    day, month = board.budgets
+    assert (day.source, day.period, day.used, day.limit, day.forecast) == ("acme", "day", 500, 1_000, 1_000)
+    assert (month.period, month.over, month.used) == ("month", True, 2 * 10**9)
+    [section] = [each for each in sections(board) if each.title == "budgets"]
+    assert section.rows == (
+        ("acme", "month", "2 GB", "2 GB", "84 GB, reached"),
+        ("acme", "day", "500 requests", "1,000 requests", "1,000 requests"),
+    )
+    assert board.troubles == (), "the cost guard tells people by itself"
+    by_default = replace(timed, settings=replace(timed.settings, budget='{"day": {"requests": 10}}'))
+    assert [each.source for each in look_over(by_default, [declared, free(timed)]).budgets] == ["acme", "acme", "free"]
+
+
+def free(services: Services) -> PushedFiles:
+    """A source that declares no budget."""
+    feeds = [{**FEED, "start_date": str(TODAY)}]
+    return pushed_files(PushedSource.model_validate({"source": "free", "feeds": feeds}), services.settings)
 
 
 def asked(services: Services, *feeds: dict[str, Any]) -> tuple[Board, list[str]]:
