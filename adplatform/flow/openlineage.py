@@ -32,18 +32,18 @@ _naming = Late("openlineage.client.naming.dataset")
 
 
 def emit(services: Services, told: Told) -> None:
-    """Send an event, by whatever OpenLineage's own variables and file say.
+    """Send an event.
 
     Raises:
         PermanentFailure: OpenLineage's client is not installed.
     """
     with extra(LINEAGE):
-        sender = _sender()
-        sender.emit(event_of(services, told))
+        client().emit(event_of(services, told))
 
 
 @cache
-def _sender() -> Any:
+def client() -> Any:
+    """OpenLineage's, one for the process: where it sends to is said by OpenLineage's own variables and file."""
     _events.set_producer(PRODUCER)
     return _client.OpenLineageClient()
 
@@ -70,7 +70,6 @@ def emit_made(services: Services, made: TablesMade) -> None:
         PermanentFailure: OpenLineage's client is not installed.
     """
     with extra(LINEAGE):
-        sender = _sender()
         facts = {"merge": str(made.number), "run_id": made.run_id}
         facets = {"tags": _tags(facts), **_parent(made.run_id, made.name.partition("/")[0])}
         inputs = [_source_table(services, name, columns) for name, columns in made.sources.items()]
@@ -80,7 +79,7 @@ def emit_made(services: Services, made: TablesMade) -> None:
         ]
         for kind, at in (("START", made.began), ("COMPLETE", made.ended)):
             key = f"{made.name}/merge/{made.number}/{made.run_id}"
-            sender.emit(_run_event(kind, at, made.name, "MERGE", key, facets, inputs, outputs))
+            client().emit(_run_event(kind, at, made.name, "MERGE", key, facets, inputs, outputs))
 
 
 def _run_event(

@@ -125,15 +125,16 @@ def span_id(key: str, place: str = "") -> int:
 
 def _export(key: str, spans: Sequence[Span]) -> None:
     with extra(TRACES):
-        resource, exporter = _collector()
+        resource, exporter = collector()
         done = exporter.export([_read(key, each, resource) for each in spans])
     if done.name != "SUCCESS":
         raise ConnectionError("the collector did not take them")
 
 
 @cache
-def _collector() -> tuple[Any, Any]:
-    """Where it is, and how it is spoken to, is said by OpenTelemetry's own variables."""
+def collector() -> tuple[Any, Any]:
+    """What spans are of, and what sends them, one for the process: where the collector is, and how it is spoken to, is
+    said by OpenTelemetry's own variables."""
     resource = _resources.Resource({"service.name": _SERVICE}).merge(_resources.OTELResourceDetector().detect())
     return resource, _exporter.OTLPSpanExporter()
 

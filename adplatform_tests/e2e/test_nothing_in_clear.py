@@ -23,6 +23,7 @@ from adplatform.ledger.delivery import DeliveryState
 from adplatform.platform.aws import Aws
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, make_services, resources_with
+from adplatform_tests.support.receivers import Receiver, heard, hearing_lineage, hearing_traces
 
 VALUE, NAME = "zqvalue", "zqname"
 CLEAR = ("landing/", "archive/", "prepared/", "quarantine/")
@@ -119,9 +120,19 @@ PUBLISHED = {"orders", "zipped", "lines", "grown"}
 
 
 @pytest.fixture(scope="module")
-def delivered(module_services: Services, one_instance: dg.DagsterInstance) -> Iterator[tuple[Platform, str]]:
-    """Everything was delivered and processed; with the platform all that was said to a log or of a tick."""
-    services = module_services
+def watchers() -> Iterator[tuple[Receiver, Receiver]]:
+    """Who hears of lineage, and who of traces."""
+    with hearing_lineage() as events, hearing_traces() as collector:
+        yield events, collector
+
+
+@pytest.fixture(scope="module")
+def delivered(
+    module_services: Services, one_instance: dg.DagsterInstance, watchers: tuple[Receiver, Receiver]
+) -> Iterator[tuple[Platform, str]]:
+    """Everything was delivered and processed, and told to the ``watchers``; with the platform all that was said to a
+    log or of a tick."""
+    services = replace(module_services, settings=replace(module_services.settings, lineage=True, traces=True))
     unique = services.settings.raw_bucket
     for name in ("ours", "theirs", "bad"):
         services.secrets.create_secret(Name=f"{unique}/{name}", SecretString=f"{VALUE} is no key")
@@ -193,6 +204,21 @@ def test_the_deliveries_come_to_what_they_are_meant_to(delivered: tuple[Platform
 def test_no_log_and_no_tick_has_values_or_names_in_clear(delivered: tuple[Platform, str]) -> None:
     said = delivered[1]
     assert "file:" in said
+    assert places(said, VALUE) == places(said, NAME) == []
+
+
+def test_no_event_of_lineage_and_no_trace_has_values_or_names_in_clear(
+    delivered: tuple[Platform, str], watchers: tuple[Receiver, Receiver]
+) -> None:
+    for extra in ("openlineage.client", "opentelemetry.exporter.otlp.proto.http"):
+        pytest.importorskip(extra)
+    events, traces = map(heard, watchers)
+    assert {(each["eventType"], each["job"]["name"]) for each in events} >= {
+        *(("COMPLETE", f"acme/{name}") for name in PUBLISHED),
+        *(("FAIL", f"acme/{name}") for name in ("frozen", "document", "table", "cipher")),
+    }
+    assert {span.name for batch in traces for span in batch} >= {"delivery", "verify", "transform"}
+    said = json.dumps(events) + str(traces)
     assert places(said, VALUE) == places(said, NAME) == []
 
 

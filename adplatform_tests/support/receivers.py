@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator
+
+from adplatform.flow import openlineage
+from adplatform.flow.told import LINEAGE
+from adplatform.platform import traces
 
 _TEXT = {"type": "string", "minLength": 1}
 _URI = {"type": "string", "pattern": r"^[a-z][a-z0-9+.-]*:\S+$"}
@@ -192,3 +197,32 @@ def spans(body: bytes) -> list[Any]:
     except DecodeError as e:
         raise ValueError(str(e)) from e
     return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
+
+
+@contextmanager
+def hearing_lineage() -> Iterator[Receiver]:
+    """OpenLineage's client of this process, which keeps its receiver, has this one."""
+    with receiving(run_event) as receiver, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OPENLINEAGE_URL", receiver.url)
+        openlineage.client.cache_clear()
+        yield receiver
+        LINEAGE.end()
+
+
+@contextmanager
+def hearing_traces() -> Iterator[Receiver]:
+    """What sends traces in this process, which keeps its collector, has this one."""
+    with receiving(spans) as receiver, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        traces.collector.cache_clear()
+        yield receiver
+        traces.SENDER.end()
+
+
+def heard(receiver: Receiver) -> list[Any]:
+    """What was accepted since it was asked last."""
+    assert LINEAGE.end()
+    assert traces.SENDER.end()
+    assert receiver.wrong == []
+    taken, receiver.taken = receiver.taken, []
+    return taken

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from adplatform.flow.services import Services
-from adplatform.flow.told import LINEAGE, run_key, tell_began
+from adplatform.flow.told import run_key, tell_began
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.engine_run import RunState
 from adplatform.platform import traces
@@ -18,7 +18,7 @@ from adplatform_tests.components.test_database_changes import platform_of, put
 from adplatform_tests.engines.world import Brought
 from adplatform_tests.pull.test_fact import SP, declared
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
-from adplatform_tests.support.receivers import Receiver, receiving, run_event, spans
+from adplatform_tests.support.receivers import Receiver, heard, hearing_lineage, hearing_traces
 
 MEMBERS: dict[str, Any] = {
     "name": "members",
@@ -39,22 +39,16 @@ BODY = f"Member ID,email,country,spent\n1,{PERSON},DE,9.90\n2,bob@example.com,FR
 
 @pytest.fixture(scope="module")
 def events() -> Iterator[Receiver]:
-    """One for all tests of the module: a process has one receiver, which OpenLineage's client keeps."""
     pytest.importorskip("openlineage.client")
-    with receiving(run_event) as receiver, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("OPENLINEAGE_URL", receiver.url)
+    with hearing_lineage() as receiver:
         yield receiver
-        LINEAGE.end()
 
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Receiver]:
-    """One for all tests of the module, as of events."""
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
-    with receiving(spans) as receiver, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    with hearing_traces() as receiver:
         yield receiver
-        traces.SENDER.end()
 
 
 def acme(services: Services, instance: dg.DagsterInstance, **settings: bool) -> Platform:
@@ -66,15 +60,6 @@ def deliver(platform: Platform, body: bytes = BODY) -> list[dg.ExecuteInProcessR
     platform.put(f"members/dt={YESTERDAY}/{PERSON}.csv", body)
     platform.put(f"members/dt={YESTERDAY}/_SUCCESS", b"")
     return platform.process()
-
-
-def heard(receiver: Receiver) -> list[Any]:
-    """What was accepted since it was asked last."""
-    assert LINEAGE.end()
-    assert traces.SENDER.end()
-    assert receiver.wrong == []
-    taken, receiver.taken = receiver.taken, []
-    return taken
 
 
 def test_a_delivery_is_a_run_of_lineage_with_its_tables_columns_and_counts(
