@@ -22,6 +22,7 @@ from adplatform.marketing.fact import Fact
 
 _NUMBER = re.compile(r"(tinyint|smallint|int|bigint|float|double|decimal)(\(.*\))?")
 """The types of numbers in the catalog."""
+_DATE = re.compile(r"date|timestamp")
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def _rates(lake: Lake, declared: Rates, prefix: str) -> Shown:
     table = formats.table(lake, named)
     if table is None:
         return Shown(declared.table)
-    require_columns(declared.table, table, (declared.date, declared.currency, declared.rate), numbers=(declared.rate,))
+    named_columns = (declared.date, declared.currency, declared.rate)
+    require_columns(declared.table, table, named_columns, numbers=(declared.rate,), dates=(declared.date,))
     if not table.partitions:
         return Shown(declared.table, whole=Partition("", table.location, table.parameters))
     if declared.date not in table.partitions:
@@ -127,10 +129,13 @@ def _by_day(name: str, table: Table, parts: Iterable[Partition], of: Callable[[d
     return Shown(name, table.partitions, {day: tuple(every) for day, every in found.items()})
 
 
-def require_columns(name: str, table: Table, columns: Iterable[str], numbers: Iterable[str]) -> None:
+def require_columns(
+    name: str, table: Table, columns: Iterable[str], numbers: Iterable[str], dates: Iterable[str] = ()
+) -> None:
     """
     Raises:
-        PermanentFailure: the table lacks one of the columns, or it is personal, or one of ``numbers`` is none.
+        PermanentFailure: the table lacks one of the columns, or it is personal, or one of ``numbers`` or ``dates`` is
+            none.
     """
     types = dict(table.columns)
     for column in columns:
@@ -144,3 +149,6 @@ def require_columns(name: str, table: Table, columns: Iterable[str], numbers: It
     for column in numbers:
         if column in types and not _NUMBER.fullmatch(types[column]):
             raise PermanentFailure(f"{name}: column {column} is {types[column]}, and what is added up is a number")
+    for column in dates:
+        if column in types and not _DATE.fullmatch(types[column]):
+            raise PermanentFailure(f"{name}: column {column} is {types[column]}, and rates are of dates")

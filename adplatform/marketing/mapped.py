@@ -30,7 +30,7 @@ def misfits(declared: MarketingSource, tables: Mapping[str, FeedFlow]) -> Iterat
                 (*place, "table"),
                 Finding("error", f"{each.table} is not partitioned by a date: dt, or a column of it"),
             )
-        columns = ((name, own, name in each.measures) for name, own in each.columns.items())
+        columns = ((name, own, "number" if name in each.measures else "") for name, own in each.columns.items())
         yield from _columns(flow, (*place, "columns"), columns)
     rates = declared.rates
     if rates is None:
@@ -43,7 +43,9 @@ def misfits(declared: MarketingSource, tables: Mapping[str, FeedFlow]) -> Iterat
     if partition is not None and partition != rates.date:
         text = f"{rates.table} is partitioned by {partition}, and rates are looked for by {rates.date}"
         yield ("rates", "date"), Finding("error", f"{text}: partition it by that, or not at all")
-    named = (("date", rates.date, False), ("currency", rates.currency, False), ("rate", rates.rate, True))
+    # What partitions a table is a date by its values, whatever its type.
+    dated = "" if partition == rates.date else "date"
+    named = (("date", rates.date, dated), ("currency", rates.currency, ""), ("rate", rates.rate, "number"))
     yield from _columns(flow, ("rates",), named)
 
 
@@ -58,11 +60,12 @@ def _is_by_date(contract: Contract) -> bool:
     return contract.column(str(contract.partition_by)).data_type.name == "date"
 
 
-def _columns(flow: FeedFlow, place: Path, mapped: Iterable[tuple[str, str, bool]]) -> Iterator[tuple[Path, Finding]]:
-    """``mapped`` are settings, the columns that they name, and whether that has to be a number."""
+def _columns(flow: FeedFlow, place: Path, mapped: Iterable[tuple[str, str, str]]) -> Iterator[tuple[Path, Finding]]:
+    """``mapped`` are settings, the columns that they name, and what that has to be: ``number``, ``date`` or, "",
+    anything."""
     contract, scope = flow.feed.contract, flow.scope.column if flow.scope else None
     table = as_seen(table_spec(flow.table, contract, output_columns(contract), scope=scope), contract)
-    for setting, name, number in mapped:
+    for setting, name, wanted in mapped:
         column = table.get(name)
         if column is None:
             near = did_you_mean(name, (each.name for each in table.columns))
@@ -70,5 +73,7 @@ def _columns(flow: FeedFlow, place: Path, mapped: Iterable[tuple[str, str, bool]
         elif column.kind:
             text = f"{name} of {flow.table} is personal, and a fact of campaigns has nothing of persons"
             yield (*place, setting), Finding("error", text)
-        elif number and not column.type.is_number:
-            yield (*place, setting), Finding("error", f"{name} of {flow.table} is {column.type.hive}, and no number")
+        elif (wanted == "number" and not column.type.is_number) or (
+            wanted == "date" and column.type.name not in ("date", "timestamp")
+        ):
+            yield (*place, setting), Finding("error", f"{name} of {flow.table} is {column.type.hive}, and no {wanted}")

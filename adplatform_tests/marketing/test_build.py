@@ -209,6 +209,18 @@ def test_a_table_that_no_date_partitions_is_refused(world: World) -> None:
         world.due()
 
 
+def test_rates_whose_date_is_a_text_are_refused_before_one_is_read(world: World) -> None:
+    """What a text cannot be is said with its value."""
+    world.publish(
+        {"name": "history", "columns": {"day": "string", "curr": "string", "price": "double"}, "partition_by": None},
+        YESTERDAY,
+        ["ann@example.com,USD,0.5"],
+    )
+    world.changes["rates"] = {"table": "acme/history", "date": "day", "currency": "curr", "rate": "price"}
+    with pytest.raises(PermanentFailure, match="acme/history: column day is string, and rates are of dates"):
+        world.due()
+
+
 def test_sums_that_differ_from_the_table_are_not_published(world: World) -> None:
     """A fraction of a click: the fact has whole ones."""
     halves = {**CAMPAIGNS, "columns": {**CAMPAIGNS["columns"], "clicks": "decimal(12,2)"}}
