@@ -75,5 +75,6 @@ def fact_of(declared: MarketingSource) -> Fact:
         declared.archive,
         retention=declared.retention,
         pattern=MarketingSource.pattern,
+        made_of=declared.tables,
     )
     return Fact(declared, flow)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from multiprocessing.util import Finalize
 from queue import Full, Queue
 from threading import Lock, Thread
+from time import monotonic
 
 from adplatform.failures import PermanentFailure
 
@@ -41,11 +42,12 @@ class Beside:
             thread, self._thread = self._thread, None
         if thread is None:
             return True
+        until = monotonic() + self._seconds
         try:
             self._waiting.put(None, timeout=self._seconds)
         except Full:
             return False
-        thread.join(self._seconds)
+        thread.join(max(0.0, until - monotonic()))
         return not thread.is_alive()
 
     def _work(self) -> None:

@@ -8,14 +8,17 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from adplatform.contracts.marketing import MarketingSource
 from adplatform.flow.services import Services
 from adplatform.flow.told import run_key, tell_began
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.engine_run import RunState
+from adplatform.marketing.fact import fact_of as marketing_fact_of
 from adplatform.platform import traces
 from adplatform.pull.fact import fact_of
 from adplatform_tests.components.test_database_changes import platform_of, put
 from adplatform_tests.engines.world import Brought
+from adplatform_tests.marketing.world import FACT
 from adplatform_tests.pull.test_fact import SP, declared
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
 from adplatform_tests.support.receivers import Receiver, heard, hearing_lineage, hearing_traces
@@ -124,15 +127,19 @@ def test_a_merge_of_changes_goes_on_from_the_table_of_changes_to_that_of_rows(
     assert (status["name"], status["field"]) == (changes["name"], "status")
 
 
-def test_the_daily_fact_is_made_of_the_tables_of_reports(services: Services, events: Receiver) -> None:
+def test_facts_are_made_of_their_tables(services: Services, events: Receiver) -> None:
     told = replace(services, settings=replace(services.settings, lineage=True))
-    fact = fact_of(declared(SP))
-    assert fact is not None
-    tell_began(told, fact.table, Delivery(YESTERDAY, version=1, run_id="build"))
-    [start] = heard(events)
-    prefix = f"table/{services.settings.database_prefix}ads"
-    assert [each["name"] for each in start["inputs"]] == [f"{prefix}/sp"]
-    assert [each["name"] for each in start["outputs"]] == [f"{prefix}/{fact.table.feed.name}"]
+    daily, marketing = fact_of(declared(SP)), marketing_fact_of(MarketingSource.model_validate(FACT)).flow
+    assert daily is not None
+    for flow, name, tables in (
+        (daily.table, "ads/ads_daily", ["ads/sp"]),
+        (marketing, "marketing/marketing_daily", ["acme/campaigns", "acme/rates"]),
+    ):
+        tell_began(told, flow, Delivery(YESTERDAY, version=1, run_id="build"))
+        [start] = heard(events)
+        prefix = f"table/{services.settings.database_prefix}"
+        assert [each["name"].removeprefix(prefix) for each in start["inputs"]] == tables
+        assert [each["name"].removeprefix(prefix) for each in start["outputs"]] == [name]
 
 
 def test_a_delivery_that_fails_says_why_and_the_next_attempt_is_another_run(
