@@ -87,6 +87,18 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         "clean/clubcard/members": (["raw/clubcard/members"], "clubcard", ["team:crm"], ["glue", "parquet"]),
         "raw/clubcard/purchases": ([], "clubcard", ["team:crm"], ["s3"]),
         "clean/clubcard/purchases": (["raw/clubcard/purchases"], "clubcard", ["team:crm"], ["glue", "parquet"]),
+        "raw/clubcard/member_matches": (
+            ["consumers/clubcard/members/entity_resolution"],
+            "clubcard",
+            ["team:crm"],
+            ["s3"],
+        ),
+        "clean/clubcard/member_matches": (
+            ["raw/clubcard/member_matches"],
+            "clubcard",
+            ["team:crm"],
+            ["glue", "parquet"],
+        ),
         "raw/treasury/exchange_rates": ([], "treasury", ["team:finance"], ["s3"]),
         "clean/treasury/exchange_rates": (
             ["raw/treasury/exchange_rates"],
@@ -237,6 +249,17 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "operations_board_hourly",
     }
     assert all(s.default_status is dg.DefaultScheduleStatus.RUNNING for s in schedules)
+
+
+def test_everything_that_starts_or_does_something_says_what(loaded: dg.Definitions) -> None:
+    repository = loaded.get_repository_def()
+    jobs = [j for j in repository.get_all_jobs() if j.name not in repository.get_implicit_asset_job_names()]
+    checks = [repository.asset_graph.get_check_spec(key) for key in repository.asset_graph.asset_check_keys]
+    named = {each.name: each.description for each in (*repository.sensor_defs, *repository.schedule_defs, *jobs)}
+    named |= {each.key.to_user_string(): each.description for each in loaded.resolve_all_asset_specs()}
+    named |= {f"{each.asset_key.to_user_string()} {each.name}": each.description for each in checks}
+    assert [name for name, description in named.items() if not description] == []
+    assert [each.name for each in jobs if each.name.startswith("__")] == [], "nobody can tell their runs apart"
 
 
 def test_the_code_location_imports_neither_spark_nor_what_only_the_laptop_needs(

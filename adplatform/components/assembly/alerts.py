@@ -64,7 +64,11 @@ def failure_of_run(
 
 def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     @dg.run_failure_sensor(
-        name="failed_runs", monitor_all_code_locations=True, default_status=status, minimum_interval_seconds=15
+        name="failed_runs",
+        description="Notifies the failure topic of a run that failed and is not tried again, once.",
+        monitor_all_code_locations=True,
+        default_status=status,
+        minimum_interval_seconds=15,
     )
     @acting(CODE_SERVER)
     def failed_runs(
@@ -75,13 +79,18 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
         if run.tags.get("dagster/will_retry") != "true" and not said_of(run, NOTIFIED_TAG):
             failure_of_run(services, run, run_error(context), context.repository_def)
 
-    @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
+    @dg.sensor(
+        name="failing_ticks",
+        description="Notifies people of a sensor or schedule whose newest tick failed, once until it succeeds, and "
+        "sends messages about the platform that could not be sent before.",
+        default_status=status,
+        minimum_interval_seconds=60,
+    )
     @automated
     def failing_ticks(
         context: dg.SensorEvaluationContext, ledger: LedgerResource, notifications: NotificationsResource
     ) -> dg.SensorResult:
-        """A sensor or schedule that raises shows red in the UI and nowhere else. Messages about the platform that
-        could not be sent before are sent here, too."""
+        """A sensor or schedule that raises shows red in the UI and nowhere else."""
         services = services_of(ledger, notifications)
         send_unsent(services, PLATFORM)
         known = read_cursor(context.cursor, dict[str, bool]) or {}
@@ -98,7 +107,13 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
                     notify(services, PLATFORM, Unsent.of(None, "tick_failed", f"{name} fails", facts))
         return dg.SensorResult(cursor=json.dumps(failing))
 
-    @dg.sensor(name="stale_tables", default_status=status, minimum_interval_seconds=300)
+    @dg.sensor(
+        name="stale_tables",
+        description="Notifies people of a table to which nothing was published for longer than fresh_within allows, "
+        "once until something is.",
+        default_status=status,
+        minimum_interval_seconds=300,
+    )
     @automated
     def stale_tables(
         context: dg.SensorEvaluationContext, ledger: LedgerResource, notifications: NotificationsResource

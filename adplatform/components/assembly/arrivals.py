@@ -17,7 +17,7 @@ from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
 from adplatform.components.assembly.metadata import DATA_VERSION_TAG, clean_metadata
 from adplatform.components.assembly.ownership import automated
-from adplatform.components.assembly.runs import FEED_TAG, RUN_KEY_TAG, runs_of
+from adplatform.components.assembly.runs import FEED_TAG, RUN_KEY_TAG, SOURCE_TAG, runs_of
 from adplatform.components.assembly.transforms import with_engines
 from adplatform.flow.automation_names import deadline_name, processing_name
 from adplatform.flow.budget import Budget
@@ -154,13 +154,16 @@ def processing_schedule(
     source: Source, flow: FeedFlow, assets: Sequence[dg.AssetsDefinition], cron: str, status: dg.DefaultScheduleStatus
 ) -> dg.ScheduleDefinition:
     """Runs whatever has settled at the given times; what settles later waits for the next."""
+    name = processing_name(flow)
+    description = f"Publishes what has settled of {flow.name}; what settles later waits for the next time."
 
     @dg.schedule(
-        name=processing_name(flow),
-        target=assets,
+        name=name,
+        job=dg.define_asset_job(name, selection=list(assets), description=description, tags={SOURCE_TAG: flow.source}),
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=status,
+        description=description,
     )
     @automated
     @unless_paused(source.name)
@@ -185,14 +188,16 @@ def deadline_schedule(
     """Runs a date that was not delivered in time: its ``delivered`` check fails, and the run says so once a date."""
     deadline = flow.feed.arrival.deadline or timedelta()
     minutes = int(deadline.total_seconds() // 60)
+    name = deadline_name(flow)
+    description = f"Checks that each date of {flow.name} is there {deadline} after its end."
 
     @dg.schedule(
-        name=deadline_name(flow),
-        target=assets,
+        name=name,
+        job=dg.define_asset_job(name, selection=list(assets), description=description, tags={SOURCE_TAG: flow.source}),
         cron_schedule=f"{minutes % 60} {minutes // 60 % 24} * * *",
         execution_timezone="UTC",
         default_status=status,
-        description=f"Checks that each date of {flow.name} is there {deadline} after its end.",
+        description=description,
     )
     @automated
     @unless_paused(source.name)

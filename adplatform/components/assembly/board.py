@@ -49,13 +49,15 @@ def board_asset(patterns: Callable[[], Sequence[Pattern]]) -> dg.AssetsDefinitio
 
 
 def board_schedule(asset: dg.AssetsDefinition, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    description = "Rebuilds the operations board."
+
     @dg.schedule(
         name="operations_board_hourly",
-        target=[asset],
+        job=dg.define_asset_job(f"{KEY.path[-1]}_rebuild", selection=[asset], description=description),
         cron_schedule="7 * * * *",
         execution_timezone="UTC",
         default_status=status,
-        description="Rebuilds the operations board.",
+        description=description,
     )
     @automated
     def rebuild(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> dg.RunRequest:

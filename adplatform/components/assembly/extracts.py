@@ -13,7 +13,16 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.roles import step_of
-from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, SOURCE_TAG, at_work, runs_of, say_of, work_ended
+from adplatform.components.assembly.runs import (
+    FEED_TAG,
+    NOTIFIED_TAG,
+    SOURCE_TAG,
+    at_work,
+    returns,
+    runs_of,
+    say_of,
+    work_ended,
+)
 from adplatform.contracts.database import DatabaseSource
 from adplatform.extract.due import extracts_due
 from adplatform.extract.extraction import extract
@@ -104,7 +113,10 @@ def reading_jobs(readings: Readings, assets: Sequence[dg.AssetsDefinition]) -> l
         dated = each.partitions_def is not None
         of_jobs.setdefault(readings.deliveries_of(each.key.path[-1]) if dated else readings.deliveries, []).append(each)
     tags = {SOURCE_TAG: readings.source}
-    deliveries = (dg.define_asset_job(job, selection=own, tags=tags) for job, own in of_jobs.items())
+    description = f"Publishes what was read of {readings.source}. {returns(readings.source)}"
+    deliveries = (
+        dg.define_asset_job(job, selection=own, description=description, tags=tags) for job, own in of_jobs.items()
+    )
     return [extract_job(readings), *deliveries]
 
 

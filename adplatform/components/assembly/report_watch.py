@@ -209,18 +209,22 @@ def watch_schedule(
 ) -> dg.ScheduleDefinition:
     """Four times a day, so that people hear of stale data within hours wherever its account is."""
 
+    name = f"{account.source}_restatement_audit"
+    tags = run_tags(account, account.source)
+    description = f"Watches how {account.source} is restated, how fresh its data is, and which dates are at risk."
+
     @dg.schedule(
-        name=f"{account.source}_restatement_audit",
-        target=list(assets),
+        name=name,
+        job=dg.define_asset_job(name, selection=list(assets), description=description, tags=tags),
         cron_schedule="40 */6 * * *",
         execution_timezone="UTC",
         default_status=status,
-        tags=run_tags(account, account.source),
-        description=f"Watches how {account.source} is restated, how fresh its data is, and which dates are at risk.",
+        tags=tags,
+        description=description,
     )
     @automated
     @unless_paused(account.source)
     def watched(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> dg.RunRequest:
-        return dg.RunRequest(tags=run_tags(account, account.source))
+        return dg.RunRequest(tags=tags)
 
     return watched
