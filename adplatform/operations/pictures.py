@@ -1,10 +1,5 @@
-"""Pictures of the board as SVG that is small enough for Dagster to show it in its place.
+"""The pictures of the board."""
 
-Its pages show markdown of fewer than 1,000 characters at once and more behind a click (Dagster 1.13, the entry of
-metadata in its web application), so a picture of a plotting library, of 10,000 at least, would not be seen.
-"""
-
-import base64
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +8,7 @@ from rich.filesize import decimal
 
 from adplatform.operations.board import Board
 from adplatform.operations.sections import lasting
-
-SHOWN_AT_ONCE = 999
-"""Characters of markdown."""
-_WIDTH, _HEIGHT = 420, 90
-_GOOD, _BAD = "#148", "#c22"
+from adplatform.operations.svg import BAD, BASE, GOOD, TOP, WIDTH, picture
 
 
 @dataclass(frozen=True)
@@ -54,27 +45,15 @@ def bars(title: str, values: Sequence[Bar], first: str, last: str) -> str:
         ValueError: Dagster would not show it at once.
     """
     most = max((each.value for each in values), default=0) or 1
-    step = _WIDTH // max(len(values), 1)
-    base, room = _HEIGHT - 12, _HEIGHT - 28
-    heights = [round(room * each.value / most) for each in values]
+    step = WIDTH // max(len(values), 1)
+    heights = [round((BASE - TOP) * each.value / most) for each in values]
     bad = [_at_least_seen(each.bad, height) for each, height in zip(values, heights, strict=True)]
-    paths = "".join(
-        f'<path stroke="{color}" d="{d}"/>'
-        for color, tall in ((_GOOD, heights), (_BAD, bad))
-        if (d := "".join(f"M{n * step + step // 2} {base}v-{h}" for n, h in enumerate(tall) if h))
+    paths = (
+        f"<path stroke='{color}' d='{d}'/>"
+        for color, tall in ((GOOD, heights), (BAD, bad))
+        if (d := "".join(f"M{n * step + step // 2} {BASE}v-{h}" for n, h in enumerate(tall) if h))
     )
-    texts = (
-        f'<text y="9">{title}</text><text y="{_HEIGHT - 1}">{first}</text>'
-        f'<text x="{step * len(values) - 4}" y="{_HEIGHT - 1}" text-anchor="end">{last}</text>'
-    )
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" fill="#777"'
-        f' stroke-width="{step - 4}" style="font:10px sans-serif">{paths}{texts}</svg>'
-    )
-    shown = f"![bars](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
-    if len(shown) > SHOWN_AT_ONCE:
-        raise ValueError(f"the picture {title!r} has {len(shown)} characters, and {SHOWN_AT_ONCE} are shown at once")
-    return shown
+    return picture(title, paths, first, last, right=step * len(values) - 4, attributes=f" stroke-width='{step - 4}'")
 
 
 def _at_least_seen(share: float, height: int) -> int:

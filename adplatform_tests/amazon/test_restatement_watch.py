@@ -1,18 +1,15 @@
-"""What counts as an unusual restatement, and the picture of it."""
+"""What counts as an unusual restatement."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from io import BytesIO
 from random import Random
 
-import matplotlib.image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adplatform.amazon import restatement_plot
 from adplatform.amazon import restatement_watch as watch
 from adplatform.amazon.ads.definitions import READY_MADE, ads_definition
 from adplatform.amazon.restatement import plan
@@ -248,31 +245,3 @@ def test_the_changes_of_a_date_add_up_exactly(
         steps = [c for c in watch.changes(observations) if c.day == day and c.metric == "clicks"]
         difference = sum((c.after - c.before for c in steps), Decimal(0))
         assert difference == own[-1].totals["clicks"] - own[0].totals["clicks"]
-
-
-# -- the picture
-
-MANY = [
-    seen(DAY - timedelta(days=n), age, rows=1 + n % 3, clicks=1000 - 7 * n - age, sales14d=10 * age + n)
-    for n in range(90)
-    for age in AGES
-]
-
-
-@pytest.mark.parametrize("observations", [[], MANY[:1], MANY[:9], MANY, [replace(MANY[0], totals={}, rows=0)]])
-@pytest.mark.parametrize("metrics", [(), ("clicks",), ("clicks", "cost", "sales14d", watch.ROWS)])
-def test_a_plot_is_a_png_that_fits_in_an_event(observations: list[Observation], metrics: tuple[str, ...]) -> None:
-    png = restatement_plot.plot(observations, metrics, unusual(observations))
-    height, width, _ = matplotlib.image.imread(BytesIO(png), format="png").shape
-    assert width == 648
-    assert height > 50
-    assert len(png) < 45_000, "60 KB in base64"
-
-
-def test_a_date_with_an_unusual_change_is_drawn_over_the_others() -> None:
-    calm = [seen(DAY - timedelta(days=n), age, clicks=100) for n in range(20) for age in AGES]
-    odd = [replace(o, totals={"clicks": Decimal(200)}) if o.day == DAY and o.age > 7 else o for o in calm]
-    findings = unusual(odd)
-    assert findings
-    assert restatement_plot.plot(odd, ["clicks"], findings) != restatement_plot.plot(odd, ["clicks"])
-    assert restatement_plot.plot(odd, ["clicks"]) == restatement_plot.plot(list(reversed(odd)), ["clicks"])

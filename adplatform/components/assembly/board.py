@@ -8,8 +8,9 @@ from adplatform.components.assembly.ownership import automated
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.pattern import Pattern
 from adplatform.operations.board import Board, look_over
-from adplatform.operations.pictures import SHOWN_AT_ONCE, pictures
+from adplatform.operations.pictures import pictures
 from adplatform.operations.sections import Section, sections
+from adplatform.operations.svg import SHOWN_AT_ONCE
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.calls import PLATFORM_RUN, acting
 from adplatform.resources.named import LedgerResource, MachineResource, services_of

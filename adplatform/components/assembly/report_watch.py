@@ -1,12 +1,11 @@
 """The restatement watch of a report's table: how each date changed from wave to wave, as an asset with plots."""
 
-import base64
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
 
-from adplatform.amazon import restatement_plot, restatement_watch
+from adplatform.amazon import restatement_watch
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.sources import ReportSource
 from adplatform.components.assembly.automation import unless_paused
@@ -18,6 +17,7 @@ from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import at_work, work_ended
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.failures import PermanentFailure, TransientFailure, listed
+from adplatform.operations.restatement_plot import plots
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
 from adplatform.pull.watch import (
@@ -67,8 +67,9 @@ def watch_asset(
     spec = dg.AssetSpec(
         key,
         deps=[dg.AssetDep(clean_key(account, feed), partition_mapping=dg.AllPartitionMapping())],
-        description=f"How the dates of {account.source}/{feed} changed each time they were asked for again: a plot per "
-        f"{account.dimension}, the newest changes, and what is unusual, late or about to be lost.",
+        description=f"How the dates of {account.source}/{feed} changed each time they were asked for again: a plot for "
+        f"each {account.dimension} and metric that changed, the newest changes, and what is unusual, late or about to "
+        "be lost.",
         group_name=account.source,
         owners=owners,
         kinds={"audit", "python"},
@@ -119,19 +120,20 @@ def watch_asset(
 def _metadata(watched: Sequence[Watched], metrics: Sequence[str], since: date) -> dict[str, dg.MetadataValue]:
     """Plots of the scopes that deserve a look most, the newest changes, and counts of everything."""
     shown: dict[str, dg.MetadataValue] = {}
+    plotted: set[str] = set()
     for each in sorted(watched, key=_interest, reverse=True)[:SHOWN_PLOTS]:
-        if each.observations:
-            picture = base64.b64encode(restatement_plot.plot(each.observations, metrics, each.findings)).decode()
-            shown[f"plot {each.scope.id}"] = dg.MetadataValue.md(
-                f"![Restatement of {each.scope.id}](data:image/png;base64,{picture})"
-            )
+        for metric, picture in plots(each.observations, metrics, each.findings):
+            shown[f"plot {each.scope.id} {metric}"] = dg.MetadataValue.md(picture)
+            plotted.add(each.scope.id)
+    if not plotted:
+        shown["plots"] = dg.MetadataValue.text("none yet: no date has other values than when it was read before")
     records = _change_records(watched)
     if records:
         shown["changes"] = dg.MetadataValue.table(records)
     return {
         **shown,
         "scopes": dg.MetadataValue.int(len(watched)),
-        "plotted scopes": dg.MetadataValue.int(sum(name.startswith("plot ") for name in shown)),
+        "plotted scopes": dg.MetadataValue.int(len(plotted)),
         "changed values": dg.MetadataValue.int(sum(len(w.changes) for w in watched)),
         "unusual changes": dg.MetadataValue.int(sum(len(w.findings) for w in watched)),
         "recent unusual changes": dg.MetadataValue.int(sum(len(w.recent(since)) for w in watched)),

@@ -1,6 +1,5 @@
 """The restatement watch as Dagster runs it: plots, changes and checks of each report table."""
 
-import base64
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +18,7 @@ from adplatform.flow.services import Services
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.observations import Observation
 from adplatform.ledger.scopes import Planned, Scope
+from adplatform.operations.svg import SHOWN_AT_ONCE
 from adplatform.pull.account import account_of
 from adplatform.resources.report_apis import open_api
 from adplatform_tests.support.ledger_rows import put_delivery
@@ -122,9 +122,8 @@ def test_a_table_has_a_plot_per_scope_and_its_newest_changes(timed: Services, in
     assert all(check.passed for check in checks.values())
     assert set(checks) == CHECKS
     shown = metadata(result)
-    head, _, picture = shown["plot 100"].value.partition("base64,")
-    assert head == "![Restatement of 100](data:image/png;"
-    assert base64.b64decode(picture.removesuffix(")"), validate=True).startswith(b"\x89PNG\r\n\x1a\n")
+    assert [name for name in shown if name.startswith("plot ")] == ["plot 100 clicks", "plot 101 clicks"]
+    assert shown["plot 100 clicks"].value.startswith("![picture](<data:image/svg+xml,")
     records = [record.data for record in shown["changes"].value.records if record.data["scope"] == "100"]
     assert records[0] == {
         "scope": "100",
@@ -170,14 +169,14 @@ def test_of_very_many_scopes_those_with_the_newest_unusual_changes_are_plotted(
     result, _ = run(timed, instance)
     shown = metadata(result)
     plots = [name for name in shown if name.startswith("plot ")]
-    assert len(plots) == SHOWN_PLOTS
-    assert plots[:2] == ["plot 108", "plot 104"]
+    assert len(plots) == SHOWN_PLOTS == shown["plotted scopes"].value
+    assert plots[:2] == ["plot 108 clicks", "plot 104 clicks"]
     assert shown["scopes"].value == 9
     assert len(shown["changes"].value.records) == SHOWN_CHANGES
     assert shown["changed values"].value > SHOWN_CHANGES
-    assert all(len(shown[name].value) < 60_000 for name in plots)
+    assert all(len(shown[name].value) <= SHOWN_AT_ONCE for name in plots)
     (event,) = result.get_asset_materialization_events()
-    assert len(serialize_value(event)) < 60_000 * (SHOWN_PLOTS + 1)
+    assert len(serialize_value(event)) < 60_000
 
 
 def test_the_audit_reads_the_clean_table_of_all_partitions_and_has_none_itself(timed: Services) -> None:
