@@ -19,6 +19,7 @@ from adplatform.components.assembly.metadata import (
     ledger_hint,
     outcome_table,
     raw_schema,
+    received_table,
     topic_metadata,
 )
 from adplatform.components.assembly.roles import step_of
@@ -194,7 +195,7 @@ def raw_asset(
                 readable,
                 passed=not refused,
                 description=f"{len(refused)} of {len(outcomes)} files refused",
-                files=outcome_table(outcomes),
+                files=received_table(outcomes),
             )
             require_no_bad_file(flow, outcomes)
             yield dg.MaterializeResult(
@@ -206,7 +207,7 @@ def raw_asset(
                     "adplatform/settled_because": delivery.settled_because,
                     "adplatform/files": len(outcomes),
                     "adplatform/bytes": sum(o.bytes for o in outcomes),
-                    "adplatform/file_outcomes": outcome_table(outcomes),
+                    "adplatform/received_files": received_table(outcomes),
                     "adplatform/ledger": ledger_hint(flow, str(day)),
                 },
             )

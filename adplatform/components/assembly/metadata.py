@@ -1,6 +1,6 @@
 """Contracts, audits and publications as Dagster shows them: column schemas, column lineage, tables of counts."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -8,7 +8,7 @@ import dagster as dg
 from adplatform.contracts.column import Column
 from adplatform.contracts.model import Contract
 from adplatform.contracts.source import Topics
-from adplatform.failures import unnamed
+from adplatform.failures import listed, unnamed
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.zones import Zones
@@ -71,24 +71,52 @@ def column_lineage(
     )
 
 
+def received_table(outcomes: Iterable[FileOutcome]) -> dg.TableMetadataValue:
+    """The files of a delivery before anything of them was read: what each was found to be, how large it is, and by
+    which key it is signed. Of many files those that are bad come first, and the others together."""
+
+    def record(file: str, of: Sequence[FileOutcome]) -> dg.TableRecord:
+        verdicts = ("accepted" if each.outcome is Outcome.LOADED else str(each.outcome) for each in of)
+        signers = listed(dict.fromkeys(each.signer for each in of if each.signer))
+        return dg.TableRecord(
+            {
+                "file": file,
+                "verdict": listed(dict.fromkeys(verdicts)),
+                "bytes": sum(each.bytes for each in of),
+                "signed by": signers,
+                "reason": of[0].reason if len(of) == 1 else "",
+            }
+        )
+
+    return _file_table(outcomes, record)
+
+
 def outcome_table(outcomes: Iterable[FileOutcome]) -> dg.TableMetadataValue:
-    """One record per file, of many files those that gave no rows first and the others together; the ledger has all of
-    them."""
+    """What became of the rows of each file. Of many files those that gave no rows come first, and the others together;
+    the ledger has all of them."""
+
+    def record(file: str, of: Sequence[FileOutcome]) -> dg.TableRecord:
+        counted = ("bytes", "rows_in", "clean", "superseded", "quarantined", "left_out")
+        counts = {name: sum(getattr(each, name) for each in of) for name in counted}
+        outcome, reason = (str(of[0].outcome), of[0].reason) if len(of) == 1 else ("", "")
+        return dg.TableRecord({"file": file, "outcome": outcome, **counts, "reason": reason})
+
+    return _file_table(outcomes, record)
+
+
+def _file_table(
+    outcomes: Iterable[FileOutcome], record: Callable[[str, Sequence[FileOutcome]], dg.TableRecord]
+) -> dg.TableMetadataValue:
+    """A record for each file that is shown, and one for the rest. Dagster takes no table whose records have different
+    fields."""
     every = list(outcomes)
     if len(every) > SHOWN_FILES:
         every.sort(key=lambda o: o.outcome is Outcome.LOADED)
     shown, rest = every[:SHOWN_FILES], every[SHOWN_FILES:]
-    records = [_record(each.called, str(each.outcome), [each], each.reason) for each in shown]
+    records = [record(each.called, [each]) for each in shown]
     if rest:
-        records.append(_record(f"and {len(rest):,} more", "", rest, ""))
+        records.append(record(f"and {len(rest):,} more", rest))
     return dg.MetadataValue.table(records or [dg.TableRecord({"file": "none"})])
-
-
-def _record(file: str, outcome: str, outcomes: Sequence[FileOutcome], reason: str) -> dg.TableRecord:
-    """What files came to together. Dagster takes no table whose records have different fields."""
-    counted = ("bytes", "rows_in", "clean", "superseded", "quarantined", "left_out")
-    counts = {name: sum(getattr(each, name) for each in outcomes) for name in counted}
-    return dg.TableRecord({"file": file, "outcome": outcome, **counts, "reason": reason})
 
 
 def details_metadata(finding: AuditFinding) -> Mapping[str, dg.TableMetadataValue]:
