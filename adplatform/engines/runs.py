@@ -119,7 +119,8 @@ class Watch:
         ``budget`` leaves no time for, a later look goes on with. Of a source that is paused, or has used what it may,
         nothing is started.
 
-        One target that fails holds up no other.
+        One target that fails holds up no other: those that failed at the look before are looked at last, and no more
+        of them once the budget is spent.
         """
         paused = self.ledger.pauses.of(self.source.name) is not None
         paused = paused or bool(held(self.services, self.source.name, self.source.budget, self.topics))
@@ -128,7 +129,7 @@ class Watch:
         active = self.ledger.engine_runs.active(self.source.name)
         troubles = self.ledger.messages.troubles(self.source.name)
         pursued = self.ledger.engine_runs.pursued(self.source.name)
-        for target in self.targets:
+        for target in sorted(self.targets, key=lambda each: not troubles.keys().isdisjoint(troubles_of(each.name))):
             runs = [run for run in active if run.target == target.name]
             wanted = [each for each in pursued if each.target == target.name]
             known = {what: each for what, each in troubles.items() if what in troubles_of(target.name)}
@@ -139,6 +140,8 @@ class Watch:
                     )
             except (PermanentFailure, TransientFailure) as e:
                 self._notices.troubled(target.name, e, known)
+                if budget.spent:
+                    break
                 continue
             changed += seen.changed
             newest |= {target.name: seen.newest} if seen.newest else {}

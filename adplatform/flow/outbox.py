@@ -10,6 +10,8 @@ from adplatform.ledger.messages import Unsent
 
 PLATFORM = "_platform"
 """In the place of a source: messages about the platform, or about several sources."""
+_MOST_EVENTS = 100
+"""Events that one look puts: a bus that was away for days must not hold up what is due."""
 
 
 def notify(services: Services, source: str, message: Unsent) -> None:
@@ -19,10 +21,18 @@ def notify(services: Services, source: str, message: Unsent) -> None:
 
 
 def send_unsent(services: Services, source: str, unsent: Iterable[Unsent] | None = None) -> None:
-    """Send what is still to be sent, ``unsent`` for who has just read it; what cannot be sent stays."""
+    """Send what is still to be sent, ``unsent`` for who has just read it; what cannot be sent stays. A bus that does
+    not take an event is offered no other."""
+    refusing: set[str] = set()
+    events = 0
     for message in services.ledger.messages.unsent(source) if unsent is None else unsent:
+        if message.bus in refusing or (message.bus and events >= _MOST_EVENTS):
+            continue
+        events += bool(message.bus)
         if _sent(services, message):
             services.ledger.messages.clear_unsent(source, message)
+        elif message.bus:
+            refusing.add(message.bus)
 
 
 def put_event(services: Services, event: Unsent) -> bool:

@@ -105,7 +105,9 @@ class Services:
 
     @cached_property
     def _events(self) -> Any:
-        return self.aws.client("events")
+        from adplatform.platform.aws import SIDE_BUDGET
+
+        return self.aws.client("events", SIDE_BUDGET)
 
     @cached_property
     def metrics(self) -> Metrics:

@@ -28,6 +28,9 @@ _making_clients = threading.Lock()
 LOCAL_REGION = "us-east-1"
 CALL_BUDGET = timedelta(seconds=50)
 """What one call may take with all its attempts and the pauses between them, so that a lease can outlast it."""
+SIDE_BUDGET = timedelta(seconds=20)
+"""The same of a service without which deliveries go on: they wait for the same look at their source, which Dagster ends
+after 60 seconds (``DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS``)."""
 _ATTEMPTS = 3
 _LONGEST_PAUSE = 20  # seconds; botocore's standard retry mode waits up to 2 ** n seconds before retry n, at most this
 _CONNECT_SHARE = 0.2
@@ -57,10 +60,10 @@ class Aws:
         """A new boto3 client whose calls end within ``budget``; thread-safe, so callers may keep it."""
         return self._made(service, _bounded(budget))
 
-    def client_once(self, service: str) -> Any:
+    def client_once(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
         """As :meth:`client`, of one that never repeats a call by itself: for calls that do their work twice when only
         their answer is lost."""
-        return self._made(service, _bounded(CALL_BUDGET, attempts=1))
+        return self._made(service, _bounded(budget, attempts=1))
 
     def _made(self, service: str, config: "Config") -> Any:
         key = self.key

@@ -2,11 +2,12 @@
 
 import functools
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from adplatform.flow.services import Services
-from adplatform.platform.aws import Aws, local_aws
+from adplatform.platform.aws import CALL_BUDGET, Aws, local_aws
 from adplatform.platform.extras import LOCAL, extra
 from adplatform.platform.settings import Settings
 
@@ -42,12 +43,16 @@ def connected(region: str, endpoint_url: str | None, embedded_aws: str | None) -
 
 
 @functools.cache
-def client_of(region: str, endpoint_url: str | None, embedded_aws: str | None, service: str) -> Any:
+def client_of(
+    region: str, endpoint_url: str | None, embedded_aws: str | None, service: str, budget: timedelta = CALL_BUDGET
+) -> Any:
     """One client of a service for a process: a boto3 client serves many threads."""
-    return connected(region, endpoint_url, embedded_aws).client(service)
+    return connected(region, endpoint_url, embedded_aws).client(service, budget)
 
 
 @functools.cache
-def client_once_of(region: str, endpoint_url: str | None, embedded_aws: str | None, service: str) -> Any:
+def client_once_of(
+    region: str, endpoint_url: str | None, embedded_aws: str | None, service: str, budget: timedelta = CALL_BUDGET
+) -> Any:
     """As :func:`client_of`, of one that never repeats a call by itself."""
-    return connected(region, endpoint_url, embedded_aws).client_once(service)
+    return connected(region, endpoint_url, embedded_aws).client_once(service, budget)

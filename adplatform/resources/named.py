@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import Field
 
 from adplatform.flow.services import Services
-from adplatform.platform.aws import Aws, local_region
+from adplatform.platform.aws import CALL_BUDGET, SIDE_BUDGET, Aws, local_region
 from adplatform.platform.clock import utc_now
 from adplatform.platform.settings import Settings, read_settings
 from adplatform.resources.connection import client_of, client_once_of
@@ -44,11 +44,11 @@ class _Connected(dg.ConfigurableResource[Any]):
     endpoint_url: str | None = Field(default=None, description="Address of the service in place of AWS's own.")
     embedded_aws: str | None = EMBEDDED
 
-    def _clients(self, *services: str) -> Clients:
+    def _clients(self, *services: str, budget: timedelta = CALL_BUDGET) -> Clients:
         where = (self.region_name, self.endpoint_url, self.embedded_aws)
         return {
-            **{service: functools.partial(client_of, *where, service) for service in services},
-            **{f"{service}{ONCE}": functools.partial(client_once_of, *where, service) for service in services},
+            **{service: functools.partial(client_of, *where, service, budget) for service in services},
+            **{f"{service}{ONCE}": functools.partial(client_once_of, *where, service, budget) for service in services},
         }
 
 
@@ -140,7 +140,7 @@ class NotificationsResource(_Connected):
         }
 
     def clients(self) -> Clients:
-        return self._clients("sns", "sts", "events")
+        return {**self._clients("sns", "sts"), **self._clients("events", budget=SIDE_BUDGET)}
 
 
 class QueuesResource(_Connected):
@@ -152,7 +152,7 @@ class QueuesResource(_Connected):
         return {"queue_prefix": self.prefix}
 
     def clients(self) -> Clients:
-        return self._clients("sqs", "events")
+        return {**self._clients("sqs"), **self._clients("events", budget=SIDE_BUDGET)}
 
 
 class EnginesResource(_Connected):
@@ -163,10 +163,11 @@ class EnginesResource(_Connected):
         return {}
 
     def clients(self) -> Clients:
-        return self._clients(
-            *("appflow", "datasync", "dms", "emr-serverless", "transfer"),
-            *("athena", "entityresolution", "quicksight", "redshift-data", "sagemaker", "sts"),
-        )
+        consumers = ("athena", "entityresolution", "quicksight", "redshift-data", "sagemaker")
+        return {
+            **self._clients("appflow", "datasync", "dms", "emr-serverless", "sts", "transfer"),
+            **self._clients(*consumers, budget=SIDE_BUDGET),
+        }
 
 
 class MachineResource(dg.ConfigurableResource[Any]):
@@ -210,7 +211,7 @@ class _Given(Aws):
             raise LookupError(f"no resource that this step asks for has a client of {service}")
         return self.clients[service]()
 
-    def client_once(self, service: str) -> Any:
+    def client_once(self, service: str, *_: Any) -> Any:
         return self.client(f"{service}{ONCE}" if f"{service}{ONCE}" in self.clients else service)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from adplatform.engines.engine import Finding
 from adplatform.engines.failed import failed_runs
-from adplatform.engines.runs import Watch
+from adplatform.engines.runs import Target, Watch
 from adplatform.failures import PermanentFailure, TransientFailure, named
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import Budget
@@ -493,6 +493,29 @@ def test_what_may_pass_is_reported_when_it_does_not(brought: Brought) -> None:
     brought.engine.call = lambda: None
     brought.look()
     assert brought.ledger.messages.troubles("crm") == {}
+
+
+def test_a_target_that_does_not_answer_takes_the_time_of_no_other(brought: Brought) -> None:
+    asked: list[str] = []
+    budget = Budget(lambda: len(asked), 1)
+
+    def silent(name: str) -> Target:
+        def call() -> None:
+            asked.append(name)
+            raise client_error("ThrottlingException", 400)
+
+        return Target(name, replace(brought.engine, call=call), brought.every)
+
+    services: Any = brought.base
+    watch = Watch(services, brought.source, [silent("first"), silent("second"), brought.target])
+    watch.look(budget=budget)
+    assert (asked, brought.engine.starts) == (["first"], 0)
+    asked.clear()
+    watch.look(budget=budget)
+    assert (asked, brought.engine.starts) == (["second"], 0)
+    asked.clear()
+    watch.look(budget=budget)
+    assert (asked, brought.engine.starts) == (["first"], 1)
 
 
 def test_a_target_that_others_start_is_looked_at_when_they_did(watched: Brought) -> None:

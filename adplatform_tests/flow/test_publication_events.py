@@ -9,8 +9,10 @@ import pytest
 from adplatform.contracts.feed import Feed
 from adplatform.flow.outbox import send_unsent
 from adplatform.flow.provision import provision
+from adplatform.flow.publication_events import DETAIL_TYPE
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
+from adplatform.ledger.messages import Unsent
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.event_buses import Bus
 from adplatform_tests.support.plainly import killed_at, process
@@ -90,8 +92,13 @@ def test_what_the_bus_did_not_take_is_put_by_the_next_look_and_holds_up_nothing(
     source = delivered(bus.services)
     assert process(bus.services, source, "run") == 1
     assert bus.services.ledger.deliveries.get("shop/orders", YESTERDAY).published == 1
-    send_unsent(bus.services, "shop")
+    others = [f"shop/orders/{YESTERDAY}/v{version}" for version in (2, 3)]
+    for id in others:
+        bus.services.ledger.messages.put_unsent("shop", Unsent.of_bus(bus.name, DETAIL_TYPE, {"id": id}))
+    aws = CountedAws(bus.services.aws.region, bus.services.aws.endpoint_url)
+    send_unsent(replace(bus.services, aws=aws), "shop")
+    assert aws.names.count("PutEvents") == 1
     bus.made()
     for _ in range(2):
         send_unsent(bus.services, "shop")
-    assert ids(bus) == [f"shop/orders/{YESTERDAY}/v1"]
+    assert sorted(ids(bus)) == [f"shop/orders/{YESTERDAY}/v1", *others]

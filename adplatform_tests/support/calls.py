@@ -65,8 +65,8 @@ class WatchedAws(Aws):
     def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
         return self._watched(service, super().client(service, budget))
 
-    def client_once(self, service: str) -> Any:
-        return self._watched(service, super().client_once(service))
+    def client_once(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
+        return self._watched(service, super().client_once(service, budget))
 
     def _watched(self, service: str, client: Any) -> Any:
         if service in self.services:

@@ -58,7 +58,7 @@ class FusedAws(Aws):
     def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
         return self._fused(service, False, super().client)
 
-    def client_once(self, service: str) -> Any:
+    def client_once(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
         return self._fused(service, True, super().client_once)
 
     def _fused(self, service: str, once: bool, make: Callable[[str], Any]) -> Any:

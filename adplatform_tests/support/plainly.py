@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Ending
 from adplatform.flow.source import Source
-from adplatform.platform.aws import Aws
+from adplatform.platform.aws import CALL_BUDGET, Aws
 
 
 class NoRunIsAlive:
@@ -63,8 +64,8 @@ class CountingAws(Aws):
     named: tuple[str, ...] = WRITES
     when: str = "before-call"
 
-    def client(self, service: str) -> Any:
-        client = super().client(service)
+    def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
+        client = super().client(service, budget)
 
         def before(model: Any, **_: Any) -> None:
             if model.name.startswith(self.named):

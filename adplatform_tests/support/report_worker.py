@@ -24,7 +24,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.slices import publish_slice
 from adplatform.ledger.report import Report
 from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
-from adplatform.platform.aws import Aws
+from adplatform.platform.aws import CALL_BUDGET, Aws
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import deliveries_due, place_orders, poll_reports, reports_due
@@ -135,8 +135,8 @@ class WatchedAws(Aws):
 
     on_write: Callable[[str], None] = lambda _: None
 
-    def client(self, service: str) -> Any:
-        client = super().client(service)
+    def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
+        client = super().client(service, budget)
 
         def before(model: Any, params: dict[str, Any], **_: Any) -> None:
             if model.name.startswith(WRITES):

@@ -4,7 +4,7 @@ Facts: QuickSight API reference, CreateIngestion: the caller gives the id, under
 a data set that are asked for while one runs wait in a queue.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -31,10 +31,10 @@ _QUOTA_RESTS = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Ingestion:
-    """Of the data set ``data_set`` of ``account``; ``client`` is one of QuickSight."""
+    """Of the data set ``data_set`` of the ``account`` that is asked for; ``client`` is one of QuickSight."""
 
     client: Any
-    account: str
+    account: Callable[[], str]
     data_set: str
 
     limits = Limits(
@@ -109,7 +109,7 @@ class Ingestion:
 
     @property
     def _named(self) -> dict[str, str]:
-        return {"AwsAccountId": self.account, "DataSetId": self.data_set}
+        return {"AwsAccountId": self.account(), "DataSetId": self.data_set}
 
     def _failures(self) -> Any:
         return aws_failures(f"data set {self.data_set} of QuickSight")

@@ -1,6 +1,6 @@
 """The runs of what services do with tables: wanted by publications, and watched as those of every engine."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +27,7 @@ from adplatform.flow.workloads import Workload, published_date
 from adplatform.lake.table import table_name
 from adplatform.lake.zones import Zones
 from adplatform.ledger.engine_run import EngineRun, Intention
+from adplatform.platform.aws import SIDE_BUDGET
 from adplatform.platform.aws_errors import aws_failures
 
 
@@ -43,10 +44,11 @@ def workload_names(source: Source) -> list[str]:
     return [f"{source.name}/{each.target}" for each in source.workloads]
 
 
-def workload_watch(services: Services, source: Source) -> Watch:
-    """What services do with the tables of a source."""
+def workload_watch(services: Services, source: Source, only: Collection[str] | None = None) -> Watch:
+    """What services do with the tables of a source; ``only`` the targets with these names, for who asks no other."""
     flows = {flow.table: flow for flow in (*source.feeds, *source.derived)}
-    targets = [_target(services, each, flows) for each in source.workloads]
+    wanted = [each for each in source.workloads if only is None or each.target in only]
+    targets = [_target(services, each, flows) for each in wanted]
     return Watch(services, source, targets, *(flow.topics for flow in source.feeds[:1]))
 
 
@@ -63,7 +65,7 @@ def look_at_workloads(services: Services, source: Source, budget: Budget = UNLIM
         named = {i.target for i in runs.pursued(source.name)} | {run.target for run in runs.active(source.name)}
     if named.isdisjoint(targets):
         return WorkloadLook()
-    look: Look = workload_watch(services, source).look(budget=budget)
+    look: Look = workload_watch(services, source, named).look(budget=budget)
     return WorkloadLook(tuple((targets[run.target], run) for run in look.changed), look.active)
 
 
@@ -84,21 +86,22 @@ def _service(services: Services, workload: Workload, flows: Mapping[str, FeedFlo
     own, table = services.settings, table_name(workload.table, services.settings.database_prefix)
     match settings:
         case Athena():
-            client, query = services.aws.client("athena"), settings.unloads[workload.name]
+            client, query = services.aws.client("athena", SIDE_BUDGET), settings.unloads[workload.name]
             group, prefix = workgroup_name(table), Zones.unloads(workload.table, workload.name)
             return Unload(client, services.store, table, group, query, prefix, partial(_intention_of, services))
         case QuickSight():
-            return Ingestion(services.aws.client("quicksight"), services.account, data_set_id(table))
+            client = services.aws.client("quicksight", SIDE_BUDGET)
+            return Ingestion(client, lambda: services.account, data_set_id(table))
         case EntityResolution():
             name, feed = workflow_name(table), flows.get(f"{workload.source}/{workload.results}")
             prefix = f"{Zones.matches(workload.table)}{name}/"
             results = MatchResults(services.store, prefix, feed) if feed is not None else None
-            return MatchingJob(services.aws.client_once("entityresolution"), name, results)
+            return MatchingJob(services.aws.client_once("entityresolution", SIDE_BUDGET), name, results)
         case SageMaker():
-            client = services.aws.client("sagemaker")
+            client = services.aws.client("sagemaker", SIDE_BUDGET)
             return PipelineExecution(client, settings.pipeline or "", table, settings.parameters)
         case Redshift():
-            client, unset = services.aws.client("redshift-data"), tuple(lacking(settings, own))
+            client, unset = services.aws.client("redshift-data", SIDE_BUDGET), tuple(lacking(settings, own))
             return Refresh(client, warehouse(own), settings.refresh, unset)
         case _:
             raise PermanentFailure(f"{workload.table}: nothing is run at {workload.service}")

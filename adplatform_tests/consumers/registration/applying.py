@@ -34,8 +34,8 @@ class MortalAws(Aws):
     def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
         return self._mortal(super().client(service, budget))
 
-    def client_once(self, service: str) -> Any:
-        return self._mortal(super().client_once(service))
+    def client_once(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
+        return self._mortal(super().client_once(service, budget))
 
     def _mortal(self, client: Any) -> Any:
         client.meta.events.register("after-call", self._count)
