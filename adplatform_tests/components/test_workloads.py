@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from adplatform.consumers.registration.entity_resolution import workflow_name
 from adplatform.consumers.registration.quicksight import data_set_id
@@ -25,7 +26,7 @@ from adplatform.flow.services import Services
 from adplatform.lake.table import table_name
 from adplatform.ledger.engine_run import EngineRun, Intention, IntentState, RunState
 from adplatform.platform.clock import utc_now
-from adplatform_tests.support.calls import CountedAws
+from adplatform_tests.support.calls import CountedAws, WatchedAws
 from adplatform_tests.support.event_buses import Bus
 from adplatform_tests.support.plainly import killed_at
 from adplatform_tests.support.platforms import (
@@ -300,6 +301,13 @@ def test_what_is_not_registered_is_not_started_and_people_hear_what_to_do(
     acme = Consumed.make(services, instance, with_consumers(quicksight={}))
     inbox = acme.platform.messages
     acme.publish()
+
+    def unreachable() -> None:
+        raise EndpointConnectionError(endpoint_url="https://sts")
+
+    aws = services.aws
+    cut_off = WatchedAws(aws.region, aws.endpoint_url, called=unreachable, services=frozenset({"sts"}))
+    look_at_workloads(replace(services, aws=cut_off), acme.platform.source)
     for _ in range(2):
         acme.tick()
     [refused] = [message["error"] for message in inbox.read() if message["event"] == "target_refused"]
