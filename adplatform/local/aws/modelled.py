@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from moto.backends import get_backend
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
-from moto.core.utils import get_service_model
 
 from adplatform.local.aws import shapes
 from adplatform.local.aws.answers import after, hang_up
@@ -80,6 +79,5 @@ class ModelledResponse(BaseResponse):
             return Refusal("ThrottlingException", "Rate exceeded")
         if self._changes and CONTROL.take(self.service, "refused", self.about):
             return Refusal("AccessDeniedException", f"{self._get_action()} is not authorized")
-        shape = get_service_model(self.service).operation_model(self._get_action()).input_shape
-        found = list(shapes.faults(shape, self.asked)) if shape else []
-        return Refusal("ValidationException", shapes.message(found)) if found else None
+        refusal = shapes.refusal(self.service, self._get_action(), self.asked)
+        return Refusal("ValidationException", refusal) if refusal else None

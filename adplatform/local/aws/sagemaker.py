@@ -10,7 +10,6 @@ from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, EmptyResult
-from moto.core.utils import get_service_model
 from moto.sagemaker import urls
 
 from adplatform.local.aws import shapes
@@ -53,10 +52,10 @@ class LocalSageMakerResponse(PipelineCalls):
         self.automated_parameter_parsing = True
 
     def call_action(self) -> Any:
-        model = get_service_model(SERVICE).operation_model(self._get_action())
-        found = list(shapes.faults(model.input_shape, self.params))
-        if "FeatureGroup" in model.name and found:
-            return self.serialized(ActionResult(ValidationException(shapes.message(found))))
+        operation = self._get_action()
+        refusal = shapes.refusal(SERVICE, operation, self.params) if "FeatureGroup" in operation else ""
+        if refusal:
+            return self.serialized(ActionResult(ValidationException(refusal)))
         return super().call_action()
 
     def create_feature_group(self) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from moto.core.utils import get_service_model
+
 _SPACES = r"\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _JAVA_ASTRAL = r"\uD800\uDC00-\uDBFF\uDFFF"
 
@@ -33,9 +35,12 @@ def faults(shape: Any, value: Any, at: str = "") -> Iterator[str]:
         yield f"{said} at '{at}' failed to satisfy constraint: Member must {constraint}"
 
 
-def message(found: list[str]) -> str:
-    """The text of a ValidationException."""
-    return f"{len(found)} validation error{'s' * (len(found) > 1)} detected: {'; '.join(found)}"
+def refusal(service: str, operation: str, asked: Any) -> str:
+    """Why a parsed request is refused, as the text of the error; "" where it is valid."""
+    shape = get_service_model(service).operation_model(operation).input_shape
+    found = list(faults(shape, asked)) if shape else []
+    plural = "s" * (len(found) > 1)
+    return f"{len(found)} validation error{plural} detected: {'; '.join(found)}" if found else ""
 
 
 def _inside(at: str, name: str) -> str:

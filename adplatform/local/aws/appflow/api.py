@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from moto.backends import get_backend
 from moto.core.responses import ActionResult, BaseResponse
-from moto.core.utils import get_service_model
 
 from adplatform.local.aws import managed, shapes
 from adplatform.local.aws.answers import after
@@ -39,10 +38,8 @@ class Api(BaseResponse):
     def _asked(self) -> dict[str, Any]:
         """The request, valid in every constraint of the model."""
         asked: dict[str, Any] = _aware(dict(self.params) | dict(self.uri_match or {}))
-        model = get_service_model("appflow").operation_model(self._get_action())
-        found = list(shapes.faults(model.input_shape, asked))
-        if found:
-            raise ValidationException(shapes.message(found))
+        if refusal := shapes.refusal("appflow", self._get_action(), asked):
+            raise ValidationException(refusal)
         if managed.CONTROL.take("appflow", "throttled", asked.get("flowName", "")):
             raise ThrottlingException("Rate exceeded")
         return asked

@@ -9,7 +9,6 @@ from typing import Any
 from moto.athena.responses import AthenaResponse
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, EmptyResult
-from moto.core.utils import get_service_model
 
 from adplatform.local.aws import shapes
 from adplatform.local.aws.athena import executions
@@ -40,10 +39,8 @@ class LocalAthenaResponse(AthenaResponse):
         self.automated_parameter_parsing = True
 
     def call_action(self) -> Any:
-        model = get_service_model(SERVICE).operation_model(self._get_action())
-        found = list(shapes.faults(model.input_shape, self.params))
-        if found:
-            return self.serialized(ActionResult(InvalidRequestException(shapes.message(found))))
+        if refusal := shapes.refusal(SERVICE, self._get_action(), self.params):
+            return self.serialized(ActionResult(InvalidRequestException(refusal)))
         return super().call_action()
 
     def serialized(self, action_result: ActionResult) -> Any:

@@ -6,7 +6,6 @@ from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, EmptyResult
-from moto.core.utils import get_service_model
 
 from adplatform.local.aws import managed, shapes
 from adplatform.local.aws.datasync import runs, tasks
@@ -37,9 +36,8 @@ class DataSyncResponse(PlacesAnswers):
             return InternalException()
         if CONTROL.take("datasync", "throttled", task):
             return ThrottlingException()
-        model = get_service_model("datasync").operation_model(self._get_action())
-        if found := list(shapes.faults(model.input_shape, self.params)):
-            return InvalidRequestException(shapes.message(found))
+        if refusal := shapes.refusal("datasync", self._get_action(), self.params):
+            return InvalidRequestException(refusal)
         if task in self.backend.tasks:
             _take_faults(self.backend, self.backend.tasks[task])
         return None

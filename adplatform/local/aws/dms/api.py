@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from moto.backends import get_backend
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
-from moto.core.utils import get_service_model
 from moto.dms.responses import DatabaseMigrationServiceResponse
 
 from adplatform.local.aws import shapes
@@ -47,9 +46,8 @@ class DmsAnswers(DatabaseMigrationServiceResponse):
         about = next((self.params[name] for name in _ABOUT if name in self.params), next(named, ""))
         if CONTROL.take("dms", "throttled", about):
             return ThrottlingException("Rate exceeded")
-        model = get_service_model("dms").operation_model(self._get_action())
-        found = list(shapes.faults(model.input_shape, self.params))
-        return InvalidParameterValueException(shapes.message(found)) if found else None
+        refusal = shapes.refusal("dms", self._get_action(), self.params)
+        return InvalidParameterValueException(refusal) if refusal else None
 
     def asked(self) -> dict[str, Any]:
         """The request, its moments with their zone."""

@@ -7,7 +7,6 @@ from uuid import uuid4
 from moto.backends import get_backend
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
-from moto.core.utils import get_service_model
 
 from adplatform.local.aws import shapes
 from adplatform.local.aws.managed import CONTROL
@@ -55,9 +54,8 @@ class QuickSightResponse(BaseResponse):
         """Why the request is refused before its operation sees it; None if it is not."""
         if CONTROL.take(_SERVICE, "throttled", self.params.get("DataSetId", "")):
             return ThrottlingException("Rate exceeded")
-        model = get_service_model(_SERVICE).operation_model(self._get_action())
-        found = list(shapes.faults(model.input_shape, self.params))
-        return InvalidParameterValueException(shapes.message(found)) if found else None
+        refusal = shapes.refusal(_SERVICE, self._get_action(), self.params)
+        return InvalidParameterValueException(refusal) if refusal else None
 
     def create_data_source(self) -> ActionResult:
         id, now = self.params["DataSourceId"], CONTROL.now()

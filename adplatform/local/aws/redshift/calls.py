@@ -7,7 +7,6 @@ from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
-from moto.core.utils import get_service_model
 
 from adplatform.local.aws import shapes
 from adplatform.local.aws.catalog_queries import Answer
@@ -49,10 +48,8 @@ class RedshiftDataResponse(BaseResponse):
         return known(self.current_account, self.region)
 
     def call_action(self) -> Any:
-        model = get_service_model(SERVICE).operation_model(self._get_action())
-        found = list(shapes.faults(model.input_shape, self.params))
-        if found:
-            return self.serialized(ActionResult(ValidationException(shapes.message(found))))
+        if refusal := shapes.refusal(SERVICE, self._get_action(), self.params):
+            return self.serialized(ActionResult(ValidationException(refusal)))
         return super().call_action()
 
     def serialized(self, action_result: ActionResult) -> Any:

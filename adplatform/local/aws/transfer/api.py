@@ -7,7 +7,6 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
-from moto.core.utils import get_service_model
 from moto.transfer.responses import TransferResponse
 
 from adplatform.local.aws import managed, shapes
@@ -75,9 +74,8 @@ class ConnectorAnswers(TransferResponse):
             return ServiceUnavailableException()
         if throttled := CONTROL.take("transfer", "throttled", about):
             return ThrottlingException(throttled.seconds or 1)
-        model = get_service_model("transfer").operation_model(self._get_action())
-        if model.input_shape and (found := list(shapes.faults(model.input_shape, self.params))):
-            return InvalidRequestException(shapes.message(found))
+        if refusal := shapes.refusal("transfer", self._get_action(), self.params):
+            return InvalidRequestException(refusal)
         _take_faults(self.transfer_backend, about)
         return None
 
