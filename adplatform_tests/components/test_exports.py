@@ -3,9 +3,10 @@
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from adplatform.components.assembly.exports import export_key
-from adplatform.flow.exports import Export, read_manifest
+from adplatform.flow.exports import Export, exports_due, read_manifest
 from adplatform.flow.services import Services
 from adplatform_tests.support.platforms import YESTERDAY, make_platform
 
@@ -43,4 +44,29 @@ def test_one_run_makes_the_files_of_every_destination_after_each_publication(
         assert (manifest["rows"], manifest["unidentified"]) == (1, 1)
     platform.put(f"members/dt={YESTERDAY}/a.csv", b"email\nann@example.com\nbob@example.com\n")
     assert [result.success for result in platform.process()] == [True, True]
+    assert platform.tick() == []
+
+
+def test_an_export_is_due_until_dagster_has_recorded_it(
+    services: Services, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a run that is killed before that is repeated."""
+    platform = make_platform(services, DECLARED, instance)
+    platform.put(f"members/dt={YESTERDAY}/a.csv", b"email\nann@example.com\n")
+    (request,) = platform.tick()
+    assert platform.run(request).success
+    record, due = instance.handle_new_event, dict[str, set[str]]()
+
+    def note_what_is_due(event: Any, **more: Any) -> None:
+        happened = event.dagster_event
+        if happened and happened.is_step_materialization:
+            still = exports_due(services, [platform.flow("members")])
+            due[happened.asset_key.path[1]] = {each.destination for each in still}
+        record(event, **more)
+
+    monkeypatch.setattr(instance, "handle_new_event", note_what_is_due)
+    (request,) = platform.tick()
+    assert platform.run(request).success
+    assert due.keys() == {"meta", "google"}
+    assert all(destination in still for destination, still in due.items())
     assert platform.tick() == []

@@ -3,7 +3,7 @@ work, whenever a table shows something else than an export was made of."""
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -18,10 +18,20 @@ from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import FEED_TAG, at_work, may_start, note_failure, runs_of, work_ended
 from adplatform.contracts.activation import DestinationName
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.exports import FILES_AS_LISTED, ROWS_ACCOUNTED, Export, by_date, export, exported, exports_due
+from adplatform.flow.exports import (
+    FILES_AS_LISTED,
+    ROWS_ACCOUNTED,
+    Export,
+    Exported,
+    by_date,
+    export,
+    exported,
+    exports_due,
+)
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
+from adplatform.lake.audit import AuditFinding
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.resources.named import (
     CatalogResource,
@@ -148,34 +158,39 @@ def _export_asset(
                 private_directory(services.settings.temp, run_id) as work,
             ):
                 made = export(services, wanted, work)
-                if made is not None:
+                if made is None:
+                    log.info("%s: the table shows nothing", wanted)
+                else:
+                    # Dagster records what is yielded before the step goes on, so nothing is noted that it never shows.
+                    yield from _results(services, wanted, key, *made)
                     exported(services.ledger, wanted, made[0])
                 work_ended(context, services.ledger, str(wanted))
         except (PermanentFailure, TransientFailure) as e:
             note_failure(context.instance, context.run, dg.RunsFilter(tags={EXPORT_TAG: _tag(wanted)}), e)
             raise dg.Failure(str(e), allow_retries=False) from e
-        if made is None:
-            log.info("%s: the table shows nothing", wanted)
-            return
-        done, findings = made
-        for finding in findings:
-            yield dg.AssetCheckResult(
-                asset_key=key,
-                check_name=finding.name,
-                passed=finding.passed,
-                description=finding.description,
-                metadata=dict(finding.metrics),
-            )
-        yield dg.MaterializeResult(
-            asset_key=key,
-            metadata={
-                "dagster/uri": services.zones.raw_uri(wanted.manifest_key),
-                "dagster/partition_row_count" if day else "dagster/row_count": done.rows,
-                "adplatform/files": len(done.files),
-                "adplatform/bytes": done.bytes,
-                "adplatform/repeated": done.repeated,
-                "adplatform/unidentified": done.unidentified,
-            },
-        )
 
     return make_files
+
+
+def _results(
+    services: Services, wanted: Export, key: dg.AssetKey, done: Exported, findings: Iterable[AuditFinding]
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    for finding in findings:
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=finding.name,
+            passed=finding.passed,
+            description=finding.description,
+            metadata=dict(finding.metrics),
+        )
+    yield dg.MaterializeResult(
+        asset_key=key,
+        metadata={
+            "dagster/uri": services.zones.raw_uri(wanted.manifest_key),
+            "dagster/partition_row_count" if wanted.day else "dagster/row_count": done.rows,
+            "adplatform/files": len(done.files),
+            "adplatform/bytes": done.bytes,
+            "adplatform/repeated": done.repeated,
+            "adplatform/unidentified": done.unidentified,
+        },
+    )
