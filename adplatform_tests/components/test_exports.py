@@ -70,3 +70,17 @@ def test_an_export_is_due_until_dagster_has_recorded_it(
     assert due.keys() == {"meta", "google"}
     assert all(destination in still for destination, still in due.items())
     assert platform.tick() == []
+
+
+def test_what_somebody_took_out_of_the_table_is_said_and_not_looked_for_at_every_tick(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    platform = make_platform(services, DECLARED, instance)
+    platform.put(f"members/dt={YESTERDAY}/a.csv", b"email\nann@example.com\n")
+    (request,) = platform.tick()
+    assert platform.run(request).success
+    database = f"{services.settings.database_prefix}acme"
+    services.glue.delete_partition(DatabaseName=database, TableName="members", PartitionValues=[str(YESTERDAY)])
+    (request,) = platform.tick()
+    assert not platform.run(request).success
+    assert platform.tick() == []

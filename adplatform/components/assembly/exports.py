@@ -158,6 +158,11 @@ def _export_asset(
                 private_directory(services.settings.temp, run_id) as work,
             ):
                 made = export(services, wanted, work)
+                if made is None and EXPORT_TAG in context.run.tags:
+                    raise PermanentFailure(
+                        f"{wanted}: readers of the table see nothing of what the ledger says was published; deliver it "
+                        "again"
+                    )
                 if made is None:
                     log.info("%s: the table shows nothing", wanted)
                 else:
