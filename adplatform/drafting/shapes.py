@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from adplatform.drafting.dialects import is_value
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
-    import pyarrow.parquet as pq
 else:
     pa = Late("pyarrow")
-    pq = Late("pyarrow.parquet")
 
 MOST_ROWS = 50_000
 """Of Parquet: what holds text is as large as the sample of it."""
@@ -177,7 +176,7 @@ def of_parquet(path: "Path") -> Columns:
     Raises:
         pa.ArrowException: not readable as Parquet.
     """
-    with pq.ParquetFile(path) as file:
+    with opened(path) as file:
         schema = file.schema_arrow
         batches = list(islice(file.iter_batches(10_000), MOST_ROWS // 10_000))
         rows = sum(batch.num_rows for batch in batches)

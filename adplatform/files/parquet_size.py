@@ -17,6 +17,7 @@ from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import Budget
 from adplatform.files.parquet_pages import BadPage, Encoding, Page, pages
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -206,7 +207,7 @@ def _batches(
     """The texts of a column of a row group. Arrow keeps words apart only where no prefixes are; of those it decodes
     what is asked for."""
     name = metadata.schema.column(chunk.column).path
-    with pq.ParquetFile(path, metadata=metadata, read_dictionary=None if chunk.prefixed else [name]) as file:
+    with opened(path, metadata=metadata, read_dictionary=None if chunk.prefixed else [name]) as file:
         for batch in file.iter_batches(rows, row_groups=[chunk.group], columns=[name], use_threads=False):
             yield [texts for column in batch.columns for texts in _texts(column)]
 

@@ -47,6 +47,7 @@ from adplatform.files.parted_workbook import part_workbook
 from adplatform.files.tar import BLOCK, is_tar, tar_members
 from adplatform.platform.json_text import parsed
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import batches_of, opened, row_groups
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +60,6 @@ _PDF = b"%PDF-"
 _ENCRYPTED = 0x1
 _LONGEST = 1000
 """Lines of one record, at most: a quote that nobody closes must not take the rest of the file with it."""
-_BATCH = 20_000
 _NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 _ERASED = "erased"
 """Stands in a line that must stay for what it said."""
@@ -478,18 +478,30 @@ def _blanked(value: Any, records: list[Any], judge: Judge) -> tuple[Any, int]:
 
 
 def _part_parquet(path: Path, target: Path, judge: Judge, origin: str) -> Parted:
-    taken = left = 0
+    left = 0
     try:
-        with pq.ParquetFile(path) as file:
-            codec = file.metadata.row_group(0).column(0).compression if file.metadata.num_row_groups else "SNAPPY"
-            with pq.ParquetWriter(target, file.schema_arrow, compression=codec.lower()) as writer:
-                for batch in file.iter_batches(_BATCH):
-                    kept = [not each for each in rows_judged(batch, judge)]
-                    taken, left = taken + kept.count(False), left + kept.count(True)
-                    writer.write_batch(batch.filter(pa.array(kept, pa.bool_())))
+        with opened(path) as file:
+            with pq.ParquetWriter(target, file.schema_arrow, compression=_codec(file.metadata)) as writer:
+                for group in row_groups(_without(batches_of(file), judge)):
+                    left += group.num_rows
+                    writer.write_table(group)
+            rows = sum(file.metadata.row_group(number).num_rows for number in range(file.num_row_groups))
+            return Parted(rows - left, left)
     except pa.ArrowException as e:
         raise BadFile(origin, Reason.DAMAGED, "is no Parquet that can be read") from e
-    return Parted(taken, left)
+
+
+def _without(batches: "Iterable[pa.RecordBatch]", judge: Judge) -> "Iterator[pa.RecordBatch]":
+    for batch in batches:
+        yield batch.filter(pa.array([not each for each in rows_judged(batch, judge)], pa.bool_()))
+
+
+def _codec(metadata: "pq.FileMetaData") -> str:
+    """As writers call it what the first column of a file is compressed with."""
+    if not metadata.num_row_groups:
+        return "snappy"
+    named: str = metadata.row_group(0).column(0).compression
+    return "none" if named == "UNCOMPRESSED" else named.lower()
 
 
 def rows_judged(batch: "pa.RecordBatch", judge: Judge) -> list[bool]:

@@ -38,6 +38,7 @@ from adplatform.ledger.derived import Basis
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rows import digest
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import opened
 from adplatform.transform.compile import output_columns
 from adplatform.transform.rules import identifier, literal
 
@@ -45,12 +46,10 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
     import pyarrow.csv as pcsv
-    import pyarrow.parquet as pq
 else:
     duckdb = Late("duckdb")
     pa = Late("pyarrow")
     pcsv = Late("pyarrow.csv")
-    pq = Late("pyarrow.parquet")
 
 MANIFEST = "manifest.json"
 ROWS_ACCOUNTED = "rows_accounted"
@@ -344,8 +343,7 @@ def _split(what: Given, settings: Activation, distinct: Path, most: int, folder:
 def _batches(distinct: Path, most: int) -> Iterator[Any]:
     """The rows of a Parquet file in batches that together fill files of ``most`` rows."""
     filled = 0
-    # By default all that is read of the file would be kept until its end.
-    with pq.ParquetFile(distinct, pre_buffer=False) as file:
+    with opened(distinct) as file:
         for batch in file.iter_batches(_BATCH):
             while batch.num_rows:
                 taken = batch.slice(0, most - filled)

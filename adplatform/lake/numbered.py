@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adplatform.lake.parquet import arrow_type, batches, row_groups
+from adplatform.lake.parquet import arrow_type
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import partition_values
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import batches, row_groups
 
 if TYPE_CHECKING:
     import pyarrow as pa

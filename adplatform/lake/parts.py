@@ -23,6 +23,7 @@ from adplatform.lake.remote_file import RemoteFile
 from adplatform.lake.store import Stored
 from adplatform.platform.at_once import Pool, at_once
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import opened
 from adplatform.transform.values import CarriedFile, StagedFile, StagedParquet
 
 if TYPE_CHECKING:
@@ -97,13 +98,13 @@ def add(
     if not there:
         raise Gone(f"{location} is gone; run the step again")
     as_published = {file.key.removeprefix(prefix) for file in there} == known.keys()
-    opened: dict[Stored, RemoteFile] = {}
+    remote: dict[Stored, RemoteFile] = {}
     if key or not as_published:
-        opened = dict(zip(there, at_once(partial(_opened, lake), there), strict=True))
+        remote = dict(zip(there, at_once(partial(_remote, lake), there), strict=True))
     if as_published:
         counts = {f"{prefix}{name}": count for name, count in known.items()}
     else:
-        counts = {file.key: pq.read_metadata(remote).num_rows for file, remote in opened.items()}
+        counts = {file.key: pq.read_metadata(each).num_rows for file, each in remote.items()}
     if sum(counts.values()) != rows:
         raise Gone(f"{location} holds {sum(counts.values())} rows where {rows} were published; run the step again")
     again = {file.key for file in to_fold(there, sum(file.size for file in new))} if new else set()
@@ -112,7 +113,7 @@ def add(
     with ExitStack() as here, limited(lake.memory_limit, lake.threads, work) as connection:
         local = [StagedFile(here.enter_context(file.on_disk(work)), file.partition, file.rows) for file in new]
         if key:
-            again |= {file.key for file in _met(connection, opened, local, key, lake.threads)}
+            again |= {file.key for file in _met(connection, remote, local, key, lake.threads)}
         before = [_fetched(lake, file, work / "before") for file in there if file.key in again]
         kept = tuple(CarriedFile(file.key, file.size, counts[file.key]) for file in there if file.key not in again)
         if not before:
@@ -132,7 +133,7 @@ def add(
     return Added(files, kept, {source: count for source, count in superseded.items() if count})
 
 
-def _opened(lake: Lake, file: Stored) -> RemoteFile:
+def _remote(lake: Lake, file: Stored) -> RemoteFile:
     return RemoteFile(lake.store.s3, lake.store.zones.clean_bucket, file.key, file.size)
 
 
@@ -156,7 +157,7 @@ def _level(size: int) -> int:
 
 def _met(
     connection: "duckdb.DuckDBPyConnection",
-    opened: Mapping[Stored, RemoteFile],
+    there: Mapping[Stored, RemoteFile],
     new: Sequence[StagedFile],
     key: Sequence[str],
     threads: int,
@@ -168,17 +169,16 @@ def _met(
     connection.execute(f"create table added as select distinct {names} from read_parquet($files)", {"files": paths})
 
     def meets(remote: RemoteFile) -> bool:
-        file = pq.ParquetFile(remote)
-        schema = pa.schema([file.schema_arrow.field(name) for name in key])
-        batches = file.iter_batches(_BATCH, columns=list(key))
-        with connection.cursor() as cursor:
+        with opened(remote) as file, connection.cursor() as cursor:
+            schema = pa.schema([file.schema_arrow.field(name) for name in key])
+            batches = file.iter_batches(_BATCH, columns=list(key))
             cursor.register(
                 "present", pa.RecordBatchReader.from_batches(schema, (_only(each, key) for each in batches))
             )
             return bool(cursor.execute(f"select 1 from present semi join added using ({names}) limit 1").fetchall())
 
     with Pool(max_workers=threads) as pool:
-        return [file for file, met in zip(opened, pool.map(meets, opened.values()), strict=True) if met]
+        return [file for file, met in zip(there, pool.map(meets, there.values()), strict=True) if met]
 
 
 def _only(batch: "pa.RecordBatch", key: Sequence[str]) -> "pa.RecordBatch":

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import Literal, TextIO
 
 from adplatform.contracts.column import Column
 from adplatform.contracts.model import Contract
@@ -23,15 +23,9 @@ from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import is_file_id
 from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.platform.aws_errors import aws_failures
-from adplatform.platform.late import Late
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
-else:
-    pq = Late("pyarrow.parquet")
+from adplatform.platform.parquet_files import batches
 
 MASK = "***"
-_BATCH = 10_000
 
 
 @dataclass(frozen=True)
@@ -142,7 +136,7 @@ def export(rows: Iterable[QuarantinedRow], form: Literal["csv", "ndjson"], out: 
 
 
 def _rows(path: Path) -> Iterator[QuarantinedRow]:
-    for batch in pq.ParquetFile(path).iter_batches(_BATCH):
+    for batch in batches(path):
         for found in batch.to_pylist():
             values = found["fields"]
             yield QuarantinedRow(

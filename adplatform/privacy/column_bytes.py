@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from adplatform.platform.at_once import at_once
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +22,6 @@ else:
 T = TypeVar("T")
 
 _ROWS = 2_048
-_BUFFER = 1 << 20
 _AT_ONCE = 2
 
 
@@ -57,7 +57,7 @@ def _by_share(
 ) -> list[T]:
     """What ``work`` makes of the columns that are there in some row groups each, in several threads of a file on this
     disk."""
-    with _opened(path) as file:
+    with opened(path) as file:
         there = sorted(set(columns).intersection(file.schema_arrow.names))
         groups = list(range(file.num_row_groups))
         if not there or not groups:
@@ -74,13 +74,8 @@ def _of_share(
     work: "Callable[[pq.ParquetFile, list[str], list[int]], T]",
     groups: list[int],
 ) -> T:
-    with _opened(path) as file:
+    with opened(path) as file:
         return work(file, columns, groups)
-
-
-def _opened(path: Path | RawIOBase) -> "pq.ParquetFile":
-    # Otherwise pyarrow holds whole columns, or maps the file.
-    return pq.ParquetFile(path, pre_buffer=False, memory_map=False, buffer_size=_BUFFER)
 
 
 def _summed(

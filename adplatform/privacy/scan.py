@@ -12,6 +12,7 @@ from adplatform.contracts.model import Contract
 from adplatform.contracts.pii import Treatment
 from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import opened
 from adplatform.privacy import masks
 from adplatform.privacy.addresses import rows_with_address
 from adplatform.privacy.column_bytes import may_have_text, summed
@@ -29,7 +30,7 @@ else:
     pq = Late("pyarrow.parquet")
 
 _SHAPES: Mapping[Form, str] = {"digest": "[0-9a-f]{64}", "short digest": "[0-9a-f]{32}", "masked": masks.SHAPE}
-_ROWS, _BUFFER = 16_384, 1 << 20
+_ROWS = 16_384
 _FILES = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
 
 
@@ -120,7 +121,7 @@ def _counts(parquet: Sequence[Path | RawIOBase], conditions: Mapping[str, str], 
             counts.update(_counted(con, _FILES, conditions, [[str(path) for path in local]]))
         for each in parquet:
             if not isinstance(each, Path):
-                with each, pq.ParquetFile(each, pre_buffer=False, buffer_size=_BUFFER) as file:
+                with each, opened(each) as file:
                     counts.update(_of_open(con, file, conditions))
     return counts
 

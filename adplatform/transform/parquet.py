@@ -12,6 +12,7 @@ from adplatform.failures import clipped
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import batches_of, opened, row_groups
 from adplatform.transform.bytes_as_text import decoded, has_no_text, holds_bytes
 from adplatform.transform.compile import no_text
 from adplatform.transform.layouts import Lines, accept
@@ -96,7 +97,7 @@ def _exact(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> tu
     link(links, file).unlink()
     target = links / f"{file.ordinal}-exact"
     try:
-        with pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us") as source:
+        with opened(file.path, coerce_int96_timestamp_unit="us") as source:
             declared = source.schema_arrow
             if deep := [field.name for field in declared if _has_wide(field.type) and field.type.num_fields]:
                 raise BadFile(
@@ -108,12 +109,16 @@ def _exact(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> tu
             wide = [_has_wide(kind) for kind in declared.types]
             fields = [pa.field(f.name, pa.string()) if w else f for f, w in zip(declared, wide, strict=True)]
             with pq.ParquetWriter(target, pa.schema(fields)) as sink:
-                for batch in source.iter_batches():
-                    columns = [_spelled(c) if w else c for c, w in zip(batch.columns, wide, strict=True)]
-                    sink.write_batch(pa.record_batch(columns, schema=sink.schema))
+                for group in row_groups(_with_text(batch, wide, sink.schema) for batch in batches_of(source)):
+                    sink.write_table(group)
     except pa.ArrowException as e:
         raise _unreadable(file) from e
     return replace(file, path=target), wide
+
+
+def _with_text(batch: "pa.RecordBatch", wide: Sequence[bool], schema: "pa.Schema") -> "pa.RecordBatch":
+    columns = [_spelled(c) if w else c for c, w in zip(batch.columns, wide, strict=True)]
+    return pa.record_batch(columns, schema=schema)
 
 
 def _has_wide(kind: "pa.DataType") -> bool:
@@ -168,7 +173,7 @@ def no_utf8_in(column: str) -> str:
 def first_without_text(path: Path, groups: Iterable[int] | None = None) -> tuple[int, str] | None:
     """What of a file, or of some of its row groups, holds bytes that are no UTF-8 where text is declared: the place of
     the first column, and its name with, unless it is nested, the row, from 1, in the file."""
-    with pq.ParquetFile(path) as file:
+    with opened(path) as file:
         for place, field in enumerate(file.schema_arrow):
             if (row := _no_text(file, field.name, groups)) is not None:
                 where = f", row {row}," if pa.types.is_string(field.type) else ""
@@ -180,7 +185,7 @@ def _no_text(file: "pq.ParquetFile", column: str, groups: Iterable[int] | None) 
     """The first row, from 1, of a column whose text is not UTF-8; None where all is."""
     for group in range(file.num_row_groups) if groups is None else groups:
         before = rows_before(file.metadata, group)
-        for batch in file.iter_batches(row_groups=[group], columns=[column]):
+        for batch in batches_of(file, [column], [group]):
             try:
                 batch.validate(full=True)
             except pa.ArrowInvalid as e:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import opened
 from adplatform.privacy.addresses import rows_with_address
 from adplatform.privacy.column_bytes import may_have_text
 from adplatform.transform.job_plan import WrittenFile
@@ -240,6 +241,6 @@ def _read(
         for uri in (uri for number in batch.column("id").to_pylist() for uri in uris[number]):
             with (
                 tempfile.TemporaryDirectory(prefix="spark-") as folder,
-                pq.ParquetFile(objects.fetch(uri, "", Path(folder) / "file")) as file,
+                opened(objects.fetch(uri, "", Path(folder) / "file")) as file,
             ):
                 yield from file.iter_batches(columns=only and list(only))

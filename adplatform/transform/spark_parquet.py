@@ -18,6 +18,7 @@ from adplatform.failures import clipped
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import opened
 from adplatform.transform.parquet import first_without_text, no_utf8_in, rows_before
 from adplatform.transform.spark_json import of_double, quoted
 
@@ -34,8 +35,6 @@ else:
 
 _UNREADABLE = "is not a readable Parquet file"
 _ROWS = 20_000
-_BUFFER = 1 << 20
-"""Bytes of each column that are read at once; otherwise all of a row group are."""
 _WIDEST = 9_223_372_036_854_775_807
 _DIGITS = 38
 _MAGIC, _TAIL = b"PAR1", 8
@@ -51,7 +50,7 @@ def columns_of(path: Path, origin: str) -> tuple[str, ...]:
         BadFile: it is none that can be read, or has decimals that cannot be.
     """
     try:
-        with _opened(path) as file:
+        with _as_declared(path) as file:
             schema, uuids = file.schema_arrow, _uuids(file)
     except (pa.ArrowException, OSError) as e:
         if _is_of_machine(e):
@@ -77,7 +76,7 @@ def columns_of(path: Path, origin: str) -> tuple[str, ...]:
 
 def bytes_of(path: Path, names: Sequence[str], columns: "Sequence[Column | None]") -> tuple[str, ...]:
     """Which of the columns that are read hold bytes of which the contract says that they are text."""
-    with _opened(path) as file:
+    with _as_declared(path) as file:
         kinds = file.schema_arrow.types
     return tuple(
         name
@@ -117,7 +116,7 @@ def texts_of(
         BadRows: it is damaged, or a text is not UTF-8.
     """
     try:
-        with _opened(file.path) as source:
+        with _as_declared(file.path) as source:
             names, uuids = source.schema_arrow.names, _uuids(source)
             for run in _runs(range(source.num_row_groups) if groups is None else groups):
                 number = rows_before(source.metadata, run[0]) + 1
@@ -170,7 +169,7 @@ def _runs(groups: Iterable[int]) -> list[list[int]]:
     return runs
 
 
-def _opened(path: Path) -> "pq.ParquetFile":
+def _as_declared(path: Path) -> "pq.ParquetFile":
     """With the types that Parquet has, as DuckDB reads them, and not those that Arrow noted beside for itself."""
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END) - _TAIL
@@ -179,11 +178,10 @@ def _opened(path: Path) -> "pq.ParquetFile":
         file.seek(max(0, end - size))
         footer = file.read()
     plain = pa.BufferReader(_MAGIC + footer.replace(_ARROW_SCHEMA, _ARROW_SCHEMA.lower()))
-    return pq.ParquetFile(
+    return opened(
         path,
         metadata=pq.read_metadata(plain),
         coerce_int96_timestamp_unit="us",
-        buffer_size=_BUFFER,
         **_extensions(),
     )
 

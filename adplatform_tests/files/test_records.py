@@ -122,12 +122,14 @@ def test_json_keeps_what_others_wrote(tmp_path: Path) -> None:
     assert json.loads(parted(tmp_path, document, form)[0]) == {"by": "", "data": {"rows": [{"a": 1}]}}
 
 
-def test_parquet_keeps_its_schema(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["SNAPPY", "UNCOMPRESSED"])
+def test_parquet_keeps_its_schema_and_codec(tmp_path: Path, codec: str) -> None:
     table = pa.table({"a": ["jane", "bob", None], "n": pa.array([1, 2, 3], pa.int32()), "l": [[], ["jane"], ["x"]]})
     buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    pq.write_table(table, buffer, compression="none" if codec == "UNCOMPRESSED" else codec)
     left, count = parted(tmp_path, buffer.getvalue(), None)
     found = pq.read_table(io.BytesIO(left))
+    assert pq.read_metadata(io.BytesIO(left)).row_group(0).column(0).compression == codec
     assert (found.schema, found["n"].to_pylist(), count) == (table.schema, [3], Parted(2, 1))
 
 

@@ -13,18 +13,18 @@ from adplatform.files.records import part
 from adplatform.flow.begun import Begun
 from adplatform.flow.clean import Transformed
 from adplatform.lake.audit import audit
+from adplatform.lake.parquet import selected
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.publications import FileOutcome, Publication
 from adplatform.platform.late import Late
+from adplatform.platform.parquet_files import batches
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import FileCount, OutputColumn, Staged, StagedFile
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 else:
-    pa = Late("pyarrow")
     pc = Late("pyarrow.compute")
     pq = Late("pyarrow.parquet")
 
@@ -53,7 +53,7 @@ def rows_left(begun: Begun, shown: Publication, placement: Placement, judge: Jud
             kept = [name for name in pq.read_schema(received).names if name not in (partition, _scope(begun))]
             columns |= {name: column for name, column in _columns(begun, kept).items() if name not in columns}
             before, narrowed = _sources(received), work / "narrowed"
-            pq.write_table(pq.read_table(received, columns=kept, partitioning=None), narrowed, compression="snappy")
+            selected(received, kept, narrowed)
             parted = part(narrowed, path, None, judge, "a file of the table")
             gone.update(before)
             if parted.left:
@@ -97,10 +97,14 @@ def _sources(path: Path) -> Mapping[str, int]:
     """Rows by the file that each came from."""
     if _FILE not in pq.read_schema(path).names:
         return {}
-    counted = pc.value_counts(pq.read_table(path, columns=[_FILE], partitioning=None)[_FILE])
-    rows: Counter[str] = Counter()
-    for each in counted.to_pylist():
-        rows[str(each["values"]).partition("#")[0]] += each["counts"]
+    return _by_file(path, _FILE)
+
+
+def _by_file(path: Path, column: str) -> Counter[str]:
+    rows = Counter[str]()
+    for batch in batches(path, [column]):
+        for each in pc.value_counts(batch.column(column)).to_pylist():
+            rows[str(each["values"]).partition("#")[0]] += each["counts"]
     return rows
 
 
@@ -123,14 +127,12 @@ def _quarantine(begun: Begun, shown: Publication, target: Path) -> tuple[Path | 
         return None, None
     store = begun.services.store
     store.download(begun.services.zones.raw_bucket, shown.quarantine_key, target, 0)
-    rows: Counter[str] = Counter()
-    for each in pq.read_table(target, columns=["source_file"])["source_file"].to_pylist():
-        rows[str(each).partition("#")[0]] += 1
+    rows = _by_file(target, "source_file")
     return (target if rows else None), rows
 
 
 def _reasons(quarantine: Path | None) -> Mapping[str, int]:
     if quarantine is None:
         return {}
-    listed = pq.read_table(quarantine, columns=["reasons"])["reasons"].to_pylist()
-    return Counter(reason for reasons in listed for reason in reasons)
+    read = batches(quarantine, ["reasons"])
+    return Counter(reason for batch in read for reasons in batch.column("reasons").to_pylist() for reason in reasons)
