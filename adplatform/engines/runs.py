@@ -19,7 +19,7 @@ from adplatform.flow.budget import UNLIMITED, Budget
 from adplatform.flow.cost_guard import held, used_writes
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
-from adplatform.flow.told import run_key
+from adplatform.flow.telemetry import run_key
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState, RunState
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.table import Write

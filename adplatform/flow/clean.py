@@ -22,7 +22,7 @@ from adplatform.flow.repeats import judged, repeats, said_of
 from adplatform.flow.services import Services
 from adplatform.flow.small_files import Contents, Kept, named
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.told import run_key
+from adplatform.flow.telemetry import run_key
 from adplatform.flow.transforms import Made, outcomes_of, staged
 from adplatform.flow.verdicts import bad, require_no_bad_file
 from adplatform.flow.version import VersionObject, download, save

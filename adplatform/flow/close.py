@@ -17,7 +17,7 @@ from adplatform.flow.lifecycle import claimed_by, no_longer_hindered
 from adplatform.flow.publication_events import announce
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.told import tell_published
+from adplatform.flow.telemetry import emit_published
 from adplatform.flow.version import located, read_settlement
 from adplatform.flow.workloads import wanted
 from adplatform.lake.zones import Zones, file_key
@@ -244,7 +244,7 @@ def close(
     if ledger.deliveries.close(flow.name, day, delivery.run_id, delivery.version, delivery, *writes) is None:
         raise ClaimLost(f"{flow.name} {day} was taken by another run while this one closed it")
     closing.done()
-    tell_published(services, flow, delivery, done)
+    emit_published(services, flow, delivery, done)
     if delivery.hindered:
         no_longer_hindered(ledger, flow, day)
     if is_news:

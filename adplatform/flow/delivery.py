@@ -25,7 +25,7 @@ from adplatform.flow.measures import count_judged, count_published
 from adplatform.flow.services import Services
 from adplatform.flow.small_files import Kept, keep, peek, take
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.told import run_key, tell_began
+from adplatform.flow.telemetry import emit_began, run_key
 from adplatform.flow.transforms import Made
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
@@ -99,7 +99,7 @@ def _working(
             with directory as work, about(**facts, day=day, version=delivery.version):
                 before = peek(run_id).begun
                 if before is None:
-                    tell_began(services, flow, delivery)
+                    emit_began(services, flow, delivery)
                 yield Begun(services, flow, delivery, Path(work)).going_on(before)
     except ClaimLost:
         raise

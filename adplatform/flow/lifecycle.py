@@ -12,7 +12,7 @@ from adplatform.flow.patience import after_failure, after_hindrance
 from adplatform.flow.services import Services
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.told import tell_failed, tell_let_go
+from adplatform.flow.telemetry import emit_failed, emit_let_go
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.ledger import Ledger
 
@@ -41,7 +41,7 @@ def release(services: Services, flow: FeedFlow, day: date, run_id: str, *, done:
     closed = row is not None and row.state is DeliveryState.PUBLISHED
     ledger.deliveries.release(flow.name, day, run_id, closed=closed)
     if delivery.is_held_by(run_id):
-        tell_let_go(services, flow, delivery, done=done)
+        emit_let_go(services, flow, delivery, done=done)
 
 
 def claimed_by(ledger: Ledger, flow: FeedFlow, day: date, run_id: str) -> Delivery:
@@ -85,7 +85,7 @@ def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exce
         return False
     facts = {"feed": flow.name, "run_id": run_id, "day": day, "version": delivery.version}
     services.metrics.failed(flow.source, kind_of(error), **facts)
-    tell_failed(services, flow, delivery, error)
+    emit_failed(services, flow, delivery, error)
     if isinstance(error, EnvironmentFailure):
         _notify_hindered(services, flow, delivery, error)
     elif delivery.hindered:

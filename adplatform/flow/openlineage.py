@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from adplatform.contracts.model import Contract
 from adplatform.failures import unnamed
 from adplatform.flow.services import Services
-from adplatform.flow.told import TablesMade, Told
+from adplatform.flow.telemetry import DeliveryEvent, TablesMade
 from adplatform.lake.table import table_name, table_spec
 from adplatform.platform.extras import LINEAGE, extra
 from adplatform.platform.late import Late
@@ -31,14 +31,14 @@ _facets = Late("openlineage.client.facet_v2")
 _naming = Late("openlineage.client.naming.dataset")
 
 
-def emit(services: Services, told: Told) -> None:
+def emit(services: Services, event: DeliveryEvent) -> None:
     """Send an event.
 
     Raises:
         PermanentFailure: OpenLineage's client is not installed.
     """
     with extra(LINEAGE):
-        client().emit(event_of(services, told))
+        client().emit(event_of(services, event))
 
 
 @cache
@@ -48,18 +48,18 @@ def client() -> Any:
     return _client.OpenLineageClient()
 
 
-def event_of(services: Services, told: Told) -> Any:
+def event_of(services: Services, event: DeliveryEvent) -> Any:
     """The event of what happened to a delivery."""
-    flow, received = told.flow, _received(services, told)
+    flow, received = event.flow, _received(services, event)
     return _run_event(
-        told.kind,
-        told.at,
+        event.kind,
+        event.at,
         flow.table,
         "DELIVERY",
-        told.key,
-        _run_facets(told),
+        event.key,
+        _run_facets(event),
         [_source_table(services, name) for name in flow.made_of] or [received],
-        [_table(services, told, received)] if told.publication or told.kind != "COMPLETE" else [],
+        [_table(services, event, received)] if event.publication or event.kind != "COMPLETE" else [],
     )
 
 
@@ -108,18 +108,18 @@ def _namespace() -> str:
     return os.environ.get("OPENLINEAGE_NAMESPACE") or "adplatform"
 
 
-def _run_facets(told: Told) -> dict[str, Any]:
-    facts = {"day": told.day.isoformat(), "version": str(told.version), "run_id": told.run_id}
-    if told.flow.scope:
-        facts["scope"] = told.flow.scope.value
-    begin, end = (f"{day}T00:00:00Z" for day in (told.day, told.day + timedelta(days=1)))
+def _run_facets(event: DeliveryEvent) -> dict[str, Any]:
+    facts = {"day": event.day.isoformat(), "version": str(event.version), "run_id": event.run_id}
+    if event.flow.scope:
+        facts["scope"] = event.flow.scope.value
+    begin, end = (f"{day}T00:00:00Z" for day in (event.day, event.day + timedelta(days=1)))
     found = {
         "nominalTime": _facets.nominal_time_run.NominalTimeRunFacet(begin, end),
         "tags": _tags(facts),
-        **_parent(told.run_id, told.flow.source),
+        **_parent(event.run_id, event.flow.source),
     }
-    if told.error:
-        found["errorMessage"] = _facets.error_message_run.ErrorMessageRunFacet(unnamed(told.error), "PYTHON")
+    if event.error:
+        found["errorMessage"] = _facets.error_message_run.ErrorMessageRunFacet(unnamed(event.error), "PYTHON")
     return found
 
 
@@ -136,8 +136,8 @@ def _parent(run_id: str, source: str) -> dict[str, Any]:
     return {"parent": _facets.parent_run.ParentRunFacet(parent, job)}
 
 
-def _received(services: Services, told: Told) -> Any:
-    contract, row = told.flow.feed.contract, told.publication
+def _received(services: Services, event: DeliveryEvent) -> Any:
+    contract, row = event.flow.feed.contract, event.publication
     fields = [
         _facets.schema_dataset.SchemaDatasetFacetFields(column.field_name, column.data_type.hive, column.comment)
         for column in contract.read_columns
@@ -147,14 +147,14 @@ def _received(services: Services, told: Told) -> Any:
     )
     return _events.InputDataset(
         namespace=f"s3://{services.zones.raw_bucket}",
-        name=told.flow.layout.prefix.rpartition("/")[0],
+        name=event.flow.layout.prefix.rpartition("/")[0],
         facets={"schema": _facets.schema_dataset.SchemaDatasetFacet(fields)},
         inputFacets={"inputStatistics": counted} if counted else {},
     )
 
 
-def _table(services: Services, told: Told, received: Any) -> Any:
-    flow, row = told.flow, told.publication
+def _table(services: Services, event: DeliveryEvent, received: Any) -> Any:
+    flow, row = event.flow, event.publication
     contract = flow.feed.contract
     spec = table_spec(
         flow.table,

@@ -35,7 +35,7 @@ from adplatform.flow.raw import land
 from adplatform.flow.repeats import judged, repeats
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.told import tell_let_go
+from adplatform.flow.telemetry import emit_let_go
 from adplatform.flow.verdicts import bad, require_no_bad_file
 from adplatform.flow.version import VersionObject, located
 from adplatform.lake.parquet import joined
@@ -287,7 +287,7 @@ def _given(begun: Begun, intention: Intention, plan: JobPlan) -> Given:
     place = put_plan(services, intention, plan)
     if services.ledger.deliveries.hand_over(flow.name, delivery.day, delivery.run_id, intention) is None:
         raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run")
-    tell_let_go(services, flow, delivery, done=True)
+    emit_let_go(services, flow, delivery, done=True)
     if delivery.hindered:
         no_longer_hindered(services.ledger, flow, delivery.day)
     return Given(intention, place, len(plan.files), sum(file.size for file in plan.files))

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from adplatform.flow import openlineage
-from adplatform.flow.told import LINEAGE
+from adplatform.flow.telemetry import LINEAGE
 from adplatform.platform import traces
 
 _TEXT = {"type": "string", "minLength": 1}

@@ -26,7 +26,7 @@ from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, k
 from adplatform.flow.engine_work import Given
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
-from adplatform.flow.told import TablesMade, tell_made
+from adplatform.flow.telemetry import TablesMade, emit_made
 from adplatform.flow.tried import failed
 from adplatform.lake.table import table_name
 from adplatform.ledger.folds import Fold, FoldState
@@ -174,7 +174,7 @@ def _merging(
                 raise dg.Failure(f"{followed.name}: {e}", allow_retries=False) from e
             if isinstance(done, Folded):
                 count_merged(services.metrics, followed, done, run_id)
-                tell_made(services, _made(services, followed, done, run_id, began))
+                emit_made(services, _made(services, followed, done, run_id, began))
             yield done
         work_ended(context, services.ledger, followed.name)
 

@@ -1,4 +1,4 @@
-"""What those who watch are told of a delivery, beside the work: OpenLineage's receiver, and a collector of traces."""
+"""What OpenLineage's receiver and a collector of traces get of a delivery, sent beside the work."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Kind = Literal["START", "COMPLETE", "ABORT", "FAIL"]
 
 
 @dataclass(frozen=True)
-class Told:
+class DeliveryEvent:
     """Something that happened to a delivery, as OpenLineage calls it (``kind``). Without a ``publication`` its run made
     nothing visible; ``error`` says why it failed."""
 
@@ -61,33 +61,33 @@ def run_key(source: str, run_id: str) -> str:
     return f"{source}@{run_id}"
 
 
-def tell_began(services: Services, flow: FeedFlow, delivery: Delivery) -> None:
+def emit_began(services: Services, flow: FeedFlow, delivery: Delivery) -> None:
     """A run has claimed the delivery."""
-    _tell(services, "START", flow, delivery)
+    _event(services, "START", flow, delivery)
 
 
-def tell_published(services: Services, flow: FeedFlow, delivery: Delivery, publication: Publication) -> None:
+def emit_published(services: Services, flow: FeedFlow, delivery: Delivery, publication: Publication) -> None:
     """Readers see the claimed version."""
-    _tell(services, "COMPLETE", flow, delivery, publication)
+    _event(services, "COMPLETE", flow, delivery, publication)
 
 
-def tell_failed(services: Services, flow: FeedFlow, delivery: Delivery, error: Exception) -> None:
+def emit_failed(services: Services, flow: FeedFlow, delivery: Delivery, error: Exception) -> None:
     """The run has failed, and the ledger knows it."""
-    _tell(services, "FAIL", flow, delivery, error=error)
+    _event(services, "FAIL", flow, delivery, error=error)
 
 
-def tell_let_go(services: Services, flow: FeedFlow, delivery: Delivery, *, done: bool) -> None:
+def emit_let_go(services: Services, flow: FeedFlow, delivery: Delivery, *, done: bool) -> None:
     """The run publishes nothing: it is ``done`` with the delivery, or was stopped."""
-    _tell(services, "COMPLETE" if done else "ABORT", flow, delivery)
+    _event(services, "COMPLETE" if done else "ABORT", flow, delivery)
 
 
-def tell_made(services: Services, made: TablesMade) -> None:
+def emit_made(services: Services, made: TablesMade) -> None:
     """Readers see tables that were made of others."""
     if services.settings.lineage:
         LINEAGE.give(partial(_emit_made, services, made))
 
 
-def _tell(
+def _event(
     services: Services,
     kind: Kind,
     flow: FeedFlow,
@@ -96,10 +96,12 @@ def _tell(
     error: Exception | None = None,
 ) -> None:
     now = services.ledger.now()
-    told = Told(kind, now, flow, delivery.day, delivery.version, delivery.run_id, publication, str(error or ""))
+    event = DeliveryEvent(
+        kind, now, flow, delivery.day, delivery.version, delivery.run_id, publication, str(error or "")
+    )
     if services.settings.lineage:
-        LINEAGE.give(partial(_emit, services, told))
-    called(told.key)
+        LINEAGE.give(partial(_emit, services, event))
+    called(event.key)
     if kind != "START":
         facts = {
             "source": flow.source,
@@ -116,5 +118,5 @@ def _emit_made(services: Services, made: TablesMade) -> None:
     _openlineage.emit_made(services, made)
 
 
-def _emit(services: Services, told: Told) -> None:
-    _openlineage.emit(services, told)
+def _emit(services: Services, event: DeliveryEvent) -> None:
+    _openlineage.emit(services, event)

@@ -10,7 +10,7 @@ import pytest
 
 from adplatform.contracts.marketing import MarketingSource
 from adplatform.flow.services import Services
-from adplatform.flow.told import run_key, tell_began
+from adplatform.flow.telemetry import emit_began, run_key
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.engine_run import RunState
 from adplatform.marketing.fact import fact_of as marketing_fact_of
@@ -135,7 +135,7 @@ def test_facts_are_made_of_their_tables(services: Services, events: Receiver) ->
         (daily.table, "ads/ads_daily", ["ads/sp"]),
         (marketing, "marketing/marketing_daily", ["acme/campaigns", "acme/rates"]),
     ):
-        tell_began(told, flow, Delivery(YESTERDAY, version=1, run_id="build"))
+        emit_began(told, flow, Delivery(YESTERDAY, version=1, run_id="build"))
         [start] = heard(events)
         prefix = f"table/{services.settings.database_prefix}"
         assert [each["name"].removeprefix(prefix) for each in start["inputs"]] == tables
