@@ -566,7 +566,10 @@ def test_a_tick_says_what_deliveries_wait_for(services: Services, instance: dg.D
     quiet = {**ORDERS, "name": "quiet", "arrival": {"quiet_period": "30d", "max_wait": "60d"}}
     platform = make_platform(services, {"source": "acme", "feeds": [ORDERS, quiet]}, instance)
     assert look(platform).skip_message == "nothing to start"
-    for n in range(6):
+    platform.put(f"orders/dt={YESTERDAY}/a.csv", BODY)
+    one = look(platform).skip_message
+    assert one == f"nothing to start; 1 delivery waits: acme/orders {YESTERDAY}: no _SUCCESS yet"
+    for n in range(1, 6):
         platform.put(f"orders/dt={YESTERDAY - timedelta(days=n)}/a.csv", BODY)
     platform.put(f"quiet/dt={YESTERDAY}/a.csv", BODY)
     message = look(platform).skip_message

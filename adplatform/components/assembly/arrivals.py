@@ -138,7 +138,9 @@ def arrivals_sensor(
     status: dg.DefaultSensorStatus,
     clock: Callable[[], float] = time.monotonic,
 ) -> dg.SensorDefinition:
-    description = f"Settles what {source.name} delivers and starts its runs."
+    description = (
+        f"Takes in events of objects (S3, EventBridge, SQS), settles what {source.name} delivers and starts its runs."
+    )
     return source_sensor(
         with_engines(Arrivals(source), source),
         f"{source.name}_arrivals",
@@ -261,9 +263,8 @@ def standing(found: Look, progress: Progress) -> str:
         return f"nothing to start{more}"
     shown = [f"{each.flow.name} {each.day}: {_waits(each)}" for each in found.waiting[:MOST_SHOWN]]
     left = len(found.waiting) - len(shown)
-    return f"nothing to start; {len(found.waiting)} deliveries wait: {'; '.join(shown)}" + (
-        f"; and {left} more{more}" if left else more
-    )
+    counted = "1 delivery waits" if len(found.waiting) == 1 else f"{len(found.waiting)} deliveries wait"
+    return f"nothing to start; {counted}: {'; '.join(shown)}" + (f"; and {left} more{more}" if left else more)
 
 
 def _waits(waiting: Waiting) -> str:
