@@ -54,18 +54,23 @@ def killed(shop: Changes, moment: int) -> tuple[int, int]:
     return plainly.killed_at(shop.services, partial(merge, declared=shop.declared), moment)
 
 
+BEHIND = 59
+"""Of the moments the one that no write of a merge comes to."""
+
+
 @pytest.mark.parametrize(
     ("moment", "table_format"),
     [
         (9, "parquet"),
-        *(pytest.param(n, f, marks=pytest.mark.slow) for f in ("parquet", "iceberg") for n in range(1, 60, 2)),
+        *(pytest.param(n, f, marks=pytest.mark.slow) for f in ("parquet", "iceberg") for n in range(1, BEHIND + 1, 2)),
     ],
 )
 def test_a_try_goes_on_where_a_killed_one_has_shown_what_it_does_not_come_to(
     services: Services, moment: int, table_format: str
 ) -> None:
     shop = changed(services, table_format)
-    killed(shop, moment)
+    code, _ = killed(shop, moment)
+    assert code == 0 or (code == -9 and moment < BEHIND)
     ids = {1, 2, 3, 4, 5}
     assert ids <= {id for (id,) in (*shop.rows(columns="id"), *shop.rows("_deleted", "id"))}
     after = mended(shop, table_format)
