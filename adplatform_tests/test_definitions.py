@@ -77,16 +77,16 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         for spec in loaded.resolve_all_asset_specs()
     }
     partners = {
-        "raw/northwind/campaign_daily": ([], "northwind", ["team:paid-media"], ["pgp", "s3"]),
+        "raw/northwind/campaign_daily": (["origin/northwind"], "northwind", ["team:paid-media"], ["pgp", "s3"]),
         "clean/northwind/campaign_daily": (
             ["raw/northwind/campaign_daily"],
             "northwind",
             ["team:paid-media"],
             ["glue", "parquet"],
         ),
-        "raw/clubcard/members": ([], "clubcard", ["team:crm"], ["pgp", "s3"]),
+        "raw/clubcard/members": (["origin/clubcard"], "clubcard", ["team:crm"], ["pgp", "s3"]),
         "clean/clubcard/members": (["raw/clubcard/members"], "clubcard", ["team:crm"], ["glue", "parquet"]),
-        "raw/clubcard/purchases": ([], "clubcard", ["team:crm"], ["s3"]),
+        "raw/clubcard/purchases": (["origin/clubcard"], "clubcard", ["team:crm"], ["s3"]),
         "clean/clubcard/purchases": (["raw/clubcard/purchases"], "clubcard", ["team:crm"], ["glue", "parquet"]),
         "raw/clubcard/member_matches": (
             ["consumers/clubcard/members/entity_resolution"],
@@ -100,7 +100,7 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
             ["team:crm"],
             ["glue", "parquet"],
         ),
-        "raw/treasury/exchange_rates": ([], "treasury", ["team:finance"], ["s3"]),
+        "raw/treasury/exchange_rates": (["origin/treasury"], "treasury", ["team:finance"], ["s3"]),
         "clean/treasury/exchange_rates": (
             ["raw/treasury/exchange_rates"],
             "treasury",
@@ -171,15 +171,32 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
             ["quicksight"],
         ),
     }
+    origins: dict[str, Node] = {
+        f"origin/{source}": ([], source, [owner], [kind])
+        for source, owner, kind in (
+            ("northwind", "team:paid-media", "s3"),
+            ("clubcard", "team:crm", "s3"),
+            ("treasury", "team:finance", "s3"),
+            ("northwind_ads", "team:paid-media", "amazon"),
+            ("northwind_seller", "team:marketplaces", "amazon"),
+            ("northwind_crm", "team:crm", "salesforce"),
+            ("northwind_cloud", "team:paid-media", "gcs"),
+            ("northwind_parcels", "team:commerce", "sftp"),
+            ("northwind_shop", "team:commerce", "sql"),
+            ("northwind_live", "team:commerce", "sql"),
+        )
+    }
     derived = fact | audits | exports | board | services
-    assert graph == partners | crm | cloud | parcels | shop | live | reports | derived
+    assert graph == origins | partners | crm | cloud | parcels | shop | live | reports | derived
 
 
 Node = tuple[list[str], str, list[str], list[str]]
 
 
 def _report(source: str, owner: str, layout: str, tables: dict[str, list[str]]) -> dict[str, Node]:
-    raw: dict[str, Node] = {f"raw/{source}/{name}": ([], source, [owner], sorted([layout, "s3"])) for name in tables}
+    raw: dict[str, Node] = {
+        f"raw/{source}/{name}": ([f"origin/{source}"], source, [owner], sorted([layout, "s3"])) for name in tables
+    }
     clean: dict[str, Node] = {
         f"clean/{source}/{table}": ([f"raw/{source}/{name}"], source, [owner], ["glue", "parquet"])
         for name, brought in tables.items()

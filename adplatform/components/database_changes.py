@@ -14,6 +14,7 @@ from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.components.assembly.engine_runs import TICKS
 from adplatform.components.assembly.folds import fold_asset, with_folds
+from adplatform.components.assembly.origins import Origin, origin_asset, origin_key
 from adplatform.components.assembly.replications import replication_checks, with_replication
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
@@ -103,12 +104,15 @@ class DatabaseChanges(dg.Component):
         source, owners, tags = pattern.source, self.declared.owners, self.declared.tags
         sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
         schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
+        database = self.declared.from_
+        origin = Origin("The database whose changes AWS DMS writes", database.kind if database else "sql")
         assets: list[dg.AssetsDefinition] = []
         schedules = care_schedules(source, schedule_status, pattern.watch)
         for followed in pattern.followed:
             flow = followed.changes
             checks = replication_checks(pattern, flow)
-            own = [raw_asset(flow, owners, {"s3", "dms"}, tags, checks), clean_asset(flow, owners, tags)]
+            raw = raw_asset(flow, owners, {"s3", "dms"}, tags, checks, [origin_key(source.name)])
+            own = [raw, clean_asset(flow, owners, tags)]
             if flow.feed.arrival.deadline is not None:
                 schedules.append(deadline_schedule(source, flow, own, schedule_status))
             if followed.tables:
@@ -123,4 +127,5 @@ class DatabaseChanges(dg.Component):
             asset_selection=dg.AssetSelection.assets(*assets),
         )
         assets += workload_assets(source, owners, tags, self.get_asset_spec)
-        return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules)
+        outside = origin_asset(source.name, origin, owners, tags, self.get_asset_spec)
+        return dg.Definitions(assets=[outside, *assets], sensors=[sensor], schedules=schedules)

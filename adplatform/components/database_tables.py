@@ -12,6 +12,7 @@ from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.extracts import reading_jobs, table_readings, with_extracts
 from adplatform.components.assembly.folds import fold_asset, with_folds
+from adplatform.components.assembly.origins import Origin
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
 from adplatform.components.assembly.transforms import with_engines
@@ -101,6 +102,7 @@ class DatabaseTables(dg.Component):
             pattern,
             declared,
             {"s3", "sql"},
+            Origin(f"The database of the secret {declared.connection}", declared.dialect or "sql"),
             self.get_asset_spec,
             wrap=lambda automation: with_extracts(with_folds(automation, pattern.pulled), readings),
             jobs=lambda assets: reading_jobs(readings, assets),

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from adplatform.components.assembly.arrivals import Arrivals
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.declared import declared
+from adplatform.components.assembly.origins import Origin
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.transforms import with_engines
@@ -86,4 +87,5 @@ class PartnerPush(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         source = self.pattern(read_settings()).source
-        return pushed_definitions(source, self.declared, {"s3"}, self.get_asset_spec)
+        origin = Origin(f"The partner that puts files into s3://{source.bucket}/{source.prefix}", "s3")
+        return pushed_definitions(source, self.declared, {"s3"}, origin, self.get_asset_spec)

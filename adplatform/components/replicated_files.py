@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
+from adplatform.components.assembly.origins import Origin
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.replication import ReplicatedSource
@@ -93,4 +94,7 @@ class ReplicatedFiles(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         pattern = self.pattern(read_settings())
-        return engine_definitions(pattern, self.declared, {"s3", "datasync"}, self.get_asset_spec)
+        store = self.declared.from_
+        by = "DataSync" if store else f"the task {self.declared.task} of DataSync"
+        origin = Origin(f"The store whose files {by} copies", store.kind if store else "datasync")
+        return engine_definitions(pattern, self.declared, {"s3", "datasync"}, origin, self.get_asset_spec)

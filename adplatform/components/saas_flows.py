@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
+from adplatform.components.assembly.origins import Origin
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.saas import SaasSource
@@ -94,4 +95,5 @@ class SaasFlows(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         pattern = self.pattern(read_settings())
-        return engine_definitions(pattern, self.declared, {"s3", "appflow"}, self.get_asset_spec)
+        origin = Origin(f"The account of {self.declared.connector} that AppFlow's flows read", self.declared.connector)
+        return engine_definitions(pattern, self.declared, {"s3", "appflow"}, origin, self.get_asset_spec)

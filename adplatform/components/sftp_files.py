@@ -12,11 +12,13 @@ from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.extracts import Readings, reading_jobs, with_extracts
+from adplatform.components.assembly.origins import Origin
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.sftp_host import SftpClient
+from adplatform.contracts.sftp_server import SftpServer
 from adplatform.contracts.templates import templated
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.sftp.client import TARGET, Server, fetch_files
@@ -114,14 +116,20 @@ class SftpFiles(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         pattern, readings = self.pattern(read_settings()), self._readings
+        server = self.declared.from_
+        called = "The partner that uploads files to our SFTP server"
+        if not isinstance(server, SftpServer):
+            called = f"The SFTP server {server.host or 'in the own network'}, whose files a {server.kind} fetches"
+        origin = Origin(called, "sftp")
         if isinstance(pattern, UploadedFiles):
-            return pushed_definitions(pattern.source, self.declared, {"s3", "sftp"}, self.get_asset_spec)
+            return pushed_definitions(pattern.source, self.declared, {"s3", "sftp"}, origin, self.get_asset_spec)
         if readings is None:
-            return engine_definitions(pattern, self.declared, {"s3", "sftp"}, self.get_asset_spec)
+            return engine_definitions(pattern, self.declared, {"s3", "sftp"}, origin, self.get_asset_spec)
         return engine_definitions(
             pattern,
             self.declared,
             {"s3", "sftp"},
+            origin,
             self.get_asset_spec,
             wrap=lambda automation: with_extracts(automation, readings),
             jobs=lambda assets: reading_jobs(readings, assets),

@@ -15,7 +15,9 @@ from dagster.components.component_scaffolding import scaffold_object
 from adplatform import components
 from adplatform.components import AmazonAdsReports, PartnerPush
 from adplatform.components.amazon_ads_reports import AmazonAdsReportsScaffolder
+from adplatform.components.assembly.origins import Origin, origin_asset
 from adplatform.components.assembly.scaffold import source_name
+from adplatform.components.assembly.specs import unchanged
 from adplatform.components.database_changes import DatabaseChangesScaffolder
 from adplatform.components.database_tables import DatabaseTablesScaffolder
 from adplatform.components.marketing_fact import MarketingFactScaffolder
@@ -171,6 +173,14 @@ def test_a_hook_reaches_reports_their_fact_and_their_audits() -> None:
 
     attributes = {"source": "ads", "credentials": "ads", "start_date": "2026-01-01", "reports": ["sp_campaigns"]}
     component = Owned(Models()["AmazonAdsReports"].model_validate(attributes))  # type: ignore[arg-type]
-    specs = [spec for asset in dg.component_defs(component=component).assets or () for spec in asset.specs]  # type: ignore[union-attr]
-    assert {spec.key.path[0] for spec in specs} == {"raw", "clean", "restatement"}
+    assets = dg.component_defs(component=component).assets or ()
+    specs = [s for each in assets for s in ([each] if isinstance(each, dg.AssetSpec) else each.specs)]  # type: ignore[union-attr]
+    assert {spec.key.path[0] for spec in specs} == {"origin", "raw", "clean", "restatement"}
     assert all(spec.owners == ["team:ours"] for spec in specs)
+
+
+def test_an_application_of_any_name_has_an_origin_of_a_kind_that_dagster_takes() -> None:
+    kinds = [
+        origin_asset("crm", Origin("It", name), [], {}, unchanged).kinds for name in ("Google Ads", "顧客", "x" * 99)
+    ]
+    assert kinds == [{"google_ads"}, {"application"}, {"x" * 60}]

@@ -15,6 +15,7 @@ from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset, raw_key
 from adplatform.components.assembly.exports import export_assets
 from adplatform.components.assembly.metadata import engine_run_metadata
+from adplatform.components.assembly.origins import Origin, origin_asset, origin_key
 from adplatform.components.assembly.runs import runs_of
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.components.assembly.transforms import with_engines
@@ -154,14 +155,15 @@ def engine_definitions(
     pattern: EngineFiles,
     declared: FileSource,
     kinds: set[str],
+    origin: Origin,
     hook: AssetSpecHook = unchanged,
     wrap: Wrapped = unwrapped,
     jobs: Callable[[Sequence[dg.AssetsDefinition]], Sequence[Any]] = lambda _: (),
     made: Sequence[dg.AssetsDefinition] = (),
 ) -> dg.Definitions:
     """The assets of every feed, their care, and the sensor that follows the engine's runs. ``kinds`` are those of the
-    raw assets; ``jobs`` makes what a look starts beside runs of the
-    assets, which ``wrap`` adds. ``made`` are assets of tables that are made of those of the feeds."""
+    raw assets, ``origin`` is what the engine reads; ``jobs`` makes what a look starts beside runs of the assets, which
+    ``wrap`` adds. ``made`` are assets of tables that are made of those of the feeds."""
     settings, source = read_settings(), pattern.source
     sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
@@ -169,7 +171,10 @@ def engine_definitions(
     assets: list[dg.AssetsDefinition] = []
     schedules = care_schedules(source, schedule_status, pattern.watch)
     for flow in source.feeds:
-        pair = with_hook([raw_asset(flow, owners, kinds, tags), clean_asset(flow, owners, tags)], hook)
+        pair = with_hook(
+            [raw_asset(flow, owners, kinds, tags, made_of=[origin_key(source.name)]), clean_asset(flow, owners, tags)],
+            hook,
+        )
         assets += with_hook(export_assets(flow, owners, tags), hook)
         if flow.feed.arrival.deadline is not None:
             schedules.append(deadline_schedule(source, flow, pair, schedule_status))
@@ -178,4 +183,5 @@ def engine_definitions(
     started = jobs(assets)
     sensor = engine_sensor(pattern, assets, declared.check_every, sensor_status, wrap, started)
     assets += workload_assets(source, owners, tags, hook)
-    return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules, jobs=list(started))
+    outside = origin_asset(source.name, origin, owners, tags, hook)
+    return dg.Definitions(assets=[outside, *assets], sensors=[sensor], schedules=schedules, jobs=list(started))

@@ -5,6 +5,7 @@ import dagster as dg
 from adplatform.amazon.sources import ReportSource
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.fact_assets import fact_asset
+from adplatform.components.assembly.origins import Origin, origin_asset
 from adplatform.components.assembly.report_assets import report_assets
 from adplatform.components.assembly.report_watch import watch_definitions
 from adplatform.components.assembly.reports import orders_job, reports_sensor
@@ -42,7 +43,9 @@ def account_definitions(declared: ReportSource, connect: Connect, hook: AssetSpe
     source = account_source(account, settings.raw_bucket)
     care = care_schedules(source, schedule_status)
     assets += workload_assets(source, declared.owners, declared.tags, hook)
-    pulled = dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor], schedules=care)
+    origin = Origin(f"The account at Amazon whose {account.dimension}s are read", "amazon")
+    outside = origin_asset(account.source, origin, declared.owners, declared.tags, hook)
+    pulled = dg.Definitions(assets=[outside, *assets], jobs=[orders], sensors=[sensor], schedules=care)
     return dg.Definitions.merge(
         pulled, watch_definitions(account, declared.owners, declared.tags, schedule_status, hook)
     )

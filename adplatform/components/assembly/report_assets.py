@@ -43,6 +43,7 @@ from adplatform.components.assembly.metadata import (
     slice_metadata,
     topic_metadata,
 )
+from adplatform.components.assembly.origins import origin_key
 from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import (
     BACKFILL_TAG,
@@ -167,6 +168,7 @@ def report_assets(
     partitions, fact = report_partitions(account), fact_of(account)
     raw = dg.AssetSpec(
         raw_key(account, definition.name),
+        deps=[origin_key(account.source)],
         description=f"{definition.report_type} reports of {account.source}, exactly as Amazon sent them. {BY_HAND} "
         f"{returns(account.source)} {asking_plan(definition)}",
         partitions_def=partitions,

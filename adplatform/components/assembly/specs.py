@@ -11,25 +11,26 @@ def unchanged(spec: dg.AssetSpec) -> dg.AssetSpec:
     return spec
 
 
-def with_hook(assets: Iterable[dg.AssetsDefinition], hook: AssetSpecHook) -> list[dg.AssetsDefinition]:
-    """The assets with what ``hook`` makes of each spec.
+def hooked(spec: dg.AssetSpec, hook: AssetSpecHook) -> dg.AssetSpec:
+    """What ``hook`` makes of a spec.
 
     Raises:
         DagsterInvalidDefinitionError: it changes a key or partitions, by which runs, ledger and tables know the asset.
     """
+    changed = hook(spec)
+    if changed.key != spec.key:
+        raise dg.DagsterInvalidDefinitionError(
+            f"get_asset_spec made {changed.key.to_user_string()} of {spec.key.to_user_string()}: keys are fixed; "
+            "change group, owners, tags, metadata or description"
+        )
+    if changed.partitions_def != spec.partitions_def:
+        raise dg.DagsterInvalidDefinitionError(
+            f"get_asset_spec changed the partitions of {spec.key.to_user_string()}, which are fixed: they are the "
+            "dates of its deliveries"
+        )
+    return changed
 
-    def checked(spec: dg.AssetSpec) -> dg.AssetSpec:
-        changed = hook(spec)
-        if changed.key != spec.key:
-            raise dg.DagsterInvalidDefinitionError(
-                f"get_asset_spec made {changed.key.to_user_string()} of {spec.key.to_user_string()}: keys are fixed; "
-                "change group, owners, tags, metadata or description"
-            )
-        if changed.partitions_def != spec.partitions_def:
-            raise dg.DagsterInvalidDefinitionError(
-                f"get_asset_spec changed the partitions of {spec.key.to_user_string()}, which are fixed: they are the "
-                "dates of its deliveries"
-            )
-        return changed
 
-    return [each for asset in assets for each in dg.map_asset_specs(checked, [asset])]
+def with_hook(assets: Iterable[dg.AssetsDefinition], hook: AssetSpecHook) -> list[dg.AssetsDefinition]:
+    """The assets with what ``hook`` makes of each spec (:func:`hooked`)."""
+    return [each for asset in assets for each in dg.map_asset_specs(lambda spec: hooked(spec, hook), [asset])]

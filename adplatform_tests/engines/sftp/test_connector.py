@@ -11,6 +11,7 @@ import pytest
 
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
+from adplatform.components.assembly.origins import Origin
 from adplatform.contracts.sftp import SftpFeed, SftpSource
 from adplatform.engines.engine import Postponed
 from adplatform.engines.events import connector_events, woken
@@ -91,7 +92,9 @@ class ByConnector(dg.Component):
         return EngineRuns(self.pattern(read_settings()))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return engine_definitions(self.pattern(read_settings()), self.declared, {"s3", "transfer"}, lambda spec: spec)
+        return engine_definitions(
+            self.pattern(read_settings()), self.declared, {"s3", "transfer"}, Origin("A server", "sftp")
+        )
 
 
 def test_what_is_fetched_becomes_rows_of_a_table(
