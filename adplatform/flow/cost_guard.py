@@ -3,13 +3,13 @@ its declaration says so all of it, until the day or month is over or somebody al
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Literal
 
 from pydantic import ValidationError
 
-from adplatform.contracts.cost import CostBudget
+from adplatform.contracts.cost import Amounts, CostBudget
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.failures import PermanentFailure
 from adplatform.flow.outbox import send_unsent
@@ -84,15 +84,16 @@ def standings(ledger: Ledger, source: str, budget: CostBudget | None) -> list[St
     now = ledger.now().astimezone(UTC)
     today, month = now.date(), now.date().replace(day=1)
     spent = ledger.spendings.since(source, min(month, today - timedelta(days=LATELY)))
+    periods: tuple[tuple[Period, date, Amounts], ...] = (("day", today, budget.day), ("month", month, budget.month))
     found = []
-    for period, first, amounts in (("day", today, budget.day), ("month", month, budget.month)):
+    for period, first, amounts in periods:
         for name, amount in amounts.limits.items():
             unit, limit = ("bytes", amount * _BYTES) if name == "gigabytes" else (name, amount)
             within = [each for each in spent if each.day >= first]
             used = sum((each.used(unit) for each in within), Decimal(0))
             more = sum((each.more(unit) for each in within), Decimal(0))
-            to_come = _a_day(spent, unit, now) * _days_left(period, now)  # type: ignore[arg-type]  # one of the two
-            found.append(Standing(source, period, unit, used, limit + more, used + to_come))  # type: ignore[arg-type]
+            to_come = _a_day(spent, unit, now) * _days_left(period, now)
+            found.append(Standing(source, period, unit, used, limit + more, used + to_come))
     return found
 
 
