@@ -1,6 +1,8 @@
 """Requests to the embedded AWS for which boto3 has no client, signed as all must be."""
 
+import io
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
@@ -33,9 +35,14 @@ def order(endpoint_url: str, orders: Mapping[str, Any]) -> dict[str, Any]:
     not tell: see ``adplatform.local.aws.managed``. The answer is what it has then.
 
     Raises:
-        OSError: it does not answer, or refuses (``urllib.error.HTTPError``, whose body says why).
+        OSError: it does not answer, or refuses (``urllib.error.HTTPError``, which says why).
     """
     request = signed_request("POST", endpoint_url.rstrip("/") + ADMIN_PATH, json.dumps(orders).encode())
-    with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - of this machine
-        said: dict[str, Any] = json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - of this machine
+            said: dict[str, Any] = json.load(answer)
+    except urllib.error.HTTPError as e:
+        body = e.read()
+        why = f"{e.msg}: {body.decode(errors='replace')}"
+        raise urllib.error.HTTPError(e.url, e.code, why, e.headers, io.BytesIO(body)) from e
     return said

@@ -33,6 +33,8 @@ def load(work: Work, database: Any, tables: Sequence[Table], *, again: bool = Fa
     work.stay(work.take("load_late"))
     database.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
+        for table in tables:
+            source.keep_columns(database, table.schema, table.name)
         database.execute("SELECT")  # takes the snapshot
         for table in tables:
             _load(work, database, table, again=again)

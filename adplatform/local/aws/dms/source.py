@@ -119,6 +119,12 @@ def columns(database: Any, schema: str, table: str) -> tuple[Column, ...]:
     return tuple(Column(*row) for row in database.execute(_COLUMNS, (schema, table)).fetchall())
 
 
+def keep_columns(database: Any, schema: str, table: str) -> None:
+    """Has changes of a table's columns wait for the end of the connection's transaction. To be called before the
+    transaction's snapshot is taken: in an older one the catalogue is as it was before changes that were waited for."""
+    database.execute(f"LOCK TABLE ONLY {_quoted(schema, table)} IN ACCESS SHARE MODE")
+
+
 def make_slot(database: Any, slot: str, found: Sequence[Found], *, truncations: bool = False) -> int:
     """Publications for the tables and a slot, in the place of those that may be there; the LSN where it begins.
 

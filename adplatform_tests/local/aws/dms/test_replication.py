@@ -105,6 +105,7 @@ def test_what_is_rolled_back_and_truncations_are_not_written(orders: Database, t
 
 def test_columns_that_come_and_go_begin_another_file(orders: Database, task: DmsTask) -> None:
     task.start()
+    task.wait_until_caught_up()
     orders.execute(
         "INSERT INTO orders VALUES (4, 'a', 1)",
         "ALTER TABLE orders ADD vip boolean DEFAULT true",
@@ -118,6 +119,18 @@ def test_columns_that_come_and_go_begin_another_file(orders: Database, task: Dms
     assert inner == [["id", "name", "amount"], ["id", "name", "amount", "vip"], ["id", "amount", "vip"]]
     assert list(task.rows(keys[0])[0]) == ["Op", "dms_ts", "id", "name", "amount", SEQUENCE]
     assert task.statistics()["public.orders"]["Ddls"] == 2
+
+
+def test_a_load_has_the_columns_that_are_there_when_it_reads(orders: Database, task: DmsTask) -> None:
+    task.start()
+    task.wait_until_caught_up()
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass"
+    with at_source(orders) as connection, connection.transaction():
+        connection.execute("ALTER TABLE orders DROP name")
+        task.reload("public.orders")
+        eventually(lambda: connection.execute(waits).fetchone() == (1,))
+    task.wait_until_caught_up()
+    assert {tuple(row) for row in task.loaded("public.orders")} == {("Op", "dms_ts", "id", "amount", SEQUENCE)}
 
 
 def test_an_update_leaves_out_a_large_value_that_it_does_not_touch(aws: Aws, shop: Database) -> None:
