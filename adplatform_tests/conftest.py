@@ -1,5 +1,6 @@
 """Fixtures that several parts of the platform share."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,13 @@ def pytest_configure() -> None:
     # A shell has what it starts in the background ignore SIGINT. Dagster then has this process ignore SIGTERM as well,
     # and so does each child, such as those that copy a run's output, for whose end Dagster waits 30 s.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    # Many tests wait for servers, other processes and clocks: one worker more than there are cores keeps them busy.
+    named = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
+    return None if named or config.option.numprocesses != "auto" else (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:

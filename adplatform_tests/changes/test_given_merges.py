@@ -104,6 +104,7 @@ def test_runs_that_fail_or_end_without_a_result_are_repeated_and_in_the_end_the_
     assert [each.state for each in made.intentions] == [IntentState.GIVEN_UP, IntentState.FULFILLED]
 
 
+@pytest.mark.slow
 def test_a_contradiction_fails_the_merge_as_on_this_machine(services: Services, sail: SparkSession) -> None:
     made = waiting(services, sail)
     made.merge()
@@ -131,6 +132,7 @@ def test_a_start_whose_answer_is_lost_costs_no_second_result(services: Services,
     assert rows(made) == [(1, "c"), (2, "b")]
 
 
+@pytest.mark.slow
 def test_a_result_of_a_merge_that_is_planned_anew_is_not_used(services: Services, sail: SparkSession) -> None:
     made = waiting(services, sail)
     made.shop.step()

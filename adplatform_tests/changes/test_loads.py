@@ -75,6 +75,7 @@ def ended(shop: Changes) -> list[tuple[Any, ...]]:
     return shop.rows("_history", "id, status, _closed_by")
 
 
+@pytest.mark.slow
 def test_a_row_that_one_load_lacks_and_the_next_one_has_ended_in_between_also_in_a_table_that_is_made_anew(
     services: Services,
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_row_that_one_load_lacks_and_the_next_one_has_ended_in_between_also_in
     assert anew.rows("_deleted", "id, _seq") == [(3, f"{int(first.sequence) - 1}")]
 
 
+@pytest.mark.slow
 def test_a_version_that_was_closed_before_its_load_was_known_to_be_whole_ends_with_that(services: Services) -> None:
     shop = followed_source(services, [EXACT])
     shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))
@@ -185,6 +187,7 @@ def test_a_load_that_somebody_else_begins_before_the_one_before_is_seen_whole_is
     assert [each.rows for each in shown(shop, whole)] == [None, 3]
 
 
+@pytest.mark.slow
 def test_rows_of_a_load_that_were_merged_while_it_was_awaited_are_read_again_as_its_own(services: Services) -> None:
     shop = followed_source(services)
     shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
@@ -200,6 +203,7 @@ def test_rows_of_a_load_that_were_merged_while_it_was_awaited_are_read_again_as_
     assert shop.rows(columns="id, status") == [(1, "b")]
 
 
+@pytest.mark.slow
 def test_a_load_of_the_same_bytes_as_the_one_before_is_a_load_all_the_same(services: Services) -> None:
     shop = followed_source(services)
     shop.load({"id": 1, "status": "a"})
@@ -215,6 +219,7 @@ def test_a_load_of_the_same_bytes_as_the_one_before_is_a_load_all_the_same(servi
     assert services.ledger.folds.get(shop.pattern.source.name, "orders").merged.generation == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), None])
 def test_a_file_of_the_second_in_which_a_load_began_is_refused_where_it_may_be_of_the_load_before(
     services: Services, rows: int | None
@@ -245,6 +250,7 @@ def test_a_file_of_the_second_in_which_a_load_began_is_refused_where_it_may_be_o
     ]
 
 
+@pytest.mark.slow
 def test_a_file_of_the_second_in_which_a_load_began_is_its_own_where_the_load_before_had_ended(
     services: Services,
 ) -> None:
@@ -262,6 +268,7 @@ def test_a_file_of_the_second_in_which_a_load_began_is_its_own_where_the_load_be
     assert folds.get(source, "orders").merged.loads == [2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("both_at_once", [True, False])
 def test_a_date_that_was_read_by_another_contract_is_merged_once_more_whichever_version_brought_that(
     services: Services, both_at_once: bool
@@ -328,7 +335,7 @@ def without_sequence(shop: Changes) -> None:
     ("feed", "break_off"),
     [
         (ORDERS, contradicting),
-        (EXACT, without_sequence),
+        pytest.param(EXACT, without_sequence, marks=pytest.mark.slow),
         pytest.param(ORDERS, without_sequence, marks=pytest.mark.slow),
         pytest.param(EXACT, contradicting, marks=pytest.mark.slow),
     ],

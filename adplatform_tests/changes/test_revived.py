@@ -65,9 +65,9 @@ def watched(shop: Changes, ids: set[int], live: list[int] | None, dies_at: int =
     "feed",
     [
         pytest.param({}, marks=pytest.mark.slow),
-        {"table_format": "iceberg"},
+        pytest.param({"table_format": "iceberg"}, marks=pytest.mark.slow),
         {"outputs": ["current", "history"]},
-        {"buckets": 3},
+        pytest.param({"buckets": 3}, marks=pytest.mark.slow),
     ],
 )
 def test_every_row_is_found_at_each_moment_of_a_merge(services: Services, feed: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ def test_every_row_is_found_at_each_moment_of_a_merge(services: Services, feed: 
     ("deaths", "table_format"),
     [
         ([2], "parquet"),
-        ([3, 1], "iceberg"),
+        pytest.param([3, 1], "iceberg", marks=pytest.mark.slow),
         *(pytest.param(deaths, "parquet", marks=pytest.mark.slow) for deaths in ([1], [3], [3, 1])),
     ],
 )
@@ -109,6 +109,7 @@ def test_a_merge_that_dies_between_two_shows_goes_on_and_every_row_is_found(
     assert shop.rows("_deleted", "id") == [(2,), (3,), (4,)]
 
 
+@pytest.mark.slow
 def test_a_row_that_only_a_killed_try_has_shown_as_deleted_is_found_while_the_next_one_shows_it(
     services: Services,
 ) -> None:

@@ -76,7 +76,7 @@ def seen(shop: Changes) -> tuple[list[tuple[Any, ...]], ...]:
     return tuple(shop.seen(_="id, status", _history=COLUMNS))
 
 
-@pytest.mark.parametrize("merged_between", [False, True])
+@pytest.mark.parametrize("merged_between", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_what_only_a_file_said_that_a_load_has_overwritten_is_in_the_history(
     services: Services, merged_between: bool
 ) -> None:
@@ -165,6 +165,7 @@ def test_versions_count_in_the_order_in_which_they_were_written_whatever_order_t
     assert shop.rows("_history", "id, status") == [(1, "a"), (2, "a")]
 
 
+@pytest.mark.slow
 def test_rows_of_a_load_that_is_written_again_without_anybody_saying_so_get_their_last_values(
     services: Services,
 ) -> None:

@@ -122,6 +122,7 @@ def test_a_run_that_was_overtaken_shows_nothing_any_more(services: Services, tmp
     assert shop.seen(_="id", _deleted="id") == [[(n,) for n in range(1, 6)], []]
 
 
+@pytest.mark.slow
 def test_versions_that_go_beyond_a_load_end_with_it_also_after_a_killed_try_has_shown_that(services: Services) -> None:
     shop = followed_source(services, [BOTH])
     folds, source = services.ledger.folds, shop.pattern.source.name

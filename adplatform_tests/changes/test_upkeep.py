@@ -25,7 +25,7 @@ def collect_for_long(services: Services, shop: Changes) -> None:
         list(collect_source(later, shop.pattern.source, f"upkeep-{days}"))
 
 
-@pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
+@pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
 def test_a_table_that_rested_for_long_is_merged_with_what_comes_then(services: Services, table_format: str) -> None:
     shop = followed_source(services, [{**ORDERS, "buckets": 12, "table_format": table_format}])
     shop.load(*({"id": n, "status": "a"} for n in range(60)))
@@ -38,6 +38,7 @@ def test_a_table_that_rested_for_long_is_merged_with_what_comes_then(services: S
     assert [id for (id,) in again.rows(columns="id")] == [n for n in range(60) if n != 7]
 
 
+@pytest.mark.slow
 def test_a_merge_that_stays_undone_for_long_goes_on_with_what_it_began_with(services: Services) -> None:
     """A try has shown its versions of deleted and ended rows, so nobody else refers to those before any more."""
     feed = {**ORDERS, "buckets": 1, "outputs": ["current", "history"], "unchanged": "status"}

@@ -126,6 +126,7 @@ def test_a_table_that_somebody_altered_fails_the_check_and_people_hear_of_it_onc
     assert mended.passed
 
 
+@pytest.mark.slow
 def test_a_column_that_is_declared_no_more_is_no_difference_once_no_file_has_it(
     services: Services, instance: dg.DagsterInstance, acme: Crawled
 ) -> None:

@@ -91,6 +91,7 @@ def test_rows_that_are_gone_are_found_by_their_keys(
     assert rows(platform, "customers_history", "id") == [(1,), (2,), (3,), (5,)]
 
 
+@pytest.mark.slow
 def test_a_reading_of_keys_that_is_published_late_deletes_no_row_that_was_read_after_it(
     services: Services, shop: Database, instance: dg.DagsterInstance
 ) -> None:
@@ -183,6 +184,7 @@ def test_after_any_writes_rows_and_keys_that_are_read_come_to_what_the_database_
         assert there == wanted
 
 
+@pytest.mark.slow
 def test_rows_of_another_database_that_are_gone_are_found_as_well(
     services: Services, instance: dg.DagsterInstance, mariadb: MariaDb
 ) -> None:

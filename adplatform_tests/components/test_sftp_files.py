@@ -171,6 +171,7 @@ def test_a_file_is_taken_once_two_looks_found_it_the_same(
     assert platform.query("select count(*) from {orders}") == [(1,)]
 
 
+@pytest.mark.slow
 def test_where_the_server_is_looked_at_once_a_day_a_file_is_taken_on_the_day_on_which_it_came(
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811
@@ -185,7 +186,7 @@ def test_where_the_server_is_looked_at_once_a_day_a_file_is_taken_on_the_day_on_
     assert len(later(platform, minutes=30).process()) == 0
 
 
-@pytest.mark.parametrize("afterwards", [{"move_to": "done"}, {"delete": True}])
+@pytest.mark.parametrize("afterwards", [pytest.param({"move_to": "done"}, marks=pytest.mark.slow), {"delete": True}])
 def test_a_file_leaves_the_server_once_readers_see_it(
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811
@@ -223,7 +224,7 @@ def test_a_marker_is_moved_before_its_file_so_that_none_is_left_alone(
     assert (file.exists(), marker.exists()) == (False, False)
 
 
-@pytest.mark.parametrize(("move_to", "days"), [("done", 3), ("done/{date}", 2)])
+@pytest.mark.parametrize(("move_to", "days"), [pytest.param("done", 3, marks=pytest.mark.slow), ("done/{date}", 2)])
 def test_a_file_of_one_name_that_is_written_each_day_is_moved_or_people_hear_once_why_not(
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811
@@ -279,6 +280,7 @@ ODD_NAMES = (
 )
 
 
+@pytest.mark.slow
 def test_files_with_odd_names_come_and_are_moved(
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811
@@ -296,6 +298,7 @@ def test_files_with_odd_names_come_and_are_moved(
     assert len(list((folder / "done").iterdir())) == len(ODD_NAMES)
 
 
+@pytest.mark.slow
 def test_encrypted_and_zipped_files_are_read(
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811
@@ -319,6 +322,7 @@ def test_encrypted_and_zipped_files_are_read(
     assert platform.query("select order_id from {orders} order by 1") == [(1,), (2,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("passphrase", "said"), [("open sesame", ""), ("wrong", "and Passphrase its passphrase")])
 def test_a_key_with_a_passphrase_logs_in_with_it(
     partner: Callable[..., Platform],

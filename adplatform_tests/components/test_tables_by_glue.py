@@ -131,6 +131,7 @@ def test_executors_of_spark_read_one_view_of_rows_that_move_meanwhile(by_glue: M
     assert len(of.runs()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", ["driver", pytest.param("spark", marks=pytest.mark.slow)])
 def test_a_run_believes_a_server_by_the_certificates_of_the_secret(
     by_glue: Made, services: Services, reader: str
@@ -194,6 +195,7 @@ def test_a_start_whose_answer_was_lost_costs_no_second_run(by_glue: Made) -> Non
     assert_as_in_the_database(of)
 
 
+@pytest.mark.slow
 def test_a_plan_that_somebody_runs_again_is_read_once(by_glue: Made) -> None:
     of = by_glue(incremental={"cursor": "updated_at", "lag": "0s"})
     of.shop.execute(TABLE, ROWS.format(1, 100))

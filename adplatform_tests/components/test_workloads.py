@@ -230,6 +230,7 @@ def test_a_version_that_takes_the_place_of_another_is_imported_once_more(importe
     assert made.metadata["dagster/row_count"].value in (3, 5)
 
 
+@pytest.mark.slow
 def test_an_import_that_is_not_shown_any_more_holds_up_the_next_for_a_while_only(
     imported: tuple[Consumed, DataSet],
 ) -> None:
@@ -248,7 +249,10 @@ def test_an_import_that_is_not_shown_any_more_holds_up_the_next_for_a_while_only
     assert [run.overdue for run in acme.runs(SPICE)] == [True, False]
 
 
-@pytest.mark.parametrize("fault", ["answer_lost", "throttled", "no_records", "quota"])
+@pytest.mark.parametrize(
+    "fault",
+    ["answer_lost", *(pytest.param(each, marks=pytest.mark.slow) for each in ("throttled", "no_records", "quota"))],
+)
 def test_an_answer_that_is_lost_or_refused_for_now_begins_no_second_import(
     imported: tuple[Consumed, DataSet], fault: str
 ) -> None:
@@ -259,7 +263,7 @@ def test_an_answer_that_is_lost_or_refused_for_now_begins_no_second_import(
     assert len(acme.runs(SPICE)) == 1
 
 
-@pytest.mark.parametrize("when", ["before-call", "after-call"])
+@pytest.mark.parametrize("when", [pytest.param("before-call", marks=pytest.mark.slow), "after-call"])
 def test_a_look_that_is_killed_as_it_asks_leaves_one_import_to_the_next(
     imported: tuple[Consumed, DataSet], when: str
 ) -> None:
@@ -488,7 +492,14 @@ def test_what_is_matched_comes_back_as_a_table_that_each_job_replaces(
     }
 
 
-@pytest.mark.parametrize("fault", ["answer_lost", "throttled", "run_fails", "records_refused"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "answer_lost",
+        "run_fails",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("throttled", "records_refused")),
+    ],
+)
 def test_a_matching_job_is_one_whatever_is_lost_and_what_fails_is_tried_again(matched: Consumed, fault: str) -> None:
     order_matching(matched, fault)
     assert len(matched.until_done(MATCHING)) == 1
@@ -498,6 +509,7 @@ def test_a_matching_job_is_one_whatever_is_lost_and_what_fails_is_tried_again(ma
     assert (intention.state, intention.attempt) == (IntentState.FULFILLED, 1 + len(first))
 
 
+@pytest.mark.slow
 def test_a_job_of_somebody_else_is_waited_for(matched: Consumed) -> None:
     order_matching(matched, "stuck", seconds=2)
     name = workflow_name(table_name("acme/members", matched.services.settings.database_prefix))
@@ -539,7 +551,10 @@ def test_views_of_a_table_are_refreshed(refreshed: Consumed) -> None:
     assert (made.description, len(refreshed.runs(REFRESHED))) == (f"refreshed {shown_view(refreshed)}", 1)
 
 
-@pytest.mark.parametrize("fault", ["answer_lost", "throttled", "no_records", "run_fails"])
+@pytest.mark.parametrize(
+    "fault",
+    ["answer_lost", "run_fails", *(pytest.param(each, marks=pytest.mark.slow) for each in ("throttled", "no_records"))],
+)
 def test_a_refresh_is_one_whatever_is_lost_and_what_fails_is_tried_again(refreshed: Consumed, fault: str) -> None:
     workgroup = refreshed.services.settings.redshift_workgroup
     order_redshift_fault(refreshed.services.aws, fault, workgroup)
@@ -587,7 +602,10 @@ def test_a_pipeline_is_executed_for_each_date_with_its_parameters(trained: Consu
     assert parameters(trained) == [{"Input": table, "Date": str(day)} for day in DAYS[:2]]
 
 
-@pytest.mark.parametrize("fault", ["answer_lost", "throttled", "no_records", "run_fails"])
+@pytest.mark.parametrize(
+    "fault",
+    ["answer_lost", "run_fails", *(pytest.param(each, marks=pytest.mark.slow) for each in ("throttled", "no_records"))],
+)
 def test_an_execution_is_one_whatever_is_lost_and_what_fails_is_tried_again(trained: Consumed, fault: str) -> None:
     fails = fault == "run_fails"
     administer(trained.services.aws, fault={"service": "sagemaker", "name": fault, "target": pipeline(trained)})
@@ -607,6 +625,7 @@ def test_an_execution_that_is_cancelled_is_stopped_and_not_begun_again(trained: 
     assert [(each.state, each.said) for each in trained.runs(TRAINED)] == [(RunState.CANCELLED, "Stopped")]
 
 
+@pytest.mark.slow
 def test_two_platforms_of_an_account_have_runs_of_their_own(services: Services, instance: dg.DagsterInstance) -> None:
     other = make_services(services.aws, services.settings.home)
     for each in (services, other):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from adplatform.cli.app import app
@@ -12,6 +13,7 @@ from adplatform_tests.flow.rotations import Club, day
 from adplatform_tests.support.projects import Project
 
 
+@pytest.mark.slow
 def test_the_command_erases_with_runs_of_dagster_and_leaves_no_trace(services: Services, tmp_path: Path) -> None:
     project = Project.copy(tmp_path, services, source="club", feeds=[PURCHASES])
     provision(services, [project.source])

@@ -174,6 +174,7 @@ def test_a_table_in_error_is_a_problem_while_the_task_runs(
     assert "adplatform reload" in verdict.problem
 
 
+@pytest.mark.slow
 def test_a_task_that_failed_is_resumed_and_what_it_writes_again_changes_nothing(
     followed: tuple[Changes, DmsTask], database: Database
 ) -> None:

@@ -21,7 +21,6 @@ from adplatform_tests.support.platforms import YESTERDAY, Inbox
 from adplatform_tests.support.projects import ORDERS, Project
 
 FEED = "acme/orders"
-QUICK = ("RUN_START:1",)
 EVENTS = (
     *("RUN_START:1", "ENGINE_EVENT:1", "STEP_START:1", "ASSET_CHECK_EVALUATION:1", "ASSET_MATERIALIZATION:1"),
     *("STEP_SUCCESS:1", "STEP_START:2", "ASSET_CHECK_EVALUATION:3", "ASSET_MATERIALIZATION:2", "STEP_SUCCESS:2"),
@@ -59,7 +58,8 @@ def eventually(happened: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("event", [pytest.param(e, marks=() if e in QUICK else pytest.mark.slow) for e in EVENTS])
+@pytest.mark.slow
+@pytest.mark.parametrize("event", EVENTS)
 def test_a_process_that_is_killed_at_any_event_of_its_run_is_followed_by_the_next(project: Project, event: str) -> None:
     prepare(project.home)
     project.deliver(YESTERDAY)

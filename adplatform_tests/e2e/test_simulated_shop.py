@@ -31,6 +31,7 @@ def done(project: Path, *arguments: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow
 def test_the_shop_of_the_demo_is_described_checked_read_and_read_again(project: Path) -> None:
     shop = project / "home" / "aws" / "shop"
     with ensure(project / "home" / "aws"):

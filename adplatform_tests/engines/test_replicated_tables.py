@@ -188,6 +188,7 @@ def test_a_load_whose_request_was_lost_is_asked_for_again_and_one_that_dms_has_t
     assert Counting.asked[task.arn] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [timedelta(minutes=5), pytest.param(-timedelta(minutes=5), marks=pytest.mark.slow)])
 def test_changes_after_a_load_count_where_our_clock_is_minutes_off(
     followed: tuple[Changes, DmsTask], shop: Database, ahead: timedelta

@@ -287,6 +287,7 @@ def test_a_cancelled_window_is_not_pulled_again_and_its_copy_is_gone(crm: Crm, a
     assert (crm.copies(), crm.landed()) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_copy_that_somebody_starts_as_well_is_landed_before_it_is_deleted(crm: Crm, aws_endpoint: str) -> None:
     crm.want()
     crm.look()
@@ -301,7 +302,12 @@ def test_a_copy_that_somebody_starts_as_well_is_landed_before_it_is_deleted(crm:
 
 
 @pytest.mark.parametrize(
-    ("looks", "every"), [(0, 9), (1, 25), *(pytest.param(n, 1, marks=pytest.mark.slow) for n in (0, 1))]
+    ("looks", "every"),
+    [
+        (1, 25),
+        *(pytest.param(n, 1, marks=pytest.mark.slow) for n in (0, 1)),
+        pytest.param(0, 9, marks=pytest.mark.slow),
+    ],
 )
 def test_a_kill_at_any_call_leads_to_one_run_whose_copy_is_gone(crm: Crm, looks: int, every: int) -> None:
     """Of the look that makes and starts the copy, or of that which lands its run and deletes it."""
@@ -367,6 +373,7 @@ def test_a_window_is_of_days_that_are_over() -> None:
         windows_between(date(2026, 12, 1), date(2026, 12, 31), None, now)
 
 
+@pytest.mark.slow
 def test_a_window_that_is_on_its_way_or_pulled_is_not_wanted_twice_and_one_that_failed_is(
     crm: Crm, aws_endpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

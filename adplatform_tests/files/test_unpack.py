@@ -296,6 +296,7 @@ def test_member_that_vanished_from_a_damaged_directory_is_missed(desk: Desk) -> 
     assert desk.refusal(bytes(archive)).reason is Reason.DAMAGED
 
 
+@pytest.mark.slow
 def test_zip_of_more_members_than_the_old_format_counts(desk: Desk) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

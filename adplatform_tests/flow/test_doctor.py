@@ -132,7 +132,7 @@ ALL = pytest.mark.parametrize(
 WITH_ICEBERG = pytest.mark.parametrize(
     "kind",
     [
-        pytest.param(f + kind, marks=() if kind in QUICK else pytest.mark.slow)
+        pytest.param(f + kind, marks=() if f + kind in QUICK else pytest.mark.slow)
         for f in ("", ICEBERG)
         for kind in PARTITIONED
     ],
@@ -201,6 +201,7 @@ def test_after_the_ledger_was_lost_nothing_is_collected_corrections_fail_and_the
     assert scene.doctor(repair=True) == []
 
 
+@pytest.mark.slow
 @ALL
 def test_an_older_backup_is_no_ground_to_replace_what_was_published_since(scene: Scene) -> None:
     scene.sent("other", "other.csv", OTHER, BEFORE)

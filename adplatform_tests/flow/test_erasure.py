@@ -101,7 +101,7 @@ def joe(club: Club) -> tuple[Any, ...]:
     return "it", key.hmac("joe@x.org"), sha256(b"joe@x.org").hexdigest(), 1
 
 
-@pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
+@pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
 def test_a_person_is_nowhere_after_an_erasure_and_others_are_as_before(
     aws: Aws, tmp_path: Path, table_format: str
 ) -> None:
@@ -172,6 +172,7 @@ def test_without_versions_and_not_yet_archived_a_person_is_erased_as_well(aws: A
     conserved(club)
 
 
+@pytest.mark.slow
 def test_a_name_of_a_file_loses_the_person_wherever_it_is(aws: Aws, tmp_path: Path) -> None:
     club = make_persons(aws, tmp_path / "home")
     club.put("purchases", day(3), purchases(("eve@x.org", "2.00"), (JANE, "x")), f"{JANE}.ndjson")
@@ -329,6 +330,7 @@ def test_what_nobody_can_read_is_said_and_stays(aws: Aws, tmp_path: Path) -> Non
     assert unreadable.endswith("part.csv: damaged")
 
 
+@pytest.mark.slow
 def test_a_person_goes_from_sheets_and_archives_and_what_nobody_has_seen_is_named(aws: Aws, tmp_path: Path) -> None:
     sheets = {**PURCHASES, "name": "sheets", "format": {"kind": "xlsx"}}
     packs = {**PURCHASES, "name": "packs", "format": {"kind": "ndjson", "members": "*.json"}}

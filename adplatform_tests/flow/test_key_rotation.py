@@ -180,6 +180,7 @@ def require_one_key(club: Club, key_id: str) -> None:
     assert {u.key_id for u in usage(club.services.ledger, club.flows)} == {key_id}
 
 
+@pytest.mark.slow
 def test_a_correction_that_was_refused_stays_due_and_the_rows_that_readers_see_move_to_the_new_key(club: Club) -> None:
     club.deliver("purchases", day(3), purchases(("ann", "1.00")))
     with pytest.raises(PermanentFailure, match="bounds"):
@@ -210,6 +211,7 @@ def test_a_table_on_its_way_takes_the_correction_that_its_failure_asks_for(club:
     assert club.services.ledger.deliveries.get("club/members", day(3)).state is DeliveryState.PUBLISHED
 
 
+@pytest.mark.slow
 def test_a_version_that_settles_while_its_table_is_shown_is_not_taken_for_the_one_that_readers_see(club: Club) -> None:
     club.deliver("members", day(3), members(("de", "ann", 1)))
     services, flow = club.services, club.flow("members")

@@ -190,7 +190,9 @@ def test_files_one_after_the_other_come_to_what_one_reading_of_all_comes_to(serv
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @FORMATS
-@pytest.mark.parametrize("declared", [ORDERS, KEYED], ids=["without a key", "keyed"])
+@pytest.mark.parametrize(
+    "declared", [pytest.param(ORDERS, id="without a key", marks=pytest.mark.slow), pytest.param(KEYED, id="keyed")]
+)
 @settings(HISTORIES, max_examples=60)
 @given(files=FILES)
 def test_many_histories_come_to_what_one_reading_comes_to(
@@ -318,7 +320,9 @@ def test_quarantined_rows_that_are_gone_do_not_hold_up_a_part(services: Services
     assert [row[0] for row in orders.rows] == [1, 3]
 
 
-@pytest.mark.parametrize("declared", [ORDERS, KEYED], ids=["without a key", "keyed"])
+@pytest.mark.parametrize(
+    "declared", [pytest.param(ORDERS, id="without a key", marks=pytest.mark.slow), pytest.param(KEYED, id="keyed")]
+)
 def test_a_lost_file_of_the_base_is_not_carried_as_if_it_were_there(
     services: Services, declared: dict[str, Any]
 ) -> None:

@@ -63,7 +63,12 @@ def test_a_replaced_version_can_be_read_for_the_whole_time_and_then_goes_with_it
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"partition_by": None}, pytest.param({"partition_by": "place"}, marks=pytest.mark.slow)]
+    "settings",
+    [
+        {},
+        pytest.param({"partition_by": None}, marks=pytest.mark.slow),
+        pytest.param({"partition_by": "place"}, marks=pytest.mark.slow),
+    ],
 )
 def test_many_small_files_of_a_quiet_partition_become_one_and_the_ledger_agrees(
     lake: Lake, aws: Aws, temp: Path, settings: dict[str, object]

@@ -497,6 +497,7 @@ def test_dates_are_whole_where_clocks_change(opened: Open) -> None:
     assert amazon.ranges() == [("2026-10-24T22:00:00Z", "2026-10-25T22:59:59Z")], "25 hours"
 
 
+@pytest.mark.slow
 def test_a_report_of_other_options_that_was_adopted_changes_nothing(opened: Open) -> None:
     kind = "GET_BRAND_ANALYTICS_SEARCH_QUERY_PERFORMANCE_REPORT"
 

@@ -242,6 +242,7 @@ def _stopped_in(pull: Pull, state: ReportState) -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "back",
     [

@@ -314,7 +314,10 @@ def _split(path: Path, fmt: FileFormat | None = None) -> list[Any]:
     return sorted(found, key=repr)
 
 
-@pytest.mark.parametrize("name", CORPORA)
+QUICK = ("file cases", "broken quotes")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in CORPORA])
 def test_the_deliveries_of_a_corpus_become_the_same_on_both_engines(
     tmp_path: Path, sail: SparkSession, name: str
 ) -> None:

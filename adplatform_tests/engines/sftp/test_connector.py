@@ -176,6 +176,7 @@ def test_a_file_is_fetched_once_its_marker_is_there(services: Services, sftp_hos
     assert list(fetched.delivered()) == [A]
 
 
+@pytest.mark.slow
 def test_folders_in_a_folder_are_listed_as_far_as_a_feed_says(services: Services, sftp_host: SftpHost) -> None:
     remote = f"{sftp_host.folder}/{{date:%Y%m%d}}/orders/*.csv"
     fetched = fetched_source(services, sftp_host, remote=remote)
@@ -195,6 +196,7 @@ def test_folders_in_a_folder_are_listed_as_far_as_a_feed_says(services: Services
     assert fetched.versions() == ["20260314/orders/a.csv"]
 
 
+@pytest.mark.slow
 def test_files_of_one_name_are_fetched_by_two_transfers(services: Services, sftp_host: SftpHost) -> None:
     fetched = fetched_source(services, sftp_host, remote=f"{sftp_host.folder}/*/orders_{{date:%Y%m%d}}_a.csv")
     fetched.put(f"east/{A}", "id\n1\n")
@@ -204,6 +206,7 @@ def test_files_of_one_name_are_fetched_by_two_transfers(services: Services, sftp
     assert fetched.delivered() == {f"east/{A}": "id\n1\n", f"west/{A}": "id\n2\n"}
 
 
+@pytest.mark.slow
 def test_many_files_are_fetched_in_one_pass(fetched: Fetched) -> None:
     count = 3 * MOST_PATHS + 1
     for number in range(count):
@@ -303,6 +306,7 @@ def test_a_listing_that_writes_nothing_has_failed_after_a_while_and_is_repeated(
     assert told() == []
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_listed_is_told_once(services: Services, sftp_host: SftpHost) -> None:
     fetched = fetched_source(services, sftp_host, remote=f"{sftp_host.folder}/gone/*.csv", every="1h")
     told = failures_of(fetched)
@@ -435,6 +439,7 @@ def test_a_transfer_whose_results_are_forgotten_is_proved_by_its_objects(fetched
     assert fetched.transfers()[0].said in ("forgotten", "COMPLETED")
 
 
+@pytest.mark.slow
 def test_only_three_listings_are_begun_a_second(services: Services, sftp_host: SftpHost) -> None:
     fetched = fetched_source(services, sftp_host, remote=f"{sftp_host.folder}/{{date:%Y%m%d}}/*.csv")
     fetched.order("listing_rate")
@@ -446,6 +451,7 @@ def test_only_three_listings_are_begun_a_second(services: Services, sftp_host: S
     assert len(fetched.transfers()) >= 5
 
 
+@pytest.mark.slow
 def test_what_an_old_transfer_brings_is_not_landed_behind_what_a_later_listing_wanted(fetched: Fetched) -> None:
     fetched.put(A, "id\n1\n", at=datetime(2026, 3, 14, 1, tzinfo=UTC))
     fetched.until(lambda: fetched.intentions("transfer"))
@@ -462,6 +468,7 @@ def test_what_an_old_transfer_brings_is_not_landed_behind_what_a_later_listing_w
     assert all(run.ended for run in fetched.transfers())
 
 
+@pytest.mark.slow
 def test_a_plan_that_nobody_has_carried_out_is_by_the_next_judgement(fetched: Fetched) -> None:
     fetched.work()
     fetched.put(A)
@@ -540,6 +547,7 @@ def test_a_process_that_is_killed_before_any_write_loses_nothing_and_lands_nothi
     assert call > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
 def test_two_processes_that_look_at_the_same_time_land_nothing_twice(fetched: Fetched, step: int) -> None:
     other = replace(fetched, fuse=Fuse(), newest={})
@@ -608,6 +616,7 @@ def test_names_that_nobody_can_ask_for_are_refused_and_told_once(fetched: Fetche
 # The connector
 
 
+@pytest.mark.slow
 def test_a_host_key_that_changed_in_the_night_is_told_once_with_both_keys(fetched: Fetched, told: Messages) -> None:
     fetched.put(A)
     fetched.host.restart(new_host_key=True)
@@ -631,6 +640,7 @@ def test_a_host_key_that_changed_in_the_night_is_told_once_with_both_keys(fetche
     assert fetched.bare.ledger.messages.troubles(fetched.declared.source) == {}
 
 
+@pytest.mark.slow
 def test_while_there_is_no_connector_nothing_is_given_up_and_that_is_told_once(
     fetched: Fetched, told: Messages
 ) -> None:
@@ -730,6 +740,7 @@ def test_files_are_deleted_once_readers_see_them_and_one_that_changed_stays(
     assert eventually(lambda: fetched.on_server() == [])
 
 
+@pytest.mark.slow
 def test_what_could_not_be_moved_is_asked_for_again_under_another_name_and_told_in_the_end(
     services: Services, sftp_host: SftpHost
 ) -> None:
@@ -760,6 +771,7 @@ def test_what_could_not_be_moved_is_asked_for_again_under_another_name_and_told_
     assert told() == []
 
 
+@pytest.mark.slow
 def test_by_a_listing_that_is_old_by_now_nothing_is_deleted(services: Services, sftp_host: SftpHost) -> None:
     fetched = cleared(services, sftp_host, delete=True)
     fetched.work()
@@ -782,6 +794,7 @@ def test_by_a_listing_that_is_old_by_now_nothing_is_deleted(services: Services, 
     assert eventually(lambda: fetched.on_server() == [])
 
 
+@pytest.mark.slow
 def test_an_output_that_is_gone_is_left_for_the_next_listing(fetched: Fetched) -> None:
     fetched.work()
     fetched.put(A)
@@ -801,6 +814,7 @@ def test_an_output_that_is_gone_is_left_for_the_next_listing(fetched: Fetched) -
     assert fetched.versions() == [A]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "seconds"), [("stuck", 0), ("late", 3)])
 def test_a_listing_that_does_not_come_in_time_is_wanted_again_and_its_late_output_fetches_nothing_twice(
     fetched: Fetched, told: Messages, fault: str, seconds: int
@@ -828,6 +842,7 @@ def test_a_listing_that_does_not_come_in_time_is_wanted_again_and_its_late_outpu
     assert told() == []
 
 
+@pytest.mark.slow
 def test_an_output_that_is_no_listing_is_told_once_and_the_next_is_taken(fetched: Fetched, told: Messages) -> None:
     fetched.work()
     fetched.put(A)
@@ -851,6 +866,7 @@ def test_an_output_that_is_no_listing_is_told_once_and_the_next_is_taken(fetched
     assert fetched.bare.ledger.messages.troubles(fetched.declared.source) == {}
 
 
+@pytest.mark.slow
 def test_a_memory_that_is_damaged_is_told_with_what_to_do(fetched: Fetched, told: Messages) -> None:
     fetched.put(A)
     fetched.work()

@@ -40,6 +40,7 @@ def again(task: DmsTask, endpoint: Endpoint) -> DmsTask:
     return DmsTask(local_aws(endpoint.url), task.arn, task.source, task.target, task.bucket, task.folder)
 
 
+@pytest.mark.slow
 def test_a_killed_endpoint_goes_on_and_writes_again_what_it_had_not_confirmed(tmp_path: Path, orders: Database) -> None:
     endpoint = ensure(tmp_path)
     task = make_task(local_aws(endpoint.url), endpoint_of(orders.server, orders.name), "public.orders", s3=CSV)
@@ -76,6 +77,7 @@ def test_a_killed_endpoint_goes_on_and_writes_again_what_it_had_not_confirmed(tm
         assert orders.query("SELECT FROM pg_replication_slots WHERE database = current_database()") == []
 
 
+@pytest.mark.slow
 def test_a_load_that_was_killed_begins_again_with_the_slot_that_it_had(tmp_path: Path, orders: Database) -> None:
     endpoint = ensure(tmp_path)
     task = make_task(local_aws(endpoint.url), endpoint_of(orders.server, orders.name), "public.orders", s3=CSV)

@@ -54,6 +54,7 @@ def test_clicks_and_sales_of_search_terms_add_up() -> None:
         assert {k: v[metric] for k, v in found.items()} == {k: v[metric] for k, v in expected.items() if v["clicks"]}
 
 
+@pytest.mark.slow
 def test_restatement_is_sparse_and_ends() -> None:
     changed: Counter[int] = Counter()
     changes_of_date = []

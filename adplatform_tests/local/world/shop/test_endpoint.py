@@ -50,6 +50,7 @@ def eventually(happened: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_what_it_sold_is_there_after_a_restart_and_gone_once_it_is_forgotten(data: Path) -> None:
     with ensure(data) as endpoint:
         admin(endpoint.url, "trade", {"orders": 10})
