@@ -231,6 +231,7 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_shop_runs",
         "northwind_marketing_builds",
         "treasury_arrivals",
+        "backfills",
         "failed_runs",
         "failing_ticks",
         "measures",

@@ -169,7 +169,7 @@ def _raw_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> list[
     fetches, merges = pattern in ("sftp", "tables"), pattern in ("changes", "tables")
     kept = own("prepared", "quarantine", *(["folds"] if merges else []))
     read = [*kept, *archive, *own("manifests", *(["claims"] if fetches else [])), *own(*_READ_BY.get(pattern, ()))]
-    written = [*kept, *archive, *own("publications", *_WRITTEN_BY.get(pattern, ()))]
+    written = [*kept, *archive, *own("manifests", "publications", *_WRITTEN_BY.get(pattern, ()))]
     staged = estate.raw(f"{ENGINE_WORK}{name}/*")
     taken = ["s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:DeleteObjectVersion"]
     return [
@@ -194,8 +194,7 @@ _READ_BY = {"sftp": ("extracts",)}
 _WRITTEN_BY = {
     "sftp": ("extracts",),
     "tables": ("extracts",),
-    "reports": ("manifests", "reports"),
-    "facts": ("manifests",),
+    "reports": ("reports",),
 }
 """By pattern, the zones of the raw bucket that its runs read or write beside those of every delivery."""
 

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resume": ("pauses", "Go on with a paused source."),
     "settle": (DELIVERIES, "Settle a delivery with what is there."),
     "retry": (DELIVERIES, "Process again what has failed."),
+    "backfill": ("backfills", "Make dates of a feed or report again."),
     "reload": ("reload", "Load a table again whose changes are followed."),
     "status": ("status", "Show where everything stands: what is stale, waits or has failed."),
     "ledger": (HISTORY, "Show what arrived, what became of it, and why."),

@@ -4,6 +4,7 @@ A contract is plain data. It is written in YAML, checked here once, and compiled
 """
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -82,6 +83,13 @@ class Contract(Strict):
     """Conditions that every row must meet."""
     bounds: Bounds = Bounds()
     """What a delivery as a whole must look like; otherwise nothing of it is published."""
+
+    @property
+    def rows_digest(self) -> str:
+        """Changes when the same files would come to other rows. What is as by default does not count, so that a release
+        that adds a setting changes no digest."""
+        without: Any = {"bounds": True, "table_format": True, "columns": {"__all__": {"comment"}}}
+        return sha256(self.model_dump_json(exclude=without, exclude_defaults=True).encode()).hexdigest()[:16]
 
     @model_validator(mode="before")
     @classmethod

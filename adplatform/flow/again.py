@@ -1,14 +1,16 @@
-"""Making deliveries again that readers see, of the same objects, as new versions: under another hashing key, or without
-a person. Of all that works so on a source one is at work at a time, under a lease; runs of the same kind that it finds
-are dead."""
+"""Making deliveries again that readers see, of the same objects, as new versions: under another hashing key, without a
+person, or for a backfill. Of rotations and erasures one is at work on a source at a time, under a lease; runs of the
+same kind that it finds are dead."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from adplatform.flow.arrivals import Arrivals
+from adplatform.flow.services import Services
 from adplatform.flow.settling import Runs, Settler, UnusableManifests
-from adplatform.flow.source import FeedFlow
+from adplatform.flow.source import FeedFlow, Source
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Publication
@@ -70,6 +72,20 @@ def settled_again(
         settled = settler.settle_again(flow, seen, shown, because, erasure)
         if settled is not None:
             return settled, because
+
+
+def settle_for_backfill(services: Services, flow: FeedFlow, day: date, backfill: str, run_id: str) -> None:
+    """Have a run of a backfill make a delivery again that readers see: it settles as a new version of the same objects,
+    which the run holds at once. Nothing is done where a version is on its way, or this backfill has settled it."""
+    ledger, because = services.ledger, f"backfill {backfill}"
+    seen = ledger.deliveries.get(flow.name, day)
+    shown = ledger.publications.get(flow.name, day, seen.published) if seen.published else None
+    if seen.state is not DeliveryState.PUBLISHED or seen.settled_because == because or shown is None:
+        return
+    source = Source(flow.source, services.zones.raw_bucket, flow.layout.prefix, (flow,))
+    settler = Settler(Arrivals(source, services.s3, ledger), services.zones)
+    if settler.settle_again(flow, seen, shown, because) is not None:
+        ledger.deliveries.claim(flow.name, day, run_id)
 
 
 def _take_in(settler: Settler, flow: FeedFlow, seen: Delivery) -> bool:

@@ -416,6 +416,7 @@ def _counted_version(
         key_id=transformed.key_id,
         previous_key_id=transformed.previous_key_id,
         basis=basis(flow, staged.columns),
+        contract=flow.feed.contract.rows_digest,
         filled=transformed.filled,
         evolved=staged.evolved,
         lacking=staged.lacking,

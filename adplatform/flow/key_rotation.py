@@ -23,6 +23,7 @@ from adplatform.flow.delivery import judge, land, working
 from adplatform.flow.hashing_keys import ADVICE, HashingKeys, meets_deliveries, rotation_keys
 from adplatform.flow.services import Services
 from adplatform.flow.shown import shown as is_shown
+from adplatform.flow.shown import shown_deliveries
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.flow.version import located, version_objects
@@ -115,7 +116,7 @@ def usage(ledger: Ledger, flows: Iterable[FeedFlow]) -> list[Usage]:
     """How many deliveries and rows of each table are under which key; tables without digests are left out."""
     found: dict[tuple[str, str], list[int]] = {}
     for flow in _hashed(flows):
-        for shown in _shown(ledger, flow):
+        for shown in shown_deliveries(ledger, flow):
             counts = found.setdefault((flow.table, shown.key_id), [0, 0])
             counts[0] += 1
             counts[1] += shown.rows
@@ -132,7 +133,7 @@ def plan(services: Services, flows: Iterable[FeedFlow], key_id: str, previous_id
     found = []
     for flow in _hashed(flows):
         versions = {(p.day, p.version): p for p in services.ledger.publications.of_feed(flow.name)}
-        for shown in reversed(_shown(services.ledger, flow)):
+        for shown in reversed(shown_deliveries(services.ledger, flow)):
             version = versions.get((shown.day, shown.version))
             before = version.previous_key_id if version else ""
             if shown.key_id != key_id or (previous_id and before != previous_id):
@@ -317,18 +318,6 @@ def _hashed(flows: Iterable[FeedFlow]) -> Iterator[FeedFlow]:
     return (flow for flow in flows if flow.feed.contract.needs_key)
 
 
-def _shown(ledger: Ledger, flow: FeedFlow) -> list[Placement]:
-    """What readers see of each delivery, the oldest date first; of a table that deliveries replace, the last alone."""
-    placed = {p.day: p for p in ledger.placements.of_feed(flow.name)}
-    for delivery in ledger.deliveries.of_feed(flow.name):
-        if delivery.published and delivery.day not in placed:
-            version = ledger.publications.get(flow.name, delivery.day, delivery.published)
-            rows, key_id = (version.clean, version.key_id) if version else (0, "")
-            placed[delivery.day] = Placement(delivery.day, delivery.published, rows=rows, key_id=key_id)
-    days = sorted(placed)
-    return [placed[day] for day in (days[-1:] if flow.feed.contract.partition_by is None else days)]
-
-
 def _remake(services: Services, flow: FeedFlow, shown: Placement) -> Remake:
     objects, size, gone = 0, 0, ""
     try:
@@ -391,7 +380,7 @@ def _make_again(ledger: Ledger, item: Remake, key: LakeKey, work: Work) -> str:
             return ours
         problem = work.make(flow, day)
         free(ledger, flow, day, work)
-        placed = next((p for p in _shown(ledger, flow) if p.day == day), None)
+        placed = next((p for p in shown_deliveries(ledger, flow) if p.day == day), None)
         if placed is None or placed.key_id == key.key_id:
             return ""
         if not problem and placed.version == item.version:
@@ -439,7 +428,7 @@ def _whole_table(
     if problems:
         return 0, problems
     hand = _in_hand(services.ledger, flow, keys)
-    if any(p.key_id != key.key_id and p.day not in hand for p in _shown(services.ledger, flow)):
+    if any(p.key_id != key.key_id and p.day not in hand for p in shown_deliveries(services.ledger, flow)):
         return 0, {}  # published meanwhile by a run that had the other key already: the next pass stages it, too
     if hand:
         work.watch(Step(flow.table, len(due), len(due), "shown"))

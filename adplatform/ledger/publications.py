@@ -82,6 +82,8 @@ class Publication:
     left_out: int = 0
     bytes: int = 0
     """Of its files as they were received; 0 of a version of an earlier release."""
+    contract: str = ""
+    """The digest of the contract by which its rows were made; "" of a version of an earlier release."""
 
     @property
     def sort_key(self) -> str:

@@ -10,6 +10,8 @@ from adplatform.local.access_key import private_folder
 
 CONFIG = """\
 telemetry: {enabled: false}
+# Runs of backfills come behind all others, and of these the newest date first.
+run_coordinator: {module: adplatform.resources.run_queue, class: NewestFirst}
 nux: {enabled: false}
 python_logs: {managed_python_loggers: [adplatform], python_log_level: INFO}
 concurrency:
@@ -26,14 +28,17 @@ retention:
   schedule: {purge_after_days: 30}
   sensor: {purge_after_days: {skipped: 1, failure: 30, success: 7}}
 """
-_IN_TURNS = CONFIG.replace(CONFIG[CONFIG.index("# One source") : CONFIG.index("retention")], "")
+_BY_AGE = CONFIG.replace(CONFIG[CONFIG.index("# Runs of backfills") : CONFIG.index("nux")], "")
+_IN_TURNS = _BY_AGE.replace(CONFIG[CONFIG.index("# One source") : CONFIG.index("retention")], "")
 EARLIER = (
+    _BY_AGE,
     _IN_TURNS,
     _IN_TURNS.replace(
         CONFIG[CONFIG.index("  runs:\n") : CONFIG.index("  pools:")], "  runs: {max_concurrent_runs: 2}\n"
     ),
 )
-"""The configurations before: while sensors took turns, and before runs could wait."""
+"""The configurations before: while the runs of backfills came by their age, while sensors took turns, and before runs
+could wait."""
 
 
 def prepare_dagster_home(home: Path) -> Path:

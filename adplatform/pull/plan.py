@@ -132,27 +132,57 @@ def _intention(account: Account, turn: Turn, window: Window, before: int) -> Rep
     )
 
 
-def intend_days(
+@dataclass(frozen=True)
+class Asking:
+    """What it takes to ask for days of a report by hand: requests, each for a range with both ends included. Some days
+    are ``coming`` already, and of some Amazon has nothing (any more)."""
+
+    scope: str
+    today: date
+    ranges: tuple[tuple[date, date], ...]
+    coming: frozenset[date]
+    not_had: frozenset[date]
+    known: tuple[Report, ...]
+
+
+def asking(
     ledger: Ledger, account: Account, definition: ReportDefinition, scope: str, days: set[date]
-) -> list[Report]:
-    """Intend reports that bring these days, in the longest ranges that Amazon takes; days that a report already on its
-    way brings, or that Amazon no longer keeps, are left out, and nothing is asked for that Amazon makes by itself."""
+) -> Asking | None:
+    """None of a scope that is not known, and of what Amazon makes by itself."""
     known_scope = next((s for s in ledger.scopes.of_source(account.source) if s.id == scope), None)
     if known_scope is None or definition.discovered:
-        return []
+        return None
     today = ledger.now().astimezone(local_zone(definition, known_scope)).date()
     feed = f"{account.source}/{definition.name}/{scope}"
     known = ledger.reports.of_feed(feed, since=today - timedelta(days=definition.policy.retention_days) - MARGIN)
     coming = covered([r for r in known if not r.ended], definition.definition_hash)
     wanted = sorted(d for d in days - coming.keys() if definition.policy.can_be_had(d, today))
+    return Asking(
+        scope,
+        today,
+        tuple(_ranges(wanted, definition.policy.max_range_days)),
+        coming=frozenset(days & coming.keys()),
+        not_had=frozenset(days - coming.keys() - set(wanted)),
+        known=tuple(known),
+    )
+
+
+def intend_days(
+    ledger: Ledger, account: Account, definition: ReportDefinition, scope: str, days: set[date]
+) -> list[Report]:
+    """Intend reports that bring these days, in the longest ranges that Amazon takes; days that a report already on its
+    way brings, or that Amazon no longer keeps, are left out, and nothing is asked for that Amazon makes by itself."""
+    asked = asking(ledger, account, definition, scope, days)
+    if asked is None:
+        return []
     intended = []
-    for start, end in _ranges(wanted, definition.policy.max_range_days):
-        same = sum((r.asked_on, r.start, r.end) == (today, start, end) for r in known)
+    for start, end in asked.ranges:
+        same = sum((r.asked_on, r.start, r.end) == (asked.today, start, end) for r in asked.known)
         report = Report(
             source=account.source,
             name=definition.name,
             scope=scope,
-            asked_on=today,
+            asked_on=asked.today,
             start=start,
             end=end,
             sequence=same + 1,

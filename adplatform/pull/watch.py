@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from adplatform.amazon import restatement_watch
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import plan
+from adplatform.flow.backfills import Reason, Wanted
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.account import Account, local_zone
@@ -136,20 +137,41 @@ def at_risk(ledger: Ledger, account: Account, definition: ReportDefinition) -> l
         if planned.scope in scopes:
             today = _today(ledger, definition, scopes[planned.scope])
             stands_still = planned.day < today - timedelta(days=1)
-            dates = _unread(ledger, account, definition, planned, today) if stands_still else planned.at_risk
+            dates = len(_unread(ledger, account, definition, planned, today)) if stands_still else planned.at_risk
             if dates:
                 found.append(AtRisk(planned.scope, dates, planned.day, stands_still))
     return found
 
 
-def _unread(ledger: Ledger, account: Account, definition: ReportDefinition, planned: Planned, today: date) -> int:
+def to_be_saved(ledger: Ledger, account: Account) -> list[Wanted]:
+    """Dates that were never read, that Amazon will soon not keep any more, and whose turn would come too late, by the
+    last plan of each report and scope. One query where no plan left any."""
+    found = []
+    for planned in ledger.scopes.planned(account.source):
+        definition = account.definition(planned.name)
+        if not planned.at_risk or definition is None:
+            continue
+        feed = f"{account.source}/{planned.name}"
+        deliveries = [account.flow(dataset, planned.scope).name for dataset in definition.datasets]
+        read = {each.day for name in deliveries for each in ledger.deliveries.of_feed(name) if each.arrivals}
+        days = tuple(d for d in _unread(ledger, account, definition, planned, planned.day) if d not in read)
+        if days:
+            why = f"Amazon will not keep them much longer: {len(days)} dates of {feed} of {planned.scope}"
+            found.append(Wanted(feed, days, Reason.RETENTION, why, scope=planned.scope))
+    return found
+
+
+def _unread(
+    ledger: Ledger, account: Account, definition: ReportDefinition, planned: Planned, today: date
+) -> tuple[date, ...]:
+    """The dates at risk, if nothing more could be asked for."""
     policy = definition.policy
     feed = f"{account.source}/{definition.name}/{planned.scope}"
     reports = ledger.reports.of_feed(feed, today - timedelta(days=policy.retention_days))
     pulled = covered(reports, definition.definition_hash)
     budget = max(policy.requests_per_day, policy.backfill_per_day)
     oldest = oldest_wanted(account, today, covered(reports))
-    return len(plan(policy, today, oldest, pulled, spent=budget).at_risk)
+    return plan(policy, today, oldest, pulled, spent=budget).at_risk
 
 
 def wanted_scopes(ledger: Ledger, account: Account) -> list[Scope]:

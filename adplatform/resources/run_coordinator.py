@@ -6,20 +6,20 @@ from typing import Any, Self
 
 import dagster as dg
 from dagster._core.run_coordinator.base import SubmitRunContext
-from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster._serdes import ConfigurableClassData
 
 from adplatform.platform.names import FEED_TAG, SOURCE_TAG, run_role
+from adplatform.resources.run_queue import NewestFirst
 
 TASK_TAG, OVERRIDES_TAG = "ecs/run_task_kwargs", "ecs/task_overrides"
 """What the ECS launcher adds to its call of RunTask for a run, and to the overrides of that, as JSON (dagster-aws 0.29:
 ``ecs/launcher.py``)."""
 
 
-class TaskPlacement(QueuedRunCoordinator[dg.DagsterInstance]):
-    """Dagster's own queue, in which a run is tagged with the role of its source, with which it reaches what is that
-    source's own, and a run of a backfill with the capacity provider that its task is to have.
+class TaskPlacement(NewestFirst):
+    """The queue in which backfills come last, and a run is tagged with the role of its source, with which it reaches
+    what is that source's own, and a run of a backfill with the capacity provider that its task is to have.
 
     ECS takes a Spot task away by SIGTERM, two minutes ahead. A delivery whose run ends so is asked for again at once,
     by a run that is none of a backfill, and so has capacity that stays. A run that has such a tag already keeps its

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -15,7 +16,9 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 
 from adplatform.platform.names import run_role
 from adplatform.resources.run_coordinator import OVERRIDES_TAG, TASK_TAG, source_of
+from adplatform.resources.run_queue import priority
 
+BEFORE_YESTERDAY = datetime.now(UTC).date() - timedelta(days=2)
 ROLES = "arn:aws:iam::111111111111:role/"
 QUEUE = {
     "module": "adplatform.resources.run_coordinator",
@@ -63,9 +66,23 @@ def test_a_run_of_several_sources_is_refused_by_their_names() -> None:
         source_of(run)
 
 
+def test_runs_of_backfills_come_behind_all_others_and_the_newest_date_of_them_first() -> None:
+    today = date(2026, 3, 14)
+    partitions = ["2026-03-13", "2026-03-12|profile-1", "2025-03-14", "de", "2026-03-20"]
+    found = [priority({"dagster/partition": each}, today) for each in partitions]
+    assert found[:3] == [-1, -2, -365]
+    assert found[3] < -365
+    assert found[4] == -1
+    ends = {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": "2026-03-10"}
+    assert priority(ends, today) == -4
+
+
 @pytest.mark.parametrize("backfill", [True, False])
 def test_a_queued_run_carries_its_role_and_its_capacity(instance: dg.DagsterInstance, backfill: bool) -> None:
-    tags = {"adplatform/feed": "shop/orders", **({"dagster/backfill": "b1"} if backfill else {})}
+    tags = {
+        "adplatform/feed": "shop/orders",
+        **({"dagster/backfill": "b1", "dagster/partition": str(BEFORE_YESTERDAY)} if backfill else {}),
+    }
     location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("adplatform"), "__repository__")
     job = job_def()
     run = instance.create_run_for_job(
@@ -79,6 +96,7 @@ def test_a_queued_run_carries_its_role_and_its_capacity(instance: dg.DagsterInst
     assert found is not None
     assert found.status == dg.DagsterRunStatus.QUEUED
     assert json.loads(found.tags[OVERRIDES_TAG]) == {"taskRoleArn": f"{ROLES}adplatform-run-shop"}
+    assert found.tags.get("dagster/priority") == ("-2" if backfill else None)
     strategy = json.loads(found.tags.get(TASK_TAG, "{}")).get("capacityProviderStrategy")
     assert strategy == ([{"capacityProvider": "FARGATE_SPOT", "weight": 1}] if backfill else None)
     assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 7  # type: ignore[union-attr]

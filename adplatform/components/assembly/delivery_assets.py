@@ -40,6 +40,7 @@ from adplatform.consumers.fitness import check_name
 from adplatform.contracts.consumers import Consumers
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
+from adplatform.flow.again import settle_for_backfill
 from adplatform.flow.automation_names import step_name
 from adplatform.flow.begun import Begun
 from adplatform.flow.cost_guard import held
@@ -71,7 +72,8 @@ DEADLINE_TAG = "adplatform/deadline"
 TOPIC_TAG = "adplatform/failure_topic"
 
 HAND = (
-    "A backfill publishes what has been delivered once more; a date that was not delivered fails, and says what to do."
+    "A backfill makes what has been delivered again, from its originals; a date that was not delivered fails, and says "
+    "what to do."
 )
 
 AUDITS = {
@@ -168,6 +170,8 @@ def raw_asset(
         with _unclaimed(context, flow, day):
             absent = undelivered(services.ledger, flow, day)
             over = held(services, flow.source, flow.budget, flow.topics) if BACKFILL_TAG in tags else ""
+            if BACKFILL_TAG in tags and not over and not absent and _makes(context, clean_key(flow)):
+                settle_for_backfill(services, flow, day, tags[BACKFILL_TAG], context.run.run_id)
         if over:
             say_of(context.instance, context.run.run_id, {NOTIFIED_TAG: "when the limit was reached"})
             raise dg.Failure(f"{over}, and launch the backfill again", allow_retries=False)

@@ -52,6 +52,7 @@ GARBAGE = [
     "1e999",
 ]
 SENSORS = [
+    "backfills",
     "clubcard_arrivals",
     "failed_runs",
     "failing_ticks",
