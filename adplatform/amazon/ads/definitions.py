@@ -179,7 +179,7 @@ def ads_definition(name: str, report: AdsReport, unchecked: Mapping[str, str] | 
     required = [c for c in _REQUIRED if c != "adGroupId" or kind.product != _WITHOUT_AD_GROUPS]
     dataset = Dataset(
         feed=name,
-        columns=columns_of(((c, own.get(c) or column_type(c)) for c in columns), required),
+        columns=columns_of(((c, own.get(c) or column_type(c).type) for c in columns), required),
         date_field="date",
         plotted=tuple(c for c in _PLOTTED if c in columns),
         description=report.description or f"{report.report_type} by {', '.join(report.group_by)} and day.",

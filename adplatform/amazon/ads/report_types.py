@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any, Literal
 
 from adplatform.contracts.hints import did_you_mean
 from adplatform.platform.packaged_yaml import packaged_yaml
@@ -37,16 +38,39 @@ class AdsReportType:
 
 
 @dataclass(frozen=True)
+class ColumnType:
+    """The type of a column in a contract, and where that is known from: the documentation, the column's name or what
+    was observed; ``reason`` is why the documentation does not decide, "" where it does."""
+
+    type: str
+    source: Literal["documentation", "name", "observed", "unknown"]
+    reason: str = ""
+
+
+UNKNOWN = ColumnType("string", "unknown", "nobody has said what it holds, and text holds anything")
+"""Of a column that is not in the catalogue."""
+
+
+@dataclass(frozen=True)
 class _Catalogue:
-    types: Mapping[str, str]
+    types: Mapping[str, ColumnType]
     report_types: Mapping[str, AdsReportType]
 
 
 @functools.cache
 def _catalogue() -> _Catalogue:
     document = packaged_yaml(resources.files(__package__) / "report_types.yaml")
-    types = {column: kind for kind, columns in document["types"].items() for column in columns}
-    return _Catalogue(types, {name: _report_type(name, spec) for name, spec in document["report_types"].items()})
+    return _Catalogue(
+        _types(document["types"]), {name: _report_type(name, spec) for name, spec in document["report_types"].items()}
+    )
+
+
+def _types(sources: Mapping[str, Any]) -> Mapping[str, ColumnType]:
+    found = {c: ColumnType(kind, "documentation") for kind, cs in sources["documentation"].items() for c in cs}
+    for name in ("name", "observed"):
+        for each in sources[name]:
+            found |= {column: ColumnType(each["type"], name, each["reason"]) for column in each["columns"]}
+    return found
 
 
 def _report_type(name: str, spec: Mapping[str, object]) -> AdsReportType:
@@ -89,9 +113,9 @@ def report_type(name: str) -> AdsReportType:
     return types[name]
 
 
-def column_type(name: str) -> str:
-    """The type of a report column in a contract. Ids and counts, and columns that nobody listed, are whole numbers."""
-    return _catalogue().types.get(name, "bigint")
+def column_type(name: str) -> ColumnType:
+    """The type of a report column in a contract; text of one that is not in the catalogue."""
+    return _catalogue().types.get(name, UNKNOWN)
 
 
 def check(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adplatform.amazon.ads.definitions import READY_MADE, ads_definition
-from adplatform.amazon.ads.report_types import column_type, report_type
+from adplatform.amazon.ads.report_types import column_type, report_type, report_types
 from adplatform.amazon.definitions import STAMPS
 from adplatform.amazon.sources import AdsSource
 
@@ -62,11 +62,22 @@ def test_what_places_a_row_is_required_and_no_more() -> None:
         ("portfolioId", "bigint"),
         ("campaignApplicableBudgetRuleId", "string"),
         ("entityId", "string"),
-        ("aColumnThatIsNew", "bigint"),
+        ("placementSize", "string"),
+        ("royaltyQualifiedBorrows", "bigint"),
+        ("aColumnThatIsNew", "string"),
     ],
 )
 def test_types_of_columns(column: str, kind: str) -> None:
-    assert column_type(column) == kind
+    assert column_type(column).type == kind
+
+
+def test_every_column_of_the_catalogue_has_a_type_with_its_source() -> None:
+    kinds = report_types().values()
+    columns = {c for kind in kinds for c in kind.allowed(kind.groups)}
+    types = {column: column_type(column) for column in sorted(columns)}
+    assert len(types) == 686
+    assert {each.source for each in types.values()} == {"documentation", "name", "observed"}
+    assert [c for c, each in types.items() if bool(each.reason) == (each.source == "documentation")] == []
 
 
 def report(**changes: Any) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def test_every_column_of_every_report_type_has_values_of_its_type(kind: AdsRepor
         for column in columns:
             values = [row[column] for row in found if row[column] is not None]
             texts = [isinstance(value, str) for value in values]
-            assert all(texts) if column_type(column) in ("string", "date") else not any(texts), column
+            assert all(texts) if column_type(column).type in ("string", "date") else not any(texts), column
 
 
 def test_null_metrics_and_names_beyond_ascii_occur() -> None:
