@@ -107,6 +107,17 @@ def snake_case(name: str) -> str:
     return f"_{text}" if text[:1].isdigit() else text
 
 
+def with_metrics(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """The columns with those lenient that count or measure: a number that Amazon documents as whole and sends with a
+    fraction, or text in its place, takes no row out of the table. Ids, and what a row must have, are what it is about.
+    """
+    return tuple(c.model_copy(update={"lenient": True}) if _is_metric(c) else c for c in columns)
+
+
+def _is_metric(column: Column) -> bool:
+    return column.data_type.is_number and not column.required and not column.field_name.endswith("Id")
+
+
 def columns_of(fields: Iterable[tuple[str, str]], required: Sequence[str] = ()) -> tuple[Column, ...]:
     """Columns for report fields given as (name in the report, type)."""
     return tuple(

@@ -107,6 +107,9 @@ class Column(ColumnSettings):
     unless: str | None = None
     """Spark SQL over columns of the files that are always judged, true of rows in which this one is not: there a value
     that breaks the contract becomes no value. The platform sets it."""
+    lenient: bool = False
+    """Whether a value that breaks the contract becomes no value, which is counted, and the row is good. The platform
+    sets it, for what a row counts or measures beside what it is about."""
     identifies: bool = False
     """Whether rows are told apart by the value, as by those of ``key``: an instant that is finer than a microsecond is
     then a bad value, and -0.0 is 0.0. The platform sets it."""
@@ -150,6 +153,11 @@ class Column(ColumnSettings):
         return f"personal data is text; type must be string, not {self.type}" + (
             ", or its pii say treatment clear or drop" if self.expression else ""
         )
+
+    @property
+    def excusable(self) -> bool:
+        """Whether there are rows in which a value that breaks the contract becomes no value."""
+        return self.lenient or self.unless is not None
 
     @property
     def data_type(self) -> DataType:

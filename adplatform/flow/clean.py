@@ -29,7 +29,7 @@ from adplatform.flow.version import VersionObject, download, save
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import BOUNDS, AuditFinding, audit
 from adplatform.lake.details import with_details
-from adplatform.lake.evolved import compared_to, footers_said, lacking_said, withheld_said
+from adplatform.lake.evolved import compared_to, emptied_said, footers_said, lacking_said, withheld_said
 from adplatform.lake.filled import filled, remembered, vanished
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
@@ -332,8 +332,8 @@ def publish_version(
         beside=_counts(services, flow, transformed, counted),
     )
     hidden = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
-    seen = (said_of(transformed.outcomes), withheld_said(staged), lacking_said(staged), footers_said(staged))
-    note = "; ".join(filter(None, (hidden, *seen)))
+    seen = (withheld_said(staged), lacking_said(staged), footers_said(staged), emptied_said(staged))
+    note = "; ".join(filter(None, (hidden, said_of(transformed.outcomes), *seen)))
     shown = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
     return replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
 
@@ -420,6 +420,7 @@ def _counted_version(
         filled=transformed.filled,
         evolved=staged.evolved,
         lacking=staged.lacking,
+        emptied=staged.emptied,
     )
     return with_details(services.store, flow.name, counted, (), staged.reasons)
 

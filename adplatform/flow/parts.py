@@ -152,6 +152,7 @@ def extended(
         quarantine=_together(before_it, staged.quarantine),
         reasons=dict(reasons),
         lacking=dict(Counter(base.row.lacking) + Counter(staged.lacking)),
+        emptied=dict(Counter(base.row.emptied) + Counter(staged.emptied)),
         carried=added.carried,
         forgotten=base.row.quarantined - (pq.read_metadata(before_it).num_rows if before_it else 0),
     )

@@ -158,6 +158,7 @@ def staged(services: Services, made: Made, work: Path) -> Staged:
         evolved=result.evolved,
         lacking=dict(result.lacking),
         footers=result.footers,
+        emptied=dict(result.emptied),
     )
 
 

@@ -1,7 +1,7 @@
 """The audit of a staged delivery, before anyone can read it.
 
 The names of the findings are stable; checks and dashboards refer to them: ``row_conservation``, ``schema``, ``bounds``,
-``no_personal_data_in_clear`` and ``suspected_personal_data``.
+``no_personal_data_in_clear`` and ``suspected_personal_data``; where columns are lenient ``metrics_of_their_type``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.failures import listed
-from adplatform.lake.evolved import FOOTER_ADVICE, LACKING_ADVICE, footers_said, lacking_said, withheld_said
+from adplatform.lake.evolved import (
+    EMPTIED_ADVICE,
+    FOOTER_ADVICE,
+    LACKING_ADVICE,
+    emptied_columns,
+    emptied_said,
+    footers_said,
+    lacking_said,
+    withheld_said,
+)
 from adplatform.lake.parquet import arrow_type
 from adplatform.platform.at_once import at_once
 from adplatform.platform.late import Late
@@ -23,6 +32,7 @@ else:
     pq = Late("pyarrow.parquet")
 
 BOUNDS = "bounds"
+METRICS = "metrics_of_their_type"
 _ADVICE = "; declare under pii what is stored, or drop it"
 _CODEC = "SNAPPY"  # the codec that Clean Rooms, Entity Resolution and Athena all read
 
@@ -48,6 +58,7 @@ def audit(staged: Staged, contract: Contract, published_before: int | None = Non
         _schema(staged, footers),
         _bounds(staged, contract, published_before),
         *_personal_data(staged, contract),
+        *([_metrics(staged)] if any(column.lenient for column in contract.columns) else []),
     )
 
 
@@ -148,6 +159,14 @@ def _bounds(staged: Staged, contract: Contract, published_before: int | None) ->
     if published_before is not None:
         metrics["rows_published_before"] = published_before
     return AuditFinding(BOUNDS, not problems, True, _described(problems, "within the contract's bounds"), metrics)
+
+
+def _metrics(staged: Staged) -> AuditFinding:
+    found = emptied_columns(staged)
+    counted = {"columns": len({column for column, *_ in found}), "values": sum(rows for *_, rows in found)}
+    details = tuple({"column": column, "reason": reason, "rows": str(rows)} for column, reason, rows in found)
+    text = emptied_said(staged) + EMPTIED_ADVICE if found else "every value is of its column's type"
+    return AuditFinding(METRICS, not found, False, text, counted, details)
 
 
 def _personal_data(staged: Staged, contract: Contract) -> Iterator[AuditFinding]:

@@ -41,7 +41,22 @@ def footers_said(staged: Staged) -> str:
     return listed(map(str, staged.footers), separator="; ")
 
 
+def emptied_said(staged: Staged) -> str:
+    """Which columns have no value in rows that had one of another type; "" of none."""
+    said = (f"{column} ({rows:,} rows, {reason})" for column, reason, rows in emptied_columns(staged))
+    return f"without the values that are not of their column's type: {named}" if (named := listed(said)) else ""
+
+
+def emptied_columns(staged: Staged) -> list[tuple[str, str, int]]:
+    """Each column with the reason and the number of rows."""
+    return [(c, reason, n) for (reason, _, c), n in sorted((r.partition(":"), n) for r, n in staged.emptied.items())]
+
+
 FOOTER_ADVICE = "; have the text of starts_with name what no row begins with, or leave the row out by skip_rows_where"
 LACKING_ADVICE = (
     "; have them sent, declare the names that they have now (field), or those that may be left out as optional"
+)
+EMPTIED_ADVICE = (
+    "; the rows are in the table without them. Have such a column read as another type (of an Ads report by "
+    "unchecked_columns), which goes for new tables"
 )

@@ -44,7 +44,8 @@ class Publication:
     ``basis`` names what the files were read by: a version with the same one may take over what this one has made.
     ``files`` has the rows of each file at its only location by name, where they are few.
     ``filled`` counts the rows with a value by column, where that is watched. ``evolved`` are the columns that nobody
-    declared and that this version or one before it brought; ``lacking`` counts the files by column that lack one.
+    declared and that this version or one before it brought; ``lacking`` counts the files by column that lack one, and
+    ``emptied`` the values that are none because they were not of their column's type, by reason.
     ``note`` is what a reader of the table should know beside that: it is published, and yet not what they see, for
     example. ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
     """
@@ -79,6 +80,7 @@ class Publication:
     filled: Mapping[str, int] = field(default_factory=dict)
     evolved: tuple[str, ...] = ()
     lacking: Mapping[str, int] = field(default_factory=dict)
+    emptied: Mapping[str, int] = field(default_factory=dict)
     left_out: int = 0
     bytes: int = 0
     """Of its files as they were received; 0 of a version of an earlier release."""

@@ -6,16 +6,18 @@ relations, which the engine provides under these names:
 * ``raw``: every read column as text under its contract name, and ``_file``, the ordinal of the file; of columns that
   may be bytes also whether a value is no text, under the name ``no_text`` gives;
 * ``validated``: what ``validate`` returns, with ``_row``, a number that grows along each file. The reasons against a
-  good row are empty, those against one that is left out NULL;
+  good row are empty, those against one that is left out NULL; where columns are lenient also ``_emptied``, why values
+  became none;
 * ``latest``: the good rows of ``validated`` that no later row of the same key supersedes;
 * ``files``: ``_file`` and ``_origin``.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
 from adplatform.contracts.columns import is_amount_of
@@ -38,7 +40,7 @@ else:
 
 STRING = DataType("string")
 INTERNAL_COLUMNS = (
-    *("_file", "_row", "_reasons", "_fields", "_origin", "_place", "_partition", "_value"),
+    *("_file", "_row", "_reasons", "_fields", "_origin", "_place", "_partition", "_value", "_emptied"),
     # DuckDB's own, which a column of that name would hide.
     *("rowid", "file_index"),
 )
@@ -51,7 +53,8 @@ class Statements:
     """The SELECTs of one contract, and what they need to find the latest row of a key.
 
     ``key`` are expressions over ``validated``; ``latest_first`` is the ORDER BY that puts the surviving row of a key
-    first. ``clean`` ends with the partition column when the table is partitioned by a data column.
+    first. ``clean`` ends with the partition column when the table is partitioned by a data column. ``emptied`` counts
+    the good rows in which values became none by the reasons together; "" where no column is lenient.
     """
 
     validate: str
@@ -59,6 +62,7 @@ class Statements:
     clean: str
     key: tuple[str, ...]
     latest_first: str
+    emptied: str = ""
 
 
 def compile_contract(
@@ -96,7 +100,20 @@ def compile_contract(
         latest_first=", ".join(
             (*(f"{identifier(name)} desc nulls last" for name in contract.latest_by), "_file desc", "_row desc")
         ),
+        emptied=(
+            "select _emptied, count(*) from validated where _emptied <> '' and _reasons = '' group by _emptied"
+            if any(c.lenient for c in contract.columns)
+            else ""
+        ),
     )
+
+
+def emptied_counts(found: Iterable[Sequence[Any]]) -> dict[str, int]:
+    """How many values became none, by reason, of the rows that ``Statements.emptied`` selects."""
+    counts = Counter[str]()
+    for reasons, rows in found:
+        counts.update(dict.fromkeys(str(reasons).split(SEPARATOR), int(rows)))
+    return dict(counts)
 
 
 def no_text(name: str) -> str:
@@ -184,7 +201,9 @@ def _validate(contract: Contract, carried: tuple[str, ...], of_bytes: Collection
     """
     typed = [f"{column_values.value(c, contract.format)} as {_read(c)}" for c in contract.read_columns]
     level = f"select *, {', '.join(typed)} from {_prepared(contract)}"
-    excusable = [f"{_kept(contract, c, _read(c), of_bytes)} as {_typed(c)}" for c in contract.read_columns if c.unless]
+    excusable = [
+        f"{_kept(contract, c, _read(c), of_bytes)} as {_typed(c)}" for c in contract.read_columns if c.excusable
+    ]
     if excusable:
         level = f"select *, {', '.join(excusable)} from ({level})"
     computed = [f"{_computed(contract, c)} as {_typed(c)}" for c in contract.columns if c.expression]
@@ -194,12 +213,18 @@ def _validate(contract: Contract, carried: tuple[str, ...], of_bytes: Collection
     against = f"concat_ws('{SEPARATOR}', {reasons})"
     if contract.skip_rows_where:
         against = f"case when not {_left_out(contract)} then {against} end"
-    level = f"select *, {against} as _reasons from ({level})"
+    judged = f"{against} as _reasons"
+    if lenient := [c for c in contract.columns if c.lenient]:
+        faults = (fault for c in lenient for fault in _faults(contract, c, _read(c), of_bytes))
+        whens = ", ".join(f"case when {fault} then '{reason}' end" for fault, reason in faults)
+        judged += f", concat_ws('{SEPARATOR}', {whens}) as _emptied"
+    level = f"select *, {judged} from ({level})"
     fields = ", ".join(f"{literal(c.name)}: {identifier(c.name)}" for c in contract.read_columns)
     kept = ((c, _kept(contract, c, _typed(c), of_bytes) if c.expression else _typed(c)) for c in contract.columns)
     values = ", ".join(f"{value} as {identifier(c.name)}" for c, value in kept)
     as_json = f"case when _reasons <> '' then cast(to_json({{{fields}}}) as varchar) end"
-    return f"select {', '.join(carried)}, {values}, _reasons, {as_json} as _fields from ({level})"
+    emptied = "_emptied, " if lenient else ""
+    return f"select {', '.join(carried)}, {values}, _reasons, {emptied}{as_json} as _fields from ({level})"
 
 
 def _left_out(contract: Contract) -> str:
@@ -229,7 +254,7 @@ def _typed(column: Column) -> str:
 
 def _read(column: Column) -> str:
     """The name of what a column's text comes to, before it is known whether that is excused."""
-    return identifier(f"{column.name}:read") if column.unless else _typed(column)
+    return identifier(f"{column.name}:read") if column.excusable else _typed(column)
 
 
 def _computed(contract: Contract, column: Column) -> str:
@@ -271,6 +296,8 @@ def _reasons(contract: Contract, of_bytes: Collection[str]) -> Iterator[str]:
     types = {c.name: c.data_type for c in contract.columns}
     computed = frozenset(c.name for c in contract.columns if c.expression)
     for column in contract.columns:
+        if column.lenient:
+            continue
         judged = f"not {_excused(contract, column)} and " if column.unless else ""
         for fault, reason in _faults(contract, column, _typed(column), of_bytes):
             yield f"case when {judged}({fault}) then '{reason}' end"
@@ -286,13 +313,15 @@ def _typed_columns(contract: Contract) -> dict[str, DataType]:
 
 def _kept(contract: Contract, column: Column, value: str, of_bytes: Collection[str]) -> str:
     """The ``value`` of a column, NULL where it breaks the contract and is excused."""
-    found = _faults(contract, column, value, of_bytes) if column.unless else ()
+    found = _faults(contract, column, value, of_bytes) if column.excusable else ()
     faults = " or ".join(f"({fault})" for fault, _ in found)
     return f"case when {_excused(contract, column)} and ({faults}) then null else {value} end" if faults else value
 
 
 def _excused(contract: Contract, column: Column) -> str:
-    judged = {c.name: c.data_type for c in contract.read_columns if not c.unless}
+    if column.lenient:
+        return "true"
+    judged = {c.name: c.data_type for c in contract.read_columns if not c.excusable}
     tree = expressions.parse(str(column.unless), f"column {column.name}: unless", judged)
     return f"coalesce(try({_over_values(contract, tree, frozenset()).sql('duckdb')}), false)"
 

@@ -25,7 +25,7 @@ from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import duckdb as privacy
 from adplatform.privacy.keys import HashKey
-from adplatform.transform.compile import Statements, compile_contract, output_columns, partition_column
+from adplatform.transform.compile import Statements, compile_contract, emptied_counts, output_columns, partition_column
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
@@ -157,6 +157,7 @@ def transform(
             evolved=tuple(accepted.undeclared),
             lacking={name: n for name, n in accepted.lacking.items() if not out.contract.column(name).drop},
             footers=_footers_like_rows(read),
+            emptied=emptied_counts(con.execute(statements.emptied).fetchall()) if statements.emptied else {},
         )
 
 

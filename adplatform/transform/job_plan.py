@@ -97,6 +97,7 @@ class JobResult(Document):
     evolved: tuple[str, ...] = ()
     lacking: Mapping[str, int] = {}
     footers: tuple[FooterLikeRows, ...] = ()
+    emptied: Mapping[str, int] = {}
     sha256: Mapping[str, str] = {}
     skipped: Mapping[str, int] = {}
     failure: str = ""

@@ -15,7 +15,7 @@ from adplatform.privacy.keys import HashKey
 from adplatform.privacy.outputs import personal_outputs
 from adplatform.privacy.spark import KeyLoader
 from adplatform.transform import spark_files
-from adplatform.transform.compile import Statements, compile_contract, no_text, partition_column
+from adplatform.transform.compile import Statements, compile_contract, emptied_counts, no_text, partition_column
 from adplatform.transform.dialect import to_spark
 from adplatform.transform.job_plan import WrittenFile
 from adplatform.transform.rules import identifier
@@ -53,6 +53,8 @@ class SparkResult:
     quarantine: "DataFrame"
     withheld: tuple[Withheld, ...] = ()
     """The undeclared columns of which values are not stored."""
+    emptied: str = ""
+    """As of ``Statements``."""
 
 
 def transform(
@@ -101,7 +103,7 @@ def transform(
     _view(spark, "superseded", _superseded(statements))
     _view(spark, "latest", _latest(statements))
     clean, quarantine = (spark.sql(to_spark(sql)) for sql in (statements.clean, _quarantine(statements)))
-    return SparkResult(out.contract, clean, quarantine, out.withheld)
+    return SparkResult(out.contract, clean, quarantine, out.withheld, statements.emptied)
 
 
 def _view(spark: "SparkSession", name: str, sql: str) -> None:
@@ -152,12 +154,13 @@ def _quarantine(statements: Statements) -> str:
 
 @dataclass(frozen=True)
 class Stages:
-    """What was written; ``reasons`` counts the quarantined rows by them."""
+    """What was written; ``reasons`` counts the quarantined rows by them, ``emptied`` is as of ``Staged``."""
 
     clean: tuple[WrittenFile, ...]
     quarantine: tuple[WrittenFile, ...]
     counts: tuple[FileCount, ...]
     reasons: Mapping[str, int]
+    emptied: Mapping[str, int]
 
 
 def stage(
@@ -201,10 +204,11 @@ def stage(
         if not count.is_whole:
             raise PermanentFailure(f"{origin}: rows are not accounted for: {count}")
         counts.append(count)
+    emptied = emptied_counts(spark.sql(result.emptied).collect()) if result.emptied else {}
     if not quarantine:
-        return Stages(clean, (), tuple(counts), {})
+        return Stages(clean, (), tuple(counts), {}, emptied)
     aside = spark_files.read(spark, quarantine, "reasons array<string>", region, ["reasons"])
-    return Stages(clean, quarantine, tuple(counts), _by_value(aside.selectExpr("explode(reasons)")))
+    return Stages(clean, quarantine, tuple(counts), _by_value(aside.selectExpr("explode(reasons)")), emptied)
 
 
 def _by_value(frame: "DataFrame") -> dict[str, int]:

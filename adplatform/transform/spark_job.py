@@ -134,6 +134,7 @@ def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Obj
         quarantine=stages.quarantine,
         counts=stages.counts,
         reasons=stages.reasons,
+        emptied=stages.emptied,
         refused=accepted.refused,
         bad=tuple(bad.values()),
         line_breaks=sum(file.breaks for file in read.values()),

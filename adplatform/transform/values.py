@@ -184,7 +184,7 @@ class Staged:
     line ends within values of the rows that were read from csv. ``withheld`` are the undeclared columns of which values
     are not stored, in the files that were read. ``evolved`` are all undeclared columns, of this delivery and those
     before, and ``lacking`` counts by column the files that lack one. ``footers`` are those of the files that were read
-    that may be none.
+    that may be none. ``emptied`` counts the values of lenient columns that became none in good rows, by reason.
     """
 
     columns: tuple[OutputColumn, ...]
@@ -200,6 +200,7 @@ class Staged:
     evolved: tuple[str, ...] = ()
     lacking: Mapping[str, int] = field(default_factory=dict)
     footers: tuple[FooterLikeRows, ...] = ()
+    emptied: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def carried_rows(self) -> int:

@@ -146,6 +146,31 @@ def test_whatever_a_report_holds_is_in_the_table_or_kept_aside(ads: Ads) -> None
     assert (publication.quarantined, publication.reasons) == (1, {"bad_bigint:campaign_id": 1})
 
 
+def test_a_metric_of_another_type_is_no_value_and_its_row_stays(ads: Ads) -> None:
+    ads.document = gzip.compress(
+        b"""[{"date": "2026-06-09", "campaignId": 1, "cost": 4.5, "clicks": 3, "royaltyQualifiedBorrows": 0.5},
+        {"date": "2026-06-09", "campaignId": 2, "cost": 1, "clicks": "none", "royaltyQualifiedBorrows": 2.5},
+        {"date": "2026-06-09", "campaignId": 3, "cost": {"amount": 7}, "clicks": 1e30, "royaltyQualifiedBorrows": 2.0},
+        {"date": "2026-06-09", "campaignId": "four", "cost": 1, "clicks": "none"},
+        {"date": "2026-06-09", "campaignId": 5, "cost": 1, "clicks": 0}]"""
+    )
+    ads.run(account({"name": "mine", "extends": "sp_campaigns", "add": ["royaltyQualifiedBorrows"]}))
+    assert ads.table("campaign_id, cost, clicks, royalty_qualified_borrows", "mine") == [
+        (1, Decimal("4.5"), 3, None),
+        (2, Decimal(1), None, None),
+        (3, None, None, 2),
+        (5, Decimal(1), 0, None),
+    ]
+    publication = ads.services.ledger.publications.of_feed("ads/mine/111")[-1]
+    assert publication.reasons == {"bad_bigint:campaign_id": 1}
+    assert publication.emptied == {
+        "bad_decimal:cost": 1,
+        "bad_bigint:clicks": 2,
+        "bad_bigint:royalty_qualified_borrows": 2,
+    }
+    assert "clicks (2 rows, bad_bigint)" in publication.note
+
+
 def test_ids_beyond_bigint_have_a_type_that_holds_them(ads: Ads) -> None:
     ads.document = gzip.compress(b'[{"date": "2026-06-09", "campaignId": 18446744073709551615, "clicks": 1}]')
     columns = ["date", "campaignId", "clicks"]

@@ -45,6 +45,7 @@ class Outcome:
     lacking: Mapping[str, int] = field(default_factory=dict)
     line_breaks: int = 0
     footers: tuple[Any, ...] = ()
+    emptied: Mapping[str, int] = field(default_factory=dict)
     partitions: Counter[str] = field(default_factory=Counter)
     bad: tuple[str, ...] = ()
     failed: str = ""
@@ -79,6 +80,7 @@ def outcome_of(result: JobResult) -> Outcome:
         lacking=dict(result.lacking),
         line_breaks=result.line_breaks,
         footers=result.footers,
+        emptied=dict(result.emptied),
         partitions=_partitions([(each.partition, each.rows) for each in result.clean]),
     )
 
@@ -126,6 +128,7 @@ def outcome_of_staged(staged: Staged) -> Outcome:
         lacking=dict(staged.lacking),
         line_breaks=staged.line_breaks,
         footers=staged.footers,
+        emptied=dict(staged.emptied),
         partitions=_partitions([(each.partition, each.rows) for each in staged.files]),
     )
 

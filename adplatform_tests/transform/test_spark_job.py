@@ -369,3 +369,23 @@ def test_objects_and_the_key_come_from_aws_in_the_version_that_the_plan_names(
     other = plan.model_copy(update={"key_id": "another"})
     replaced = carry_out(sail, other, f"s3://{bucket}/other/", Objects(aws.region))
     assert replaced.failure.startswith("hashing key 'another' of the plan was replaced") and not replaced.clean
+
+
+def test_a_lenient_column_has_no_value_where_it_breaks_the_contract_and_its_row_stays(
+    tmp_path: Path, sail: SparkSession
+) -> None:
+    lenient: dict[str, Any] = {"lenient": True}
+    columns = [
+        {"name": "id", "type": "bigint", "required": True},
+        {"name": "n", "type": "bigint", **lenient},
+        {"name": "cost", "type": "decimal(18,6)", "min": 0, **lenient},
+    ]
+    rows = '{"id": 1, "n": 0.5, "cost": 1}\n{"id": 2, "n": "2", "cost": "x"}\n{"id": 3, "n": "x", "cost": -1}\n'
+    contract = {"columns": columns, "format": {"kind": "ndjson"}}
+    embedded, spark = compared(
+        sail, tmp_path, contract, {"a": f'{rows}{{"id": "x", "n": "x"}}\n{{"id": 4}}\n'.encode()}
+    )
+    agree(embedded, spark)
+    assert embedded.reasons == {"bad_bigint:id": 1}
+    assert embedded.emptied == {"bad_bigint:n": 2, "bad_decimal:cost": 1, "below_min:cost": 1}
+    assert sum(embedded.clean.values()) == 4

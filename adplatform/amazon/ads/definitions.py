@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adplatform.amazon.ads.report_types import AdsReportType, check, column_type, report_type
-from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of
+from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, with_metrics
 from adplatform.amazon.restatement import ads_policy, single_day_policy
 
 SHORT_ATTRIBUTION, LONG_ATTRIBUTION = 14, 30
@@ -179,7 +179,7 @@ def ads_definition(name: str, report: AdsReport, unchecked: Mapping[str, str] | 
     required = [c for c in _REQUIRED if c != "adGroupId" or kind.product != _WITHOUT_AD_GROUPS]
     dataset = Dataset(
         feed=name,
-        columns=columns_of(((c, own.get(c) or column_type(c).type) for c in columns), required),
+        columns=with_metrics(columns_of(((c, own.get(c) or column_type(c).type) for c in columns), required)),
         date_field="date",
         plotted=tuple(c for c in _PLOTTED if c in columns),
         description=report.description or f"{report.report_type} by {', '.join(report.group_by)} and day.",

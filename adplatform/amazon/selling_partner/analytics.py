@@ -3,10 +3,11 @@
 Columns, options and periods are those of Amazon's own schemas of the report types.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of
+from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, with_metrics
 from adplatform.amazon.restatement import Period, RestatementPolicy
+from adplatform.contracts.column import Column
 
 Fields = Iterable[tuple[str, str]]
 MONEY = "decimal(18,6)"
@@ -58,6 +59,10 @@ def _by_period(
     )
 
 
+def _columns(fields: Iterable[tuple[str, str]], required: Sequence[str]) -> tuple[Column, ...]:
+    return with_metrics(columns_of(fields, required))
+
+
 def _rows(
     feed: str, records: str, fields: Fields, description: str, plotted: tuple[str, ...] = (), keys: tuple[str, ...] = ()
 ) -> Dataset:
@@ -69,7 +74,7 @@ def _rows(
         description=description,
         plotted=plotted,
         schema_policy="evolve",
-        columns=columns_of([*_PERIOD, *((key, "string") for key in keys), *fields], required=("endDate", *keys)),
+        columns=_columns([*_PERIOD, *((key, "string") for key in keys), *fields], required=("endDate", *keys)),
     )
 
 
@@ -92,7 +97,7 @@ _SALES_AND_TRAFFIC = ReportDefinition(
             description="Sales and traffic of a marketplace by day.",
             plotted=("salesByDate.orderedProductSales.amount", "salesByDate.unitsOrdered", "trafficByDate.sessions"),
             schema_policy="evolve",
-            columns=columns_of(
+            columns=_columns(
                 [
                     ("date", "date"),
                     *_amounts("salesByDate.", _b2b(("orderedProductSales", "averageSellingPrice"))),
@@ -116,7 +121,7 @@ _SALES_AND_TRAFFIC = ReportDefinition(
             description="Sales and traffic of a marketplace by day and child product.",
             plotted=("salesByAsin.orderedProductSales.amount", "salesByAsin.unitsOrdered", "trafficByAsin.sessions"),
             schema_policy="evolve",
-            columns=columns_of(
+            columns=_columns(
                 [
                     ("parentAsin", "string"),
                     ("childAsin", "string"),
@@ -152,7 +157,7 @@ _SEARCH_TERMS = _by_period(
             records="dataByDepartmentAndSearchTerm",
             description="Brand Analytics: what shoppers searched for and clicked, by day.",
             schema_policy="evolve",
-            columns=columns_of(
+            columns=_columns(
                 [
                     ("departmentName", "string"),
                     ("searchTerm", "string"),

@@ -52,7 +52,7 @@ from adplatform.flow.source import FeedFlow
 from adplatform.flow.transforms import by_engine
 from adplatform.flow.undelivered import notify_undelivered, undelivered
 from adplatform.flow.verdicts import require_no_bad_file
-from adplatform.lake.audit import AuditFinding
+from adplatform.lake.audit import METRICS, AuditFinding
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Outcome
@@ -89,6 +89,8 @@ SUSPICION = {
     "one_hashing_key": "Personal columns are hashed with the same key as the rest of the lake.",
 }
 """What does not keep a delivery from being published."""
+REPORTED = {METRICS: "Every metric is of its column's type; one that is not is no value, and its row stays."}
+"""The same, of tables of which columns are lenient."""
 ENGINE = {
     "engine_counts": "As many rows were read as the engine's runs say that they moved.",
     "fields_present": "No column has lost its values since the delivery before.",

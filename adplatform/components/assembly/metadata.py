@@ -138,6 +138,7 @@ def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[st
         "adplatform/locations": list(publication.locations),
         "adplatform/location_count": publication.location_count,
         **({"adplatform/columns_lacking": dict(publication.lacking)} if publication.lacking else {}),
+        **({"adplatform/values_emptied": dict(publication.emptied)} if publication.emptied else {}),
         **({"adplatform/note": publication.note} if publication.note else {}),
         "adplatform/ledger": ledger_hint(flow, str(publication.day)),
     }

@@ -22,6 +22,7 @@ from adplatform.amazon.sources import ReportSource
 from adplatform.components.assembly.crawls import crawl_checks
 from adplatform.components.assembly.delivery_assets import (
     AUDITS,
+    REPORTED,
     SUSPICION,
     NothingToDo,
     audit_evaluation,
@@ -186,6 +187,9 @@ def report_assets(
     clean = [_clean_spec(account, raw.key, table, partitions, owners, tags) for table in tables]
     checks = [audit_check(spec.key, name, text, partitions) for spec in clean for name, text in _AUDITS.items()]
     for table in tables:
+        if any(column.lenient for column in table.feed.columns):
+            key = clean_key(account, table.feed.name)
+            checks += [audit_check(key, name, text, partitions) for name, text in REPORTED.items()]
         checks += consumer_checks(table.feed.consumers, clean_key(account, table.feed.name), partitions)
     checks += [each for table in tables for each in crawl_checks(table, clean_key(account, table.feed.name))]
 
@@ -257,7 +261,7 @@ def _runs(numbers: Sequence[int]) -> str:
 def audit_check(key: dg.AssetKey, name: str, text: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetCheckSpec:
     """A check that keeps a date from being published, or one that only says what it suspects."""
     return dg.AssetCheckSpec(
-        name, asset=key, blocking=name not in SUSPICION, partitions_def=partitions, description=text
+        name, asset=key, blocking=name not in SUSPICION | REPORTED, partitions_def=partitions, description=text
     )
 
 
@@ -452,7 +456,7 @@ class _Step:
 
         def log_checks(findings: Iterable[AuditFinding]) -> None:
             mark(self.services.ledger, self.fact, flow, day)
-            for finding in shown_findings(findings, _AUDITS, flow):
+            for finding in shown_findings(findings, _AUDITS | REPORTED, flow):
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
         try:
