@@ -29,8 +29,9 @@ class Dataset:
 
     ``records`` is the dotted path of its array in a JSON document, None for the document itself. ``date_field`` holds
     the date of a row in its first ten characters; without one all rows belong to the report's only date. ``plotted``
-    names the metrics, as the report calls them, that the restatement watch follows. The numbers and dates of a
-    ``localized`` table are spelled as in its marketplace's country.
+    names the metrics, as the report calls them, that the restatement watch follows, ``summed`` further ones of which
+    the sums over what a report says of a date are kept. The numbers and dates of a ``localized`` table are spelled as
+    in its marketplace's country.
     """
 
     feed: str
@@ -38,6 +39,7 @@ class Dataset:
     records: str | None = None
     date_field: str | None = None
     plotted: tuple[str, ...] = ()
+    summed: tuple[str, ...] = ()
     description: str = ""
     schema_policy: Literal["freeze", "evolve"] = "freeze"
     localized: bool = False

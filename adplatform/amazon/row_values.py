@@ -70,7 +70,8 @@ class RowValues:
         by_scale = {scale: _Numbers(scale) for scale in {None, *scales.values()}}
         self._any = by_scale[None]
         self._numbers = {path: by_scale[scale] for path, scale in scales.items()}
-        self._followed = [(metric, self._numbers.get(metric, self._any)) for metric in dataset.plotted]
+        summed = dict.fromkeys((*dataset.plotted, *dataset.summed))
+        self._summed = [(metric, self._numbers.get(metric, self._any)) for metric in summed]
         self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def settle(self, row: Row) -> bytes:
@@ -99,9 +100,9 @@ class RowValues:
         return text.encode("utf-8", "surrogatepass")
 
     def amounts(self, row: Row) -> list[tuple[str, Decimal]]:
-        """The followed metrics of a settled row that are numbers."""
+        """The summed metrics of a row that are numbers, as :meth:`settle` has them: it may have been called or not."""
         found = []
-        for metric, numbers in self._followed:
+        for metric, numbers in self._summed:
             value = row[metric] if metric in row else member(row, metric)
             if isinstance(value, str):
                 amount = (numbers if type(value) is Number else self._any)[value].value

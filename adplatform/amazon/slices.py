@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -34,7 +34,8 @@ _encode = json.JSONEncoder().encode
 @dataclass(frozen=True)
 class SliceFile:
     """The rows of one table and date as gzip NDJSON. ``content`` is a digest that ignores the order of rows, of members
-    in a row, the spelling of numbers, and the stamps; ``totals`` are sums of the followed metrics."""
+    in a row, the spelling of numbers, and the stamps; ``totals`` are sums of the followed metrics as the document was
+    read, whatever became of its rows then."""
 
     feed: str
     day: date
@@ -114,6 +115,8 @@ def split(
                     row[name] = plain(text, country)
             day = start.isoformat() if dataset.date_field is None else _day(member(row, dataset.date_field), zone)
             place = slices.get(day) if MISFIT not in row else None
+            if place is not None:
+                place.count(values.amounts(row))
             try:
                 if place is None:
                     files.write(outside, _encode(row) + "\n")
@@ -188,9 +191,12 @@ class _Slice:
         self.rows += 1
         canonical = values.settle(row)
         self.digest += int.from_bytes(blake2b(canonical, digest_size=32).digest(), "big")
-        for metric, amount in values.amounts(row):
-            self.totals[metric] = WIDE.add(self.totals[metric], amount)
         self.files.write(self.path, self._line(row))
+
+    def count(self, amounts: Iterable[tuple[str, Decimal]]) -> None:
+        """Before anything is done with the row that says so."""
+        for metric, amount in amounts:
+            self.totals[metric] = WIDE.add(self.totals[metric], amount)
 
     def _line(self, row: Row) -> str:
         if row and self.stamp and self.stamp.keys().isdisjoint(row):

@@ -6,16 +6,18 @@ and before readers see the new rows. The mark is taken away after a build that b
 if nobody has marked the date since that build read the mark.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.column import Column
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Problem, Runs
 from adplatform.flow.slices import MADE_FILE, build_lease, publish_made, slice_settler
@@ -42,10 +44,20 @@ if TYPE_CHECKING:
 else:
     duckdb = Late("duckdb")
 
+log = logging.getLogger(__name__)
+
 WAITS = timedelta(minutes=30)
 """How long a date waits for reports that are about to be published, so that it is not built once for each of them."""
 EQUALS_INPUTS = "equals_inputs"
 """The audit that compares what was built with the tables it was built from."""
+EQUALS_DOCUMENTS = "equals_documents"
+"""The one that compares it with the documents from which those tables were made. It forbids nothing: what it finds is
+lost already, most often to the quarantine of a table, and the rest of the date is right."""
+
+_LOST = (
+    "; rows or values of it are not in the fact: look at the checks of the table and its quarantine (`adplatform "
+    "quarantine list`)"
+)
 
 
 @dataclass(frozen=True)
@@ -99,10 +111,12 @@ def build(
             return None
         with TemporaryDirectory(dir=work) as directory:
             folder = Path(directory)
-            finding = _write(services, fact, scope, day, folder, folder / MADE_FILE)
-            audited((finding,))
+            finding, compared = _write(services, fact, scope, day, folder, folder / MADE_FILE)
+            audited((finding, compared))
             if not finding.passed:
                 raise PermanentFailure(f"{flow.name} {day}: {finding.description}")
+            if not compared.passed:
+                log.warning("%s %s: %s", flow.name, day, compared.description)
             done = publish_made(services, flow, day, folder / MADE_FILE, lease, run_id, work, audited)
         return Built(flow, seen, done)
 
@@ -120,8 +134,10 @@ def _is_being_published(ledger: Ledger, fact: Fact, scope: str, day: date) -> bo
     return any(ledger.deliveries.get(flow.name, day).state is DeliveryState.RUNNING for flow in flows)
 
 
-def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, target: Path) -> AuditFinding:
-    """Write the rows of one date and profile, and compare their sums with those of the tables."""
+def _write(
+    services: Services, fact: Fact, scope: str, day: date, folder: Path, target: Path
+) -> tuple[AuditFinding, AuditFinding]:
+    """Write the rows of one date and profile, and compare their sums with those of the tables and of the documents."""
     settings = services.settings
     profile = next((s for s in services.ledger.scopes.of_source(fact.account.source) if s.id == scope), None)
     options: dict[str, Any] = {
@@ -133,9 +149,12 @@ def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, 
     with duckdb.connect(config=options) as plain, heeding(plain) as con:
         con.execute("set TimeZone = 'UTC'")
         try:
-            selects, wanted = [], {}
+            selects, wanted, said = [], {}, []
             for number, each in enumerate(fact.inputs):
-                files = _download(services, fact.account.scoped(each.table, scope), day, folder / str(number))
+                flow = fact.account.scoped(each.table, scope)
+                files = _download(services, flow, day, folder / str(number))
+                if files is not None:
+                    said += _said(services.ledger, con, each, flow, day, files)
                 if files:
                     table = f"input_{number}"
                     con.execute(f"create view {table} as {_rows(con, each, files)}")
@@ -152,7 +171,7 @@ def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, 
                 f" to {literal(str(target))} (format parquet, compression snappy)"
             )
             con.execute(f"create view written as select * from read_parquet({literal(str(target))})")
-            return _compared(con, wanted)
+            return _compared(con, wanted), _compared_to_documents(con, said)
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
             raise ran_out(f"{fact.table.name} {day}", e, folder) from e
         except duckdb.Error as e:
@@ -161,8 +180,8 @@ def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, 
             raise PermanentFailure(f"{fact.table.name} {day} cannot be computed: {str(e).splitlines()[0]}") from e
 
 
-def _download(services: Services, flow: FeedFlow, day: date, folder: Path) -> list[Path]:
-    """The files that readers of a table see of that date and scope; none when nothing has been published.
+def _download(services: Services, flow: FeedFlow, day: date, folder: Path) -> list[Path] | None:
+    """The files that readers of a table see of that date and scope; None when nothing has been published.
 
     Raises:
         TransientFailure: they were removed between looking and reading, because newer ones took their place.
@@ -174,7 +193,7 @@ def _download(services: Services, flow: FeedFlow, day: date, folder: Path) -> li
     spec = table_spec(flow.table, contract, output_columns(contract), database_prefix=prefix, scope=flow.scope.column)
     shown = formats.partition(services.lake, spec, f"{day.isoformat()}{JOINT}{flow.scope.value}")
     if shown is None:
-        return []
+        return None
     return download_shown(services.store, shown, folder, f"{flow.name} {day}")
 
 
@@ -212,6 +231,57 @@ def _sums(con: "duckdb.DuckDBPyConnection", relation: str) -> tuple[Any, ...]:
     wanted = ", ".join(f"sum({name}), count({name}) > 0" for name in MEASURES)
     found = con.execute(f"select {wanted} from {relation}").fetchone()
     return found or ()
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What the report whose rows a table shows of a date said of it when its document was read."""
+
+    each: FactInput
+    report_id: str
+    totals: Mapping[str, Decimal]
+
+
+def _said(
+    ledger: Ledger,
+    con: "duckdb.DuckDBPyConnection",
+    each: FactInput,
+    flow: FeedFlow,
+    day: date,
+    files: Sequence[Path],
+) -> list[_Said]:
+    """Nothing where that is not known. Without rows it is the newest report that brought what is shown."""
+    listed = ", ".join(literal(str(file)) for file in files)
+    ids = con.execute(f"select distinct report_id from read_parquet([{listed}])").fetchall() if files else []
+    landed = [o for o in ledger.observations.of_day(flow.name, day) if o.landed]
+    of_rows = [o for o in landed if (o.report_id,) in ids] if ids else landed
+    return [_Said(each, o.report_id, o.totals) for o in of_rows[-1:]]
+
+
+def _compared_to_documents(con: "duckdb.DuckDBPyConnection", said: Sequence[_Said]) -> AuditFinding:
+    problems, details = [], []
+    for one in said:
+        product, measures = one.each.product, [m for m, member in one.each.members.items() if member in one.totals]
+        if not measures:
+            continue
+        wanted = [one.totals[one.each.members[measure]] for measure in measures]
+        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in measures)
+        found = con.execute(f"select {sums} from written where ad_product = {literal(product)}").fetchone() or ()
+        lost = [
+            {"ad_product": product, "measure": measure, "fact": _plain(have), "document": _plain(want)}
+            for measure, have, want in zip(measures, map(Decimal, found), wanted, strict=True)
+            if have != want
+        ]
+        if lost:
+            differ = listed(f"{each['measure']} {each['fact']} of {each['document']}" for each in lost)
+            problems.append(f"{product} has {differ} (report {one.report_id})")
+        details += [{**each, "report": one.report_id} for each in lost]
+    text = "; ".join(problems) + _LOST if problems else "sums are those of the documents"
+    return AuditFinding(EQUALS_DOCUMENTS, not problems, False, text, {"ad_products": len(said)}, tuple(details))
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.normalize():f}"
 
 
 def _compared(con: "duckdb.DuckDBPyConnection", wanted: Mapping[str, tuple[Any, ...]]) -> AuditFinding:

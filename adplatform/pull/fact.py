@@ -71,11 +71,13 @@ MEASURES = ("impressions", "clicks", "cost", "purchases", "units", "sales")
 
 @dataclass(frozen=True)
 class FactInput:
-    """A table that an ad product is taken from. ``columns`` maps columns of the fact to its own; it may lack some."""
+    """A table that an ad product is taken from. ``columns`` maps columns of the fact to its own; it may lack some.
+    ``members`` maps measures of which every value is exact to what the reports call them."""
 
     product: str
     table: FeedFlow
     columns: Mapping[str, str]
+    members: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -159,12 +161,14 @@ def _is_whole(definition: ReportDefinition, table: FeedFlow, group_by: frozenset
 
 def _input(definition: ReportDefinition, table: FeedFlow) -> FactInput:
     known = {c.field_name: c for c in table.feed.columns}
-    columns = {}
+    columns, members = {}, {}
     for name, headers in HEADERS.items():
         found = [known[h] for h in headers if h in known]
         if found and (name not in MEASURES or found[0].data_type.is_number):
             columns[name] = found[0].name
-    return FactInput(definition.configuration["adProduct"], table, columns)
+            if name in MEASURES and found[0].data_type.name != "double":
+                members[name] = found[0].field_name
+    return FactInput(definition.configuration["adProduct"], table, columns, members)
 
 
 def mark(ledger: Ledger, fact: Fact | None, flow: FeedFlow, day: date) -> None:

@@ -43,13 +43,16 @@ def restatements(ledger: Ledger, account: Account, definition: ReportDefinition,
     """
     kept = timedelta(days=max(definition.policy.deadlines.values())) + REPORTED_FOR
     attribution_days = definition.attribution_days if definition.api == "ads" else None
+    plotted = definition.dataset(feed).plotted
     watched = []
     for scope in wanted_scopes(ledger, account):
         since = _today(ledger, definition, scope) - kept
         reports = ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope.id}", since)
         others = {r.report_id for r in reports if r.definition != definition.definition_hash}
         observations = tuple(
-            restatement_watch.Observation(o.day, o.as_of, o.age, dict(o.totals), o.rows)
+            restatement_watch.Observation(
+                o.day, o.as_of, o.age, {m: total for m, total in o.totals.items() if m in plotted}, o.rows
+            )
             for o in ledger.observations.since(account.flow(definition.dataset(feed), scope.id).name, since)
             if o.report_id not in others
         )

@@ -16,6 +16,8 @@ _PLOTTED = (
     *("impressions", "clicks", "cost", "purchases14d", "sales14d", "purchases", "sales"),
     *("orders14d", "conversionsBrandHalo", "salesBrandHalo"),
 )
+_OF_THE_FACT = ("spend", "unitsSoldClicks14d", "unitsSold")
+"""What the daily fact takes beside."""
 
 _TRAFFIC = ("impressions", "clicks", "cost")
 _SP_SALES = tuple(f"{metric}{days}d" for metric in ("purchases", "sales", "unitsSoldClicks") for days in (1, 7, 14, 30))
@@ -182,6 +184,7 @@ def ads_definition(name: str, report: AdsReport, unchecked: Mapping[str, str] | 
         columns=with_metrics(columns_of(((c, own.get(c) or column_type(c).type) for c in columns), required)),
         date_field="date",
         plotted=tuple(c for c in _PLOTTED if c in columns),
+        summed=tuple(c for c in _OF_THE_FACT if c in columns),
         description=report.description or f"{report.report_type} by {', '.join(report.group_by)} and day.",
         schema_policy="evolve",
     )

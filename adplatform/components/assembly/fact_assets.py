@@ -23,7 +23,7 @@ from adplatform.components.assembly.delivery_assets import (
 from adplatform.components.assembly.metadata import clean_schema, topic_metadata
 from adplatform.components.assembly.report_assets import (
     DATE,
-    audit_check,
+    audit_checks,
     clean_key,
     clean_materialization,
     partition_key,
@@ -38,7 +38,7 @@ from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.derived import Stale
 from adplatform.ledger.leases import LeaseHeld
 from adplatform.platform.aws_errors import aws_failures
-from adplatform.pull.build import EQUALS_INPUTS, build, built, facts_due
+from adplatform.pull.build import EQUALS_DOCUMENTS, EQUALS_INPUTS, build, built, facts_due
 from adplatform.pull.fact import NAME, Fact
 from adplatform.resources.named import (
     CatalogResource,
@@ -58,6 +58,9 @@ MOST_OF_A_RUN = 1000
 _AUDITS = {
     EQUALS_INPUTS: "Every sum of an ad product is that of the table it is taken from.",
     **{name: AUDITS[name] for name in ("row_conservation", "schema", "bounds")},
+}
+_SUSPICION = {
+    EQUALS_DOCUMENTS: "Every sum of an ad product is that of the report's document, as it was read.",
     **SUSPICION,
 }
 
@@ -91,7 +94,8 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
             **topic_metadata(account.topics),
         },
     )
-    checks = [audit_check(spec.key, name, text, partitions) for name, text in _AUDITS.items()]
+    checks = audit_checks(spec.key, _AUDITS, partitions, blocking=True)
+    checks += audit_checks(spec.key, _SUSPICION, partitions, blocking=False)
     checks += consumer_checks(table.feed.consumers, spec.key, partitions)
 
     @dg.multi_asset(
@@ -186,7 +190,7 @@ class _Step:
         partition = partition_key(self.fact.account, marked.day, marked.scope)
 
         def log_checks(findings: Iterable[AuditFinding]) -> None:
-            for finding in shown_findings(findings, _AUDITS, self.fact.table):
+            for finding in shown_findings(findings, {**_AUDITS, **_SUSPICION}, self.fact.table):
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
         try:

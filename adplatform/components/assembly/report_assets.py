@@ -97,7 +97,7 @@ REPORT_TAG = "adplatform/report"
 says of each of its dates what it came to."""
 _STAMPED = frozenset(column.field_name for column in STAMPS)
 """What the documents do not carry."""
-_AUDITS = {name: text for name, text in AUDITS.items() if name != "manifest_rows"} | SUSPICION
+_AUDITS = {name: text for name, text in AUDITS.items() if name != "manifest_rows"}
 DATE = "date"
 BY_HAND = (
     "To have dates of your choice, launch a backfill: what is there is shown at once, the rest is asked for, and the "
@@ -185,11 +185,11 @@ def report_assets(
         },
     )
     clean = [_clean_spec(account, raw.key, table, partitions, owners, tags) for table in tables]
-    checks = [audit_check(spec.key, name, text, partitions) for spec in clean for name, text in _AUDITS.items()]
+    checks = [check for spec in clean for check in audit_checks(spec.key, _AUDITS, partitions, blocking=True)]
+    checks += [check for spec in clean for check in audit_checks(spec.key, SUSPICION, partitions, blocking=False)]
     for table in tables:
         if any(column.lenient for column in table.feed.columns):
-            key = clean_key(account, table.feed.name)
-            checks += [audit_check(key, name, text, partitions) for name, text in REPORTED.items()]
+            checks += audit_checks(clean_key(account, table.feed.name), REPORTED, partitions, blocking=False)
         checks += consumer_checks(table.feed.consumers, clean_key(account, table.feed.name), partitions)
     checks += [each for table in tables for each in crawl_checks(table, clean_key(account, table.feed.name))]
 
@@ -258,11 +258,14 @@ def _runs(numbers: Sequence[int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
 
 
-def audit_check(key: dg.AssetKey, name: str, text: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetCheckSpec:
-    """A check that keeps a date from being published, or one that only says what it suspects."""
-    return dg.AssetCheckSpec(
-        name, asset=key, blocking=name not in SUSPICION | REPORTED, partitions_def=partitions, description=text
-    )
+def audit_checks(
+    key: dg.AssetKey, audits: Mapping[str, str], partitions: dg.PartitionsDefinition[str], *, blocking: bool
+) -> list[dg.AssetCheckSpec]:
+    """Checks that keep a date from being published, or that only say what they suspect, each with its sentence."""
+    return [
+        dg.AssetCheckSpec(name, asset=key, blocking=blocking, partitions_def=partitions, description=text)
+        for name, text in audits.items()
+    ]
 
 
 def _clean_spec(
@@ -456,7 +459,7 @@ class _Step:
 
         def log_checks(findings: Iterable[AuditFinding]) -> None:
             mark(self.services.ledger, self.fact, flow, day)
-            for finding in shown_findings(findings, _AUDITS | REPORTED, flow):
+            for finding in shown_findings(findings, _AUDITS | SUSPICION | REPORTED, flow):
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
         try:
