@@ -14,7 +14,8 @@ _WITHOUT_AD_GROUPS = "SPONSORED_BRANDS"
 """Campaigns of the older kind have none."""
 _PLOTTED = (
     *("impressions", "clicks", "cost", "purchases14d", "sales14d", "purchases", "sales"),
-    *("orders14d", "conversionsBrandHalo", "salesBrandHalo"),
+    *("orders14d", "conversionsBrandHalo", "salesBrandHalo", "totalCost", "totalPurchases", "totalSales"),
+    *("grossImpressions", "invalidImpressions", "grossClickThroughs", "invalidClickThroughs", "reach", "bids"),
 )
 _OF_THE_FACT = ("spend", "unitsSoldClicks14d", "unitsSold")
 """What the daily fact takes beside."""
@@ -28,6 +29,21 @@ _CAMPAIGN = ("campaignId", "campaignName", "campaignStatus", "campaignBudgetAmou
 _BUDGET = ("campaignBudgetCurrencyCode",)
 _AD_GROUP = ("adGroupId", "adGroupName")
 _OF_CAMPAIGN = ("campaignId", "campaignName")
+_INVALID = (
+    *("grossImpressions", "invalidImpressions", "invalidImpressionRate", "impressions"),
+    *("grossClickThroughs", "invalidClickThroughs", "invalidClickThroughRate", "clicks"),
+)
+_TELEVISION = (
+    *(*_TRAFFIC, "addToCart", "brandedSearches", "detailPageViews", "purchases", "sales", "unitsSold"),
+    *("newToBrandPurchases", "newToBrandSales", "videoCompleteViews", "videoFirstQuartileViews"),
+    *("videoMidpointViews", "videoThirdQuartileViews"),
+)
+_ADVERTISER = ("advertiserId", "advertiserName")
+_ORDER = ("orderId", "orderName")
+_LINE_ITEM = ("lineItemId", "lineItemName")
+_DEMAND_SIDE = ("impressions", "clicks", "totalCost", "detailPageViews", "addToCart", "purchases")
+_DEMAND_SIDE_SALES = ("sales", "unitsSold", "totalPurchases", "totalSales", "totalUnitsSold")
+"""Of promoted products, and of all of the brand's (``total``)."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +173,147 @@ READY_MADE: Mapping[str, AdsReport] = {
             *("conversionsBrandHalo", "salesBrandHalo", "unitsSoldBrandHalo"),
         ),
         "What was bought after a click on Sponsored Display, by day of the click.",
+    ),
+    "sp_audiences": AdsReport(
+        "spAudiences",
+        ("campaign_bid_boost_segment",),
+        ("date", *_OF_CAMPAIGN, "segmentName", "segmentClassCode", *_TRAFFIC, *_SP_SALES),
+        "Sponsored Products by campaign, audience with a bid adjustment, and day.",
+    ),
+    "sb_audiences": AdsReport(
+        "sbAudiences",
+        ("campaign_bid_boost_segment",),
+        ("date", *_OF_CAMPAIGN, "segmentName", "segmentClassCode", *_TRAFFIC, "purchases", "sales", "unitsSold"),
+        "Sponsored Brands by campaign, audience with a bid adjustment, and day.",
+    ),
+    **{
+        f"{short}_gross_and_invalid_traffic": AdsReport(
+            f"{short}GrossAndInvalids",
+            ("campaign",),
+            ("date", "campaignName", "campaignStatus", *_INVALID),
+            f"{product} by campaign and day: all traffic, and what of it was found invalid and is not charged.",
+        )
+        for short, product in (("sp", "Sponsored Products"), ("sb", "Sponsored Brands"), ("sd", "Sponsored Display"))
+    },
+    "st_campaigns": AdsReport(
+        "stCampaigns",
+        ("campaign",),
+        ("date", *_CAMPAIGN, *_BUDGET, *_TELEVISION),
+        "Sponsored Television by campaign and day.",
+    ),
+    "st_ad_groups": AdsReport(
+        "stCampaigns",
+        ("campaign", "adGroup"),
+        ("date", *_OF_CAMPAIGN, *_AD_GROUP, *_TELEVISION),
+        "Sponsored Television by campaign, ad group and day.",
+    ),
+    "st_targeting": AdsReport(
+        "stTargeting",
+        ("campaign", "adGroup", "targeting"),
+        ("date", *_OF_CAMPAIGN, *_AD_GROUP, "keywordId", "keyword", "keywordType", "targetingText", *_TELEVISION),
+        "Sponsored Television by target and day.",
+    ),
+    "dsp_orders": AdsReport(
+        "dspCampaign",
+        ("campaign",),
+        (
+            *("date", *_ADVERTISER, *_ORDER, "orderCurrency", *_DEMAND_SIDE, *_DEMAND_SIDE_SALES),
+            *("supplyCost", "totalFee", "viewableImpressions", "measurableImpressions"),
+        ),
+        "Amazon DSP by order and day.",
+    ),
+    "dsp_line_items": AdsReport(
+        "dspCampaign",
+        ("campaign", "ad"),
+        (
+            *("date", *_ADVERTISER, *_ORDER, "orderCurrency", *_LINE_ITEM, "lineItemType", "lineItemStatus"),
+            *(*_DEMAND_SIDE, *_DEMAND_SIDE_SALES, "supplyCost", "totalFee", "viewableImpressions"),
+        ),
+        "Amazon DSP by order, line item and day.",
+    ),
+    "dsp_creatives": AdsReport(
+        "dspCampaign",
+        ("campaign", "ad", "creative"),
+        (
+            *("date", *_ADVERTISER, *_ORDER, "orderCurrency", *_LINE_ITEM, "creativeId", "creativeName"),
+            *("creativeType", "creativeSize", *_DEMAND_SIDE, *_DEMAND_SIDE_SALES),
+        ),
+        "Amazon DSP by order, line item, creative and day.",
+    ),
+    "dsp_audiences": AdsReport(
+        "dspAudience",
+        ("order", "lineItem"),
+        (
+            *("date", *_ADVERTISER, *_ORDER, "orderCurrency", *_LINE_ITEM, "segmentId", "segmentName", "segmentType"),
+            *("segmentClassCode", "segmentSource", "targetingMethod", *_DEMAND_SIDE),
+        ),
+        "Amazon DSP by order, line item, audience segment and day.",
+    ),
+    "dsp_inventory": AdsReport(
+        "dspInventory",
+        ("campaign", "supplySource", "site"),
+        (
+            *("date", *_ADVERTISER, *_ORDER, "orderCurrency", "supplySource", "site", *_DEMAND_SIDE),
+            *(*_DEMAND_SIDE_SALES, "viewableImpressions", "measurableImpressions"),
+        ),
+        "Amazon DSP by order, supply source, site and day.",
+    ),
+    "dsp_products": AdsReport(
+        "dspProduct",
+        ("order", "lineItem"),
+        (
+            *("date", *_ADVERTISER, *_ORDER, "orderCurrency", *_LINE_ITEM, "asin", "parentAsin", "productName"),
+            *("brandName", "conversionType", "detailPageViews", "addToCart", "purchases", *_DEMAND_SIDE_SALES),
+        ),
+        "What people did about products after an ad of Amazon DSP, by order, line item, product and day.",
+    ),
+    "dsp_geography": AdsReport(
+        "dspGeo",
+        ("order", "country", "region"),
+        (
+            *("date", *_ADVERTISER, *_ORDER, "orderCurrency", "country", "region", *_DEMAND_SIDE),
+            *_DEMAND_SIDE_SALES,
+        ),
+        "Amazon DSP by order, region and day.",
+    ),
+    "dsp_technology": AdsReport(
+        "dspTech",
+        ("order", "deviceType", "environmentType"),
+        (
+            *("date", *_ADVERTISER, *_ORDER, "orderCurrency", "deviceName", "environmentName", *_DEMAND_SIDE),
+            *("sales", "unitsSold", "totalSales"),
+        ),
+        "Amazon DSP by order, kind of device, environment and day.",
+    ),
+    "dsp_reach_and_frequency": AdsReport(
+        "dspReachFrequency",
+        ("advertiser",),
+        ("date", *_ADVERTISER, "reach", "frequencyAverage"),
+        "How many people ads of Amazon DSP reached, by advertiser and day.",
+    ),
+    "dsp_bid_adjustments": AdsReport(
+        "dspBidAdjustment",
+        ("bidAdjustmentRule", "bidAdjustmentMatchedTerms"),
+        (
+            *("date", *_ADVERTISER, *_ORDER, *_LINE_ITEM, "bidAdjustmentRuleId", "bidAdjustmentRule"),
+            *("bidAdjustmentMatchedTermIds", "bidAdjustmentMatchedTerms", "bidAdjustment", "matchRate", "bids"),
+        ),
+        "Bids of Amazon DSP by line item, rule that adjusts them, matched terms and day.",
+    ),
+    "dsp_audio_and_video": AdsReport(
+        "dspAudioAndVideo",
+        ("campaign",),
+        ("intervalStart", "intervalEnd", *_ADVERTISER, *_ORDER, "impressions"),
+        "Audio and video ads of Amazon DSP by order and day.",
+    ),
+    "conversion_paths": AdsReport(
+        "conversionPath",
+        ("brandConversionPath",),
+        (
+            *("startDate", "endDate", "brandName", "simplifiedPath", "purchases", "sales"),
+            *("newToBrandPurchases", "newToBrandSales"),
+        ),
+        "Through which ad products people came to a purchase, by brand, path and day.",
     ),
 }
 

@@ -10,8 +10,14 @@ from adplatform.amazon.ads.report_types import column_type, report_type, report_
 from adplatform.amazon.definitions import STAMPS
 from adplatform.amazon.sources import AdsSource
 
-MONEY = re.compile(r"cost$|budgetAmount$|sales(?!Percentage|Rate)|royalties", re.IGNORECASE)
-COUNTS = re.compile("(newToBrand)?(Impressions|Clicks|Purchases|UnitsSold|Orders|Conversions)", re.IGNORECASE)
+MONEY = re.compile(r"cost$|fee$|budgetAmount$|sales(?!Percentage|Rate)|royalties", re.IGNORECASE)
+COUNTS = re.compile(
+    "(newToBrand|total|gross|invalid|viewable|measurable)?"
+    "(Impressions|Clicks|ClickThroughs|Purchases|UnitsSold|Orders|Conversions|addToCart|brandedSearches"
+    "|detailPageViews|video.*Views$|reach|bids$)",
+    re.IGNORECASE,
+)
+SHARES = re.compile("Rate$|Average$|bidAdjustment$")
 
 
 @pytest.mark.parametrize("name", READY_MADE)
@@ -19,9 +25,11 @@ def test_a_ready_made_report_is_one_that_amazon_takes(name: str) -> None:
     definition = ads_definition(name, READY_MADE[name])
     kind, asked = report_type(definition.report_type), definition.configuration
     assert set(asked["columns"]) <= kind.allowed(asked["groupBy"])
-    assert (asked["adProduct"], asked["timeUnit"], asked["format"]) == (kind.product, "DAILY", "GZIP_JSON")
+    daily = "DAILY" in kind.time_units
+    unit, longest = ("DAILY", kind.max_range_days) if daily else ("SUMMARY", 1)
+    assert (asked["adProduct"], asked["timeUnit"], asked["format"]) == (kind.product, unit, "GZIP_JSON")
     assert definition.policy.retention_days == kind.retention_days
-    assert definition.policy.max_range_days == kind.max_range_days
+    assert definition.policy.max_range_days == longest
     assert definition.attribution_days == (30 if "sales30d" in asked["columns"] else 14)
     assert definition.datasets[0].plotted
 
@@ -29,18 +37,26 @@ def test_a_ready_made_report_is_one_that_amazon_takes(name: str) -> None:
 @pytest.mark.parametrize("name", READY_MADE)
 def test_the_columns_of_a_ready_made_report_hold_what_amazon_sends(name: str) -> None:
     columns = ads_definition(name, READY_MADE[name]).datasets[0].columns
+    ids = "string" if name.startswith("dsp_") else "bigint"
     for column in columns:
         kind = str(column.type)
-        if column.field_name.endswith("Id"):
-            assert kind == "bigint", column.field_name
+        if re.search("Ids?$", column.field_name):
+            assert kind == ids, column.field_name
         elif MONEY.search(column.field_name):
             assert kind == "decimal(18,6)", column.field_name
         elif COUNTS.match(column.field_name):
             assert kind == "bigint", column.field_name
+        elif SHARES.search(column.field_name):
+            assert kind == "double", column.field_name
         else:
-            assert kind == ("date" if column.field_name == "date" else "string"), column.field_name
+            dates = ("date", "startDate", "endDate")
+            assert kind == ("date" if column.field_name in dates else "string"), column.field_name
     names = [column.name for column in (*columns, *STAMPS)]
     assert len(set(names)) == len(names)
+
+
+def test_every_report_type_has_a_ready_made_report() -> None:
+    assert {each.report_type for each in READY_MADE.values()} == report_types().keys()
 
 
 def test_what_places_a_row_is_required_and_no_more() -> None:

@@ -22,6 +22,7 @@ class Profile:
     """One advertising profile. Its report dates are in ``timezone``; ``scale`` is the size of its traffic.
 
     ``access`` is what the account may do with its campaigns: one with "view" is not listed to those who want to edit.
+    With ``demand_side`` it is an advertiser of the demand-side platform, too.
     """
 
     id: int
@@ -35,6 +36,7 @@ class Profile:
     entity: str
     scale: float = 1.0
     access: Literal["view", "edit"] = "edit"
+    demand_side: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ _PROFILES = (
     ),
     Profile(
         *(1460298317755031, "na", "CA", "CAD", "America/Toronto", "A2EUQ1WTGCTBG2"),
-        *("vendor", "Northwind Outdoor Canada – Québec", "ENTITY2DEMOCA", 0.5, "view"),
+        *("vendor", "Northwind Outdoor Canada – Québec", "ENTITY2DEMOCA", 0.5, "view", True),
     ),
     Profile(
         *(4027711963358820, "eu", "DE", "EUR", "Europe/Berlin", "A1PA6795UKMFR9"),

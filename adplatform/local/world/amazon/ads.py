@@ -335,7 +335,7 @@ def invalid(body: Mapping[str, Any], profile: Profile, now: datetime, withdrawn:
     """What Amazon would say against a well-formed request body, "" for nothing."""
     configuration, known = body["configuration"], report_types()
     kind = known.get(configuration["reportTypeId"])
-    if configuration["reportTypeId"].startswith(DEMAND_SIDE):
+    if kind is not None and kind.product == DEMAND_SIDE and not profile.demand_side:
         return "Invalid Advertiser or Marketplace ID."
     if kind is None:
         return _values("configuration reportTypeId", [configuration["reportTypeId"]], sorted(known))

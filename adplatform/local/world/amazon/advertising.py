@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from adplatform.local.world.amazon.accounts import Profile
+from adplatform.local.world.amazon.demand_side import DIMENSIONS, place_of
 from adplatform.local.world.amazon.products import Product, minor_units, products
 from adplatform.local.world.draws import draw, number
 
@@ -25,8 +26,9 @@ Row = dict[str, Any]
 FOREVER = 10_000
 """An age in days at which every date is final."""
 
-_SHAPES = {"sp": (4, 2, 4), "sb": (3, 2, 4), "sd": (3, 2, 4), "st": (2, 1, 2)}
+_SHAPES = {"sp": (4, 2, 4), "sb": (3, 2, 4), "sd": (3, 2, 4), "st": (2, 1, 2), "dsp": (3, 2, 2)}
 """Campaigns, ad groups of each, targets of each of those."""
+_CONVERSION_PATHS = "conversionPath"
 _ATOMS_PER_TARGET = 3
 _ADS_PER_GROUP = 3
 _PLACEMENTS = ("Top of Search on-Amazon", "Detail Page on-Amazon", "Other on-Amazon", "Off Amazon")
@@ -142,12 +144,16 @@ def truth(query: Query, profile: Profile, day: date, seed: int) -> list[Row]:
 
 
 def _live(query: Query, profile: Profile, day: date, days_old: int, seed: int) -> list[Live]:
-    product = query.report_type[:2]
-    if product not in _SHAPES:
-        return []
+    product = _product(query.report_type)
     alive = (_at(atom, days_old) for atom in _atoms(seed, profile, product, day))
     kept = [live for live in alive if live is not None and _passes(query.filters, live, profile)]
     return [live for live in kept if live.clicks] if query.report_type.endswith("SearchTerm") else kept
+
+
+def _product(report_type: str) -> str:
+    if report_type == _CONVERSION_PATHS:
+        return "dsp"
+    return next(product for product in _SHAPES if report_type.startswith(product))
 
 
 def _at(atom: Atom, days_old: int) -> Live | None:
@@ -332,11 +338,13 @@ class _Cell:
 
 
 def _table(query: Query, profile: Profile, lives: Sequence[Live], period: Mapping[str, str]) -> list[Row]:
-    metrics = {column: _column(column) for column in query.columns if column not in period}
+    days = sorted(period.values())
+    known = {**period, "intervalStart": days[0], "intervalEnd": days[-1]}
+    metrics = {column: _column_of(query.report_type, column) for column in query.columns if column not in known}
     made = []
     for key, cell in _cells(query, profile, lives, period).items():
         if cell.lives:
-            row = {c: period[c] if c in period else metrics[c](cell) for c in query.columns}
+            row = {c: known[c] if c in known else metrics[c](cell) for c in query.columns}
             made.append((key, row))
     return [row for _, row in sorted(made, key=lambda pair: str(pair[0]))]
 
@@ -358,7 +366,7 @@ def _cells(
             if (
                 purchase.purchases
                 and purchase.lag <= horizon
-                and not (query.report_type[:2] == "sd" and purchase.promoted)
+                and not (query.report_type.startswith("sd") and purchase.promoted)
             ):
                 key = (*grain(live), purchase.product.asin)
                 by_key[key].append(live)
@@ -377,6 +385,13 @@ _GRAINS: Mapping[str, Callable[[Live], tuple[object, ...]]] = {
     "advertiser": lambda live: (live.atom.ad.id,),
     "ads": lambda live: (live.atom.ad.id,),
     "matchedTarget": lambda live: (live.atom.matched,),
+    "order": lambda live: (live.atom.target.group.campaign.id,),
+    "lineItem": lambda live: (live.atom.target.group.id,),
+    "ad": lambda live: (live.atom.target.group.id,),
+    "creative": lambda live: (live.atom.ad.id,),
+    "product": lambda live: (live.atom.ad.product.asin,),
+    "place": lambda live: (place_of(live),),
+    "profile": lambda _: (),
 }
 _OWN_GRAINS: Mapping[str, tuple[str, ...]] = {
     "spPurchasedProduct": ("targeting", "advertiser"),
@@ -386,14 +401,26 @@ _OWN_GRAINS: Mapping[str, tuple[str, ...]] = {
     "sdCampaigns": ("campaign",),
     "sdAdGroup": ("adGroup",),
     "sdTargeting": ("targeting",),
+    "dspProduct": ("product",),
+    "dspAudience": ("place",),
+    "dspBidAdjustment": ("lineItem", "place"),
+    _CONVERSION_PATHS: ("place",),
 }
 """What rows are by whatever the grouping is."""
 
 
 def _grain(query: Query) -> Callable[[Live], tuple[object, ...]]:
-    named = (*_OWN_GRAINS.get(query.report_type, ()), *(g for g in query.group_by if g in _GRAINS))
+    groups = [_grouping(query.report_type, group) for group in query.group_by]
+    named = (*_OWN_GRAINS.get(query.report_type, ()), *(g for g in groups if g in _GRAINS))
     parts = [_GRAINS[name] for name in dict.fromkeys(named)]
     return lambda live: tuple(value for part in parts for value in part(live))
+
+
+def _grouping(report_type: str, group: str) -> str:
+    """Groupings of the demand-side platform that are of no thing of their own divide by where an ad was shown."""
+    if not report_type.startswith("dsp"):
+        return group
+    return "profile" if group == "advertiser" else group if group in _GRAINS else "place"
 
 
 _DIMENSIONS: Mapping[str, Callable[[Live, Profile], Any]] = {
@@ -457,7 +484,14 @@ _SHARE = re.compile(r"(kindle|qualified|royalty)\w+")
 
 def is_metric(column: str) -> bool:
     """Whether a column counts or measures, rather than names what its row is about."""
-    return column not in _DIMENSIONS and column not in _OF_PURCHASE and column not in ("date", "startDate", "endDate")
+    texts = (*_DIMENSIONS, *DIMENSIONS, *_OF_PURCHASE, "date", "startDate", "endDate", "intervalStart", "intervalEnd")
+    return column not in texts
+
+
+def _column_of(report_type: str, column: str) -> Callable[[_Cell], Any]:
+    if _product(report_type) == "dsp" and column in DIMENSIONS:
+        return lambda cell: DIMENSIONS[column](cell.lives[0], cell.profile)
+    return _column(column)
 
 
 @functools.cache
@@ -469,6 +503,8 @@ def _column(column: str) -> Callable[[_Cell], Any]:
         return lambda cell: _OF_PURCHASE[column](cell.purchases[0])
     if column in _TRAFFIC:
         return _TRAFFIC[column]
+    if column in _TOTALS:
+        return _column(_TOTALS[column])
     if count := _COUNT.fullmatch(column):
         return _count(count)
     if ratio := _RATIO.fullmatch(column):
@@ -490,8 +526,20 @@ _TRAFFIC: Mapping[str, Callable[[_Cell], Any]] = {
     "cost": lambda cell: cell.money(live.cost for live in cell.lives),
     "spend": lambda cell: cell.money(live.cost for live in cell.lives),
     "costPerClick": lambda cell: _over(_TRAFFIC["cost"](cell), _TRAFFIC["clicks"](cell)),
+    "grossImpressions": lambda cell: _gross(cell, "impressions", "invalidImpressions"),
+    "grossClickThroughs": lambda cell: _gross(cell, "clicks", "invalidClickThroughs"),
     "clickThroughRate": lambda cell: _over(100 * _TRAFFIC["clicks"](cell), _TRAFFIC["impressions"](cell)),
 }
+
+
+_TOTALS = {
+    "totalCost": "cost",
+    "supplyCost": "cost",
+    "totalPurchases": "purchases",
+    "totalSales": "sales",
+    "totalUnitsSold": "unitsSold",
+}
+"""Columns that come to the same as others."""
 
 
 def _count(match: re.Match[str]) -> Callable[[_Cell], Any]:
@@ -515,6 +563,10 @@ def _count(match: re.Match[str]) -> Callable[[_Cell], Any]:
     if what == "unitssold":
         return lambda cell: sum(p.units for p in chosen(cell))
     return lambda cell: sum(p.purchases for p in chosen(cell))
+
+
+def _gross(cell: _Cell, valid: str, invalid: str) -> int:
+    return int(_TRAFFIC[valid](cell) + (_column(invalid)(cell) or 0))
 
 
 def _acos(cell: _Cell, sales: float) -> float | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from adplatform.platform.packaged_yaml import packaged_yaml
 
-DEMAND_SIDE = "dsp"
-"""What the ids of report types begin with that are for advertisers of the demand-side platform only."""
+DEMAND_SIDE = "DEMAND_SIDE_PLATFORM"
+"""The product of report types that are for advertisers of the demand-side platform only."""
 _FILTER = "filter "
 
 
@@ -32,9 +32,9 @@ class ReportType:
 
 @functools.cache
 def report_types() -> Mapping[str, ReportType]:
-    """By their ids. Those of the demand-side platform, and of several products together, are not simulated."""
-    catalogue = packaged_yaml(resources.files(__package__) / "catalogue.yaml")
-    return {name: _report_type(each) for name, each in catalogue.items()}
+    """By their ids."""
+    files = [resources.files(__package__) / name for name in ("catalogue.yaml", "catalogue_dsp.yaml")]
+    return {name: _report_type(each) for file in files for name, each in packaged_yaml(file).items()}
 
 
 def _report_type(each: Mapping[str, Any]) -> ReportType:
