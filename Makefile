@@ -8,7 +8,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo spark-demo dev test slow spark35 check synth cost deploy-check record-calls format lock local setup clean
+.PHONY: demo spark-demo dev test slow spark35 check readme-tables synth cost deploy-check record-calls format lock local setup clean
 
 demo: local
 	$(BIN)/adplatform demo
@@ -52,6 +52,10 @@ deploy-check: deploy/.venv/.made deploy/least_privilege/node_modules/.made
 deploy/least_privilege/node_modules/.made: deploy/least_privilege/package-lock.json
 	npm ci --prefix deploy/least_privilege
 	touch $@
+
+# The tables of ready-made reports in the README, as they are in the code.
+readme-tables: setup
+	$(BIN)/adplatform amazon catalogue --readme README.md
 
 # Which calls the roles of a deployment have to be allowed, as all tests make them.
 record-calls: setup

@@ -77,6 +77,9 @@ BUDGET: Mapping[str, tuple[str, str]] = {
     "show": ("budgets", "Show what sources have used of what they may."),
     "allow": ("budgets", "Allow a source to use more today."),
 }
+AMAZON: Mapping[str, tuple[str, str]] = {
+    "catalogue": ("catalogue", "Show which reports can be asked for, with their columns and limits."),
+}
 DMS: Mapping[str, tuple[str, str]] = {
     "check": ("dms", "Refuse settings of AWS DMS that lose or reorder data."),
     "settings": ("dms", "Print settings that pass, to paste into AWS."),
@@ -160,6 +163,10 @@ dms_app = typer.Typer(
     cls=lazy_group(DMS), help="AWS DMS, which brings the changes of a database: its settings.", no_args_is_help=True
 )
 budget_app = typer.Typer(cls=lazy_group(BUDGET), help="What sources may use, and what they have used.")
+amazon_app = typer.Typer(
+    cls=lazy_group(AMAZON), help="Reports of the Ads API and of the Selling Partner API.", no_args_is_help=True
+)
+app.add_typer(amazon_app, name="amazon")
 app.add_typer(budget_app, name="budget")
 app.add_typer(engines_app, name="engines")
 app.add_typer(consumers_app, name="consumers")
@@ -185,6 +192,11 @@ def _engines() -> None:
 
 @dms_app.callback()
 def _dms() -> None:
+    """As above."""
+
+
+@amazon_app.callback()
+def _amazon() -> None:
     """As above."""
 
 

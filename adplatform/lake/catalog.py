@@ -397,8 +397,9 @@ def _evolved(found: Json, spec: TableSpec) -> Json:
         if new is not None and new.type.hive != column["Type"]:
             raise PermanentFailure(
                 f"column {new.name} of table {spec.qualified} is {column['Type']} and the contract of {spec.feed} says "
-                f"{new.type.hive}: older files cannot be read as another type. Give the column another name, or drop "
-                "the table and publish its deliveries again"
+                f"{new.type.hive}: older files cannot be read as another type. Declare it as {column['Type']} (in an "
+                "Ads report under unchecked_columns), give it another name, or drop the table and publish its "
+                "deliveries again"
             )
         columns.append(column if new is None else _column(new))
     columns += map(_column, wanted.values())

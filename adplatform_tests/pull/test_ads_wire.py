@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from adplatform.flow.services import Services
 from adplatform.flow.slices import publish_slice
 from adplatform.lake.query import run_query
 from adplatform.ledger.report import Report, ReportState
+from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
+from adplatform.local.world.amazon.advertising import Query, rows
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import place_orders, poll_reports, reports_due
 from adplatform.pull.ends import DOUBTFUL
@@ -169,6 +171,17 @@ def test_a_metric_of_another_type_is_no_value_and_its_row_stays(ads: Ads) -> Non
         "bad_bigint:royalty_qualified_borrows": 2,
     }
     assert "clicks (2 rows, bad_bigint)" in publication.note
+
+
+def test_a_report_of_the_demand_side_platform_becomes_a_table(ads: Ads) -> None:
+    groups, columns = ("campaign", "supplySource", "placementSize"), ("orderId", "supplySource", "placementSize")
+    query = Query("dspInventory", groups, ("date", *columns, "totalCost"))
+    profile = next(each for each in DEMO_ACCOUNTS.profiles if each.demand_side)
+    found = rows(query, profile, date.fromisoformat(DAY), NOON, 7)
+    ads.document = gzip.compress(json.dumps(found).encode())
+    ads.run(account({"name": "sizes", "report_type": "dspInventory", "group_by": groups, "columns": query.columns}))
+    spent = [(r["orderId"], r["supplySource"], r["placementSize"], Decimal(f"{r['totalCost']:.6f}")) for r in found]
+    assert ads.table("order_id, supply_source, placement_size, total_cost", "sizes") == sorted(spent)
 
 
 def test_ids_beyond_bigint_have_a_type_that_holds_them(ads: Ads) -> None:

@@ -1,14 +1,17 @@
 """The report types of the Ads API: which columns each takes under which grouping, and its limits."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
 from adplatform.contracts.hints import did_you_mean
+from adplatform.failures import listed
 from adplatform.platform.packaged_yaml import packaged_yaml
 
+_SHOWN = 80
+"""Names of columns that an error lists."""
 _APART = frozenset({"adGroup", "campaignPlacement"})
 """Groupings of spCampaigns that the API takes with campaign, but refuses together."""
 
@@ -149,7 +152,7 @@ def check(
         if column not in allowed:
             raise ValueError(
                 f"{kind.id}: column {column!r} does not go with group_by {_listed(group_by)}"
-                f"{did_you_mean(column, allowed)}; it takes {_listed(allowed)}. "
+                f"{_goes_with(kind, column) or did_you_mean(column, allowed)}; it takes {_columns_of(kind, allowed)}. "
                 "If Amazon has added it, give it under unchecked_columns with its type"
             )
     for field, values in filters.items():
@@ -168,6 +171,17 @@ def _check_filter(kind: AdsReportType, group_by: Sequence[str], field: str, valu
             raise ValueError(
                 f"{kind.id}: filter {field} does not take {_listed(unknown)}, only {_listed(known[field])}"
             )
+
+
+def _goes_with(kind: AdsReportType, column: str) -> str:
+    """The groupings that the column does go with; "" where there are none."""
+    others = [group for group, adds in kind.groups.items() if column in adds.columns]
+    return f" (it does with {' or '.join(others)})" if others else ""
+
+
+def _columns_of(kind: AdsReportType, allowed: Collection[str]) -> str:
+    where = f", which `adplatform amazon catalogue {kind.id}` lists" if len(allowed) > _SHOWN else ""
+    return listed(sorted(allowed), _SHOWN) + where
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -146,13 +146,18 @@ _LONGEST_LIST = 200
 """Characters of a list of ASINs."""
 
 
+def options_of(report_type: str) -> Mapping[str, tuple[str, ...]]:
+    """The options that Amazon takes for a report type, with their values, none for any; nothing where it is unknown."""
+    return _OPTIONS.get(report_type, {})
+
+
 def check_options(name: str, report_type: str, options: Mapping[str, str]) -> None:
     """Refuse options that Amazon would ignore or answer with a FATAL report; types that are not listed take any.
 
     Raises:
         ValueError: with what may stand there.
     """
-    known = _OPTIONS.get(report_type, {})
+    known = options_of(report_type)
     for option, value in options.items():
         if known and option not in known:
             hint = did_you_mean(option, known)

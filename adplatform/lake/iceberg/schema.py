@@ -91,8 +91,9 @@ def _evolved(known: NestedField, column: OutputColumn, spec: TableSpec) -> Neste
     if not _widens(known.field_type, kind) or (kind != known.field_type and column in spec.partitions):
         raise PermanentFailure(
             f"column {column.name} of table {spec.qualified} is {_spelled(known.field_type)} and the contract of "
-            f"{spec.feed} says {column.type.hive}: older files cannot be read as another type. Give the column another "
-            "name, or drop the table and publish its deliveries again"
+            f"{spec.feed} says {column.type.hive}: older files cannot be read as another type. Declare it as "
+            f"{_spelled(known.field_type)} (in an Ads report under unchecked_columns), give it another name, or drop "
+            "the table and publish its deliveries again"
         )
     return NestedField(known.field_id, known.name, kind, required=known.required, doc=column.comment or None)
 

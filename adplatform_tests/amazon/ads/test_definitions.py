@@ -119,7 +119,14 @@ def source(declared: Any) -> AdsSource:
             report(columns=["date", "cilcks"]),
             r"column 'cilcks' does not go .* \(did you mean clicks\?\); it takes addTo",
         ),
-        (report(columns=["date", "adGroupId"]), "column 'adGroupId' does not go with group_by campaign"),
+        (
+            report(columns=["date", "adGroupId"]),
+            r"'adGroupId' does not go with group_by campaign \(it does with adGroup",
+        ),
+        (
+            report(report_type="dspInventory", columns=["date", "site"]),
+            r"\(it does with site\); it takes .* and \d+ more, which `adplatform amazon catalogue dspInventory` lists",
+        ),
         (report(columns=["date", "startDate"]), "column startDate does not go with time unit DAILY; use date"),
         (report(columns=["campaignId"]), "columns lack date, by which rows are placed"),
         (

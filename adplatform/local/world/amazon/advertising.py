@@ -14,10 +14,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from adplatform.local.world.amazon.accounts import Profile
+from adplatform.local.world.amazon.atoms import Ad, AdGroup, Atom, Campaign, Live, Purchase, Target
 from adplatform.local.world.amazon.demand_side import DIMENSIONS, place_of
 from adplatform.local.world.amazon.products import Product, minor_units, products
 from adplatform.local.world.draws import draw, number
@@ -47,78 +48,6 @@ class Query:
     columns: tuple[str, ...]
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     time_unit: str = "DAILY"
-
-
-@dataclass(frozen=True)
-class Campaign:
-    index: int
-    id: int
-    name: str
-    status: str
-    budget: float
-    portfolio: int
-
-
-@dataclass(frozen=True)
-class AdGroup:
-    campaign: Campaign
-    id: int
-    name: str
-    status: str
-
-
-@dataclass(frozen=True)
-class Target:
-    group: AdGroup
-    id: int
-    text: str
-    match: str
-    bid: float
-    status: str
-
-
-@dataclass(frozen=True)
-class Ad:
-    id: int
-    product: Product
-
-
-class Purchase(NamedTuple):
-    """What one purchase counts for at some age; ``sales`` in minor units."""
-
-    lag: int
-    product: Product
-    promoted: bool
-    by_view: bool
-    new_to_brand: bool
-    purchases: int
-    units: int
-    sales: int
-
-
-@dataclass(frozen=True)
-class Atom:
-    """``traffic`` and ``purchases`` list what counts from which age in days on; ``cost`` is in minor units."""
-
-    target: Target
-    ad: Ad
-    term: str
-    matched: str
-    placement: str
-    appears: int
-    vanishes: int
-    traffic: tuple[tuple[int, int, int, int], ...]
-    purchases: tuple[tuple[tuple[int, Purchase], ...], ...]
-
-
-class Live(NamedTuple):
-    """An atom as it stands at some age."""
-
-    atom: Atom
-    impressions: int
-    clicks: int
-    cost: int
-    purchases: tuple[Purchase, ...]
 
 
 def age(profile: Profile, day: date, as_of: datetime) -> int:

@@ -4,13 +4,11 @@ A campaign is an order there and an ad group a line item; their ids are texts.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adplatform.local.world.amazon.accounts import Profile
+from adplatform.local.world.amazon.atoms import Live
 from adplatform.local.world.draws import number
-
-if TYPE_CHECKING:
-    from adplatform.local.world.amazon.advertising import Live
 
 _OF_PLACES: Mapping[str, tuple[str, str, str, str]] = {
     "supplySource": ("Amazon O&O", "Twitch", "Third Party Exchange", "Fire TV"),
@@ -64,7 +62,7 @@ _FIXED: Mapping[str, str] = {
     "reportGranularity": "ASIN",
     "kindleDetailPageView": "0",
 }
-DIMENSIONS: "Mapping[str, Callable[[Live, Profile], Any]]" = {
+DIMENSIONS: Mapping[str, Callable[[Live, Profile], Any]] = {
     **{
         name: (lambda live, _, values=values: values[place_of(live) % 4])  # type: ignore[misc]
         for name, values in _OF_PLACES.items()
@@ -103,6 +101,6 @@ DIMENSIONS: "Mapping[str, Callable[[Live, Profile], Any]]" = {
 }
 
 
-def place_of(live: "Live") -> int:
+def place_of(live: Live) -> int:
     """Which of four places a click is of."""
     return number("area", live.atom.placement, below=4)
