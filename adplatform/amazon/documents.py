@@ -2,17 +2,22 @@
 
 import codecs
 import json
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from adplatform.amazon.encodings import Decoded, encoding_of
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import Budget
 from adplatform.files.compression import chunks_of, decompressed
+from adplatform.files.garbled import Garbled, garbled
 from adplatform.files.json_lines import json_values
 from adplatform.files.magic import Compression
+
+log = logging.getLogger(__name__)
 
 GZIP_MAGIC = b"\x1f\x8b"
 MISFIT = "_fields"
@@ -31,9 +36,6 @@ _SHOWN = 300
 """Characters of an error text that an exception may quote."""
 _LONGEST_LINE = 64 << 20
 """Characters of one line of a table: what must fit in memory."""
-_CHARSETS = {"shift_jis": "cp932", "iso8859-1": "cp1252"}
-"""What Amazon names, and what its files are: supersets with the characters that sellers use."""
-_ASCII = bytes(set(range(0x20, 0x7F)) - {0x5C}) + b"\t\r\n+AGE-\\u0041"
 _QUOTED = re.compile(r'".*"', re.DOTALL)
 _SPECIFICATION = re.compile(r'\{\s*"reportSpecification"\s*:\s*')
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
@@ -49,13 +51,14 @@ def rows(
     country: str,
     origin: str,
     private: bool = False,
+    doubted: Callable[[str], object] = log.warning,
 ) -> Iterator[Row]:
     """The rows of one dataset of a document; numbers are :class:`Number`. A table must have the ``needed`` columns.
 
     Nothing of a ``private`` document is quoted in a failure, but what Amazon says in the place of a report.
 
     ``charset`` is what the HTTP header named, "" for nothing. Whether the document is compressed is seen from its
-    bytes: Amazon's flags are wrong at times.
+    bytes: Amazon's flags are wrong at times. ``doubted`` is told why people should look at how a table was decoded.
 
     Raises:
         TransientFailure: the document is truncated or damaged; downloading it again may help.
@@ -65,7 +68,11 @@ def rows(
         if layout == "json":
             yield from _json_rows(path, records, origin, private)
         else:
-            yield from _tsv_rows(path, needed, charset, country, origin, private)
+            head = _head(path, origin)
+            decoded = _decoding(path, head, charset, country, origin)
+            if decoded.doubt:
+                doubted(decoded.doubt)
+            yield from _tsv_rows(_text(path, decoded.encoding, origin), head, needed, origin, private)
     except BadFile as e:
         # A plain document has no checksum: one that stops in the middle shows as bad syntax.
         if e.reason in (Reason.DAMAGED, Reason.SYNTAX, Reason.ENCODING):
@@ -83,13 +90,10 @@ def _json_rows(path: Path, records: str | None, origin: str, private: bool) -> I
         yield row
 
 
-def _tsv_rows(
-    path: Path, needed: Sequence[str], charset: str, country: str, origin: str, private: bool
-) -> Iterator[Row]:
+def _tsv_rows(text: Iterable[str], head: bytes, needed: Sequence[str], origin: str, private: bool) -> Iterator[Row]:
     """Fields are split at tabs alone: quotes and carriage returns inside them are data, unless every name in the header
     is quoted."""
-    head = _head(path, origin)
-    lines = _lines(_text(path, _encoding(path, head, charset, country, origin), origin), origin)
+    lines = _lines(text, origin)
     header = [name.strip() for name in next(lines, "").split("\t")]
     quoted = all(_QUOTED.fullmatch(name) for name in header)
     if quoted:
@@ -219,44 +223,22 @@ def _text(path: Path, encoding: str, origin: str) -> Iterator[str]:
         raise BadFile(origin, Reason.ENCODING, f"not text in {encoding}: {e.reason}") from e
 
 
-def _encoding(path: Path, head: bytes, charset: str, country: str, origin: str) -> str:
-    """The first that the whole document is text in: UTF-8, the charset that the header named, what the marketplace
-    writes.
-
-    Nothing but UTF-8 passes for UTF-8, so it is tried before a header that may be wrong.
+def _decoding(path: Path, head: bytes, charset: str, country: str, origin: str) -> Decoded:
+    """In which encoding a document is read.
 
     Raises:
-        PermanentFailure: none of them.
+        PermanentFailure: it is text in none that may be.
     """
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        chain = ["utf-16"]
-    else:
-        chain = ["utf-8-sig", *_named(charset), "cp932" if country == "JP" else "cp1252"]
-    for encoding in dict.fromkeys(chain):
-        if _is_text_in(encoding, path, origin):
-            return encoding
-    raise PermanentFailure(f"{origin}: not text in {' or '.join(dict.fromkeys(chain))}")
 
+    def looks(encoding: str) -> Garbled | None:
+        try:
+            return garbled(_text(path, encoding, origin))
+        except BadFile as e:
+            if e.reason is not Reason.ENCODING:
+                raise
+            return None
 
-def _is_text_in(encoding: str, path: Path, origin: str) -> bool:
-    try:
-        for _ in _text(path, encoding, origin):
-            pass
-    except BadFile as e:
-        if e.reason is not Reason.ENCODING:
-            raise
-        return False
-    return True
-
-
-def _named(charset: str) -> list[str]:
-    """The charset as Python calls it; none when Python does not know it, or it is no superset of ASCII."""
-    try:
-        name = codecs.lookup(charset.strip().strip("\"'")).name
-        name = _CHARSETS.get(name, name)
-        return [name] if _ASCII.decode(name) == _ASCII.decode("ascii") else []
-    except (LookupError, ValueError):
-        return []
+    return encoding_of(head, charset, country, origin, looks)
 
 
 def _no_report(head: bytes, origin: str, private: bool) -> PermanentFailure | TransientFailure:

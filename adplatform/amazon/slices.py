@@ -48,12 +48,14 @@ class SliceFile:
 @dataclass(frozen=True)
 class Split:
     """What a document came to: a slice for every table and date of the range, also those without rows, and the rows
-    that belong to none of them. ``rows == sum(slice rows) + outside_rows``."""
+    that belong to none of them. ``rows == sum(slice rows) + outside_rows``. ``doubt`` is why people should look at it,
+    "" for no reason."""
 
     slices: tuple[SliceFile, ...]
     rows: int
     outside: Path
     outside_rows: int
+    doubt: str = ""
 
 
 def split(
@@ -86,6 +88,7 @@ def split(
     files = _Files()
     outside = files.open(work / "outside.json.gz")
     found: list[SliceFile] = []
+    doubts: list[str] = []
     outside_rows = total = 0
     for dataset in datasets:
         if dataset.date_field is None and start != end:
@@ -108,6 +111,7 @@ def split(
             country=country,
             origin=origin,
             private=private,
+            doubted=doubts.append,
         ):
             read += 1
             for name, plain in spelled:
@@ -132,7 +136,7 @@ def split(
         outside_rows += read - placed
         found += [slices[day.isoformat()].finished(dataset.feed, day) for day in days]
     files.close()
-    return Split(tuple(found), total, outside, outside_rows)
+    return Split(tuple(found), total, outside, outside_rows, "; ".join(dict.fromkeys(doubts)))
 
 
 def _spellings(dataset: Dataset) -> list[tuple[str, Callable[[str, str], str]]]:

@@ -251,6 +251,8 @@ def _state(r: Report) -> Text:
 def _notes(definition: ReportDefinition, r: Report, now: datetime) -> Iterator[str]:
     if r.error:
         yield r.error
+    if r.doubt:
+        yield f"look at it: {r.doubt}"
     if definition.discovered:
         yield "made by Amazon itself"
     elif r.adopted:

@@ -5,6 +5,8 @@ import itertools
 import unicodedata
 from dataclasses import dataclass
 
+from adplatform.files.garbled import garbled
+
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -34,7 +36,7 @@ def encoding_of(start: bytes, *, whole: bool = True) -> Encoding:
     if _decodes(start, "utf-8", whole):
         return Encoding("utf-8")
     count = sum(byte > 0x7F for byte in start)
-    if _decodes(start, "cp932", whole) and _share(start, "cp932", ("CJK", "HIRAGANA", "KATAKANA")) > 0.8:
+    if _decodes(start, "cp932", whole) and _is_japanese(decoded(start[: 1 << 16], "cp932")):
         return Encoding("cp932", f"{count:,} bytes are not UTF-8 and come to Japanese text in cp932")
     if _decodes(start, "cp1251", whole) and _is_cyrillic(start):
         return Encoding("cp1251", f"{count:,} bytes are not UTF-8, most in a row as of Cyrillic words in cp1251")
@@ -67,10 +69,11 @@ def _without_mark(start: bytes) -> str:
     return ""
 
 
-def _share(data: bytes, encoding: str, scripts: tuple[str, ...]) -> float:
-    """Of the characters beyond ASCII, those of a script."""
-    beyond = [each for each in decoded(data[: 1 << 16], encoding) if each > "\x7f"]
-    return sum(unicodedata.name(each, "").startswith(scripts) for each in beyond) / max(1, len(beyond))
+def _is_japanese(text: str) -> bool:
+    """Most characters beyond ASCII are of its scripts, and they are no letters of Europe within words."""
+    beyond = [each for each in text if each > "\x7f"]
+    japanese = sum(unicodedata.name(each, "").startswith(("CJK", "HIRAGANA", "KATAKANA")) for each in beyond)
+    return japanese > 0.8 * max(1, len(beyond)) and garbled([text]).share < 0.5
 
 
 def _is_cyrillic(data: bytes) -> bool:

@@ -33,6 +33,7 @@ class Report:
     date from 1. ``waves`` maps the dates that were due to the age in days for which they were. ``report_id`` is stored
     before the first poll. ``attempt`` counts the tries of the present step, which rests until ``not_before``, and
     ``returned`` the runs that spent none, because they were stopped or hindered.
+    ``doubt`` is why people should look at what it brought, which is believed all the same.
     ``revision`` counts the writes of the row, so that a write based on an older reading fails.
     """
 
@@ -72,6 +73,7 @@ class Report:
     landed_at: datetime | None = None
     changed_at: datetime | None = None
     error: str = ""
+    doubt: str = ""
     permanent: bool = False
 
     @property

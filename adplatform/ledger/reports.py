@@ -190,8 +190,8 @@ class Reports:
         _require(seen.state in (ReportState.STORED, ReportState.LANDED) and rows > 0, seen, "noted to have more")
         return self._move(seen, replace(seen, outside_rows=rows, outside_key=key))
 
-    def landed(self, seen: Report, rows: int) -> Report | None:
-        """Its slices are in the raw zone.
+    def landed(self, seen: Report, rows: int, doubt: str = "") -> Report | None:
+        """Its slices are in the raw zone; ``doubt`` is why people should look at them.
 
         Raises:
             IllegalStep: it has ended, or has a document that is not stored.
@@ -199,7 +199,9 @@ class Reports:
         whole = seen.state in FETCHABLE and (bool(seen.raw_key) or not seen.document)
         _require(whole and rows >= 0, seen, "landed")
         at = seen.landed_at or self.table.now()
-        return self._move(seen, replace(seen, state=ReportState.LANDED, rows=rows, landed_at=at, not_before=None))
+        return self._move(
+            seen, replace(seen, state=ReportState.LANDED, rows=rows, doubt=doubt, landed_at=at, not_before=None)
+        )
 
     def finish(self, seen: Report, error: str) -> Report | None:
         """The common flow has dealt with all its slices; ``error`` is what went wrong on the way.

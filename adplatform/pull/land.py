@@ -110,14 +110,16 @@ def land(
     definition = account.declared(claimed, scope) if scope else None
     if scope is None or definition is None:
         raise NotDeclared(NOT_DECLARED)
-    report, slices = claimed, []
+    report, slices, doubt = claimed, [], ""
     if report.document or report.raw_key:
         document = work / "document"
         report = _stored(services, account, api, report, scope, document)
         if verify(document, _origin(report)):
             parts = _split(report, definition, scope, document, work)
             report = _keep_outside(services, account, report, parts)
-            slices = list(parts.slices)
+            slices, doubt = list(parts.slices), parts.doubt
+            if doubt:
+                log.warning("%s %s: %s", report.feed, report.key, doubt)
             if not definition.discovered and not parts.rows and is_doubtful(services.ledger, account, report):
                 return _must(give_up(services.ledger, account, report, DOUBTFUL, reorder=True), report), []
     landed = [
@@ -125,7 +127,7 @@ def land(
         for dataset in definition.datasets
         for each in _land(services, account, report, definition, dataset, slices, sleep)
     ]
-    return _must(services.ledger.reports.landed(report, sum(s.rows for s in slices)), report), landed
+    return _must(services.ledger.reports.landed(report, sum(s.rows for s in slices), doubt), report), landed
 
 
 def finish(ledger: Ledger, landed: Report, problems: str = "") -> Report | None:

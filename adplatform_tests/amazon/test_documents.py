@@ -336,6 +336,16 @@ JAPANESE, WESTERN = "名前ー表示①髙", "Größe ’ € œ"
         ("cp932", "utf-8", "JP", JAPANESE),
         ("cp932", "us-ascii", "JP", JAPANESE),
         ("cp932", "shift_jis", "US", JAPANESE),
+        ("cp932", "ISO-8859-1", "JP", JAPANESE),
+        ("cp932", "iso-8859-1", "JP", "テスト"),
+        ("cp932", "windows-1252", "JP", "White Paint Pen 白ペイント ペン"),
+        ("cp932", "ISO-8859-1", "JP", "ﾊﾝｶｸ ｶﾅ 10cm角"),
+        ("cp1252", "", "JP", "Größe"),
+        ("cp1252", "", "JP", "Montréal"),
+        ("cp1252", "ISO-8859-1", "JP", "30×40 cm"),
+        ("cp1252", "ISO-8859-1", "JP", WESTERN),
+        ("utf-8-sig", "ISO-8859-1", "JP", JAPANESE),
+        ("utf-8-sig", "", "DE", WESTERN),
         ("cp1252", "", "DE", WESTERN),
         ("cp1252", "ISO-8859-1", "DE", WESTERN),
         ("cp1252", "latin1", "FR", WESTERN),
@@ -361,6 +371,36 @@ def test_texts_come_out_as_they_were_written(tmp_path: Path, sent: str, charset:
     expected = [{"id": "1", "name": text}]
     assert table(tmp_path, body, charset=charset, country=country, needed=["id", "name"]) == expected
     assert table(tmp_path, zipped(body), charset=charset, country=country) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "charset", "country", "doubt"),
+    [
+        (JAPANESE.encode("cp932"), "ISO-8859-1", "JP", ""),
+        (JAPANESE.encode("cp932"), "", "JP", ""),
+        (WESTERN.encode("cp1252"), "ISO-8859-1", "DE", ""),
+        (WESTERN.encode(), "windows-31j", "JP", ""),
+        (f"id\tname\n1\t{WESTERN}\n".encode("utf-16"), "", "DE", ""),
+        ("Größe".encode("cp1252"), "ISO-8859-1", "JP", "read as cp1252, but files of JP are in cp932"),
+        ("Größe".encode("cp1252"), "euc-jp", "DE", "read as cp1252, but its header says 'euc-jp'"),
+        (
+            "Größe".encode().decode("cp1252").encode(),
+            "",
+            "DE",
+            "read as utf-8, but 1 of 1 places beyond ASCII look garbled",
+        ),
+        ("テスト".encode("cp932"), "", "US", "read as cp1252, but 3 of 3 places beyond ASCII look garbled"),
+    ],
+)
+def test_people_are_to_look_at_a_table_that_may_be_read_in_a_wrong_encoding(
+    tmp_path: Path, body: bytes, charset: str, country: str, doubt: str
+) -> None:
+    document = tmp_path / "document"
+    document.write_bytes(body.join((b"id\tname\n1\t", b"\n")) if body[:1] != b"\xff" else body)
+    doubts: list[str] = []
+    for _ in rows(document, "tsv", None, charset=charset, country=country, origin="it", doubted=doubts.append):
+        pass
+    assert "; ".join(doubts) == doubt
 
 
 def test_a_header_that_is_wrong_loses_no_rows(tmp_path: Path) -> None:

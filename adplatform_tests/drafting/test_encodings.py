@@ -20,6 +20,7 @@ GERMAN = "Datum;Größe;Straße;Käufer\n" * 20
         (GERMAN.encode("utf-32"), "utf-32"),
         ("дата;город;имя\n2026;Москва;Анна\n".encode("cp1251"), "cp1251"),
         ("日付,商品名\n2026,コーヒー豆\n".encode("cp932"), "cp932"),
+        ("city\nMontréal\n".encode("cp1252"), "cp1252"),
         (b"a\x81b\xe9\n", "latin-1"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -1,19 +1,26 @@
 """A seller's account on a platform of its own, driven by hand: orders, polls, downloads, tables."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from adplatform.amazon.reports import ReportApi
+from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.slices import publish_slice
 from adplatform.lake.query import run_query
 from adplatform.ledger.report import Report
-from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
+from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS, Marketplace
+from adplatform.local.world.amazon.server import serving
+from adplatform.local.world.amazon.world import Settings, World
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import place_orders, poll_reports, reports_due
 from adplatform.pull.land import claim, failed, finish, land
@@ -25,7 +32,7 @@ GERMANY = next(m for m in DEMO_ACCOUNTS.marketplaces if m.country == "DE")
 
 @dataclass
 class Seller:
-    """A German seller, whose clock the test moves; ``moved`` is reported."""
+    """A seller in one marketplace, whose clock the test moves; ``moved`` is reported."""
 
     services: Services
     account: Account
@@ -34,6 +41,7 @@ class Seller:
     work: Path
     moved: Callable[[datetime], None] = lambda _: None
     runs: int = 0
+    marketplace: Marketplace = GERMANY
 
     def later(self, **by: float) -> None:
         self.at[0] += timedelta(**by)
@@ -70,7 +78,7 @@ class Seller:
         self.run_ready()
 
     def reports(self, name: str) -> list[Report]:
-        return self.services.ledger.reports.of_feed(f"seller/{name}/{GERMANY.id}")
+        return self.services.ledger.reports.of_feed(f"seller/{name}/{self.marketplace.id}")
 
     def table(self, name: str, columns: str = "*") -> list[tuple[Any, ...]]:
         """Rows of a table of the seller in order of all of their values."""
@@ -98,3 +106,36 @@ def declared(*reports: Any, **more: Any) -> Account:
         "reports": list(reports),
     }
     return account_of(SellingPartnerSource.model_validate(settings | more))
+
+
+@dataclass
+class Simulated(Seller):
+    """The seller of the simulated Amazon."""
+
+    world: World = field(default_factory=World)
+
+
+@contextmanager
+def simulated_seller(services: Services, folder: Path, marketplace: Marketplace = GERMANY) -> Iterator[Simulated]:
+    """The seller of a simulated Amazon of its own, on a platform whose clock goes with Amazon's."""
+    at = [MORNING]
+    timed = replace(services, now=lambda: at[0])
+    provision(timed, [])
+    secret = json.dumps(asdict(DEMO_CREDENTIALS["selling_partner"]))
+    name = f"{timed.settings.database_prefix}seller/secret"
+    timed.secrets.create_secret(Name=name, SecretString=secret)
+    world = World(Settings(queue_seconds=60, processing_seconds=60))
+    world.clock.set(MORNING, frozen=True)
+
+    def sleep(seconds: float) -> None:
+        at[0] += timedelta(seconds=seconds)
+        world.clock.set(at[0], frozen=True)
+
+    work, region = folder / "work", marketplace.region
+    work.mkdir()
+    with serving(world) as server:
+        endpoint, tokens = f"{server.url}/{region}", folder / "tokens"
+        api = open_selling_partner(timed.secrets, name, region, timed.ledger, tokens, sleep=sleep, endpoint=endpoint)
+        account = declared("sales_and_traffic", "all_orders", "settlements", region=region)
+        moved = partial(world.clock.set, frozen=True)
+        yield Simulated(timed, account, api, at, work, moved, marketplace=marketplace, world=world)

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,52 +13,21 @@ from typing import Any
 import pytest
 
 from adplatform.amazon.reports import Discovered, Document, Progress, ReportOrder
-from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.failures import TransientFailure
-from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.slices import publish_slice
 from adplatform.ledger.report import ReportState
-from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.local.world.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
-from adplatform.local.world.amazon.server import serving
-from adplatform.local.world.amazon.world import Settings, World
 from adplatform.pull.due import reports_due
-from adplatform_tests.pull.seller import GERMANY, MORNING, Seller, declared
+from adplatform_tests.pull.seller import GERMANY, MORNING, Simulated, declared, simulated_seller
 from adplatform_tests.support.ledger_rows import put_report
 from adplatform_tests.support.runs import Nobody
 
 
-@dataclass
-class Simulated(Seller):
-    """The seller of the simulated Amazon."""
-
-    world: World = field(default_factory=World)
-
-
 @pytest.fixture
 def seller(services: Services, tmp_path: Path) -> Iterator[Simulated]:
-    at = [MORNING]
-    timed = replace(services, now=lambda: at[0])
-    provision(timed, [])
-    secret = json.dumps(asdict(DEMO_CREDENTIALS["selling_partner"]))
-    name = f"{timed.settings.database_prefix}seller/secret"
-    timed.secrets.create_secret(Name=name, SecretString=secret)
-    world = World(Settings(queue_seconds=60, processing_seconds=60))
-    world.clock.set(MORNING, frozen=True)
-
-    def sleep(seconds: float) -> None:
-        at[0] += timedelta(seconds=seconds)
-        world.clock.set(at[0], frozen=True)
-
-    work = tmp_path / "work"
-    work.mkdir()
-    with serving(world) as server:
-        endpoint, tokens = f"{server.url}/eu", tmp_path / "tokens"
-        api = open_selling_partner(timed.secrets, name, "eu", timed.ledger, tokens, sleep=sleep, endpoint=endpoint)
-        account = declared("sales_and_traffic", "all_orders", "settlements")
-        moved = partial(world.clock.set, frozen=True)
-        yield Simulated(timed, account, api, at, work, moved, world=world)
+    with simulated_seller(services, tmp_path) as made:
+        yield made
 
 
 def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Simulated) -> None:

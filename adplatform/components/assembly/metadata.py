@@ -178,6 +178,7 @@ def report_metadata(report: Report, scope: Scope | None = None) -> Mapping[str, 
         "sha256": report.sha256,
         "rows_of_other_dates": report.outside_rows,
         "note": report.error,
+        "warning": report.doubt,
         "ledger": dg.MetadataValue.md(f"`adplatform reports {report.feed} {report.report_id or report.key}`"),
     }
     return {f"adplatform/{name}": value for name, value in shown.items() if value}

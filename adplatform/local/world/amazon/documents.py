@@ -98,6 +98,8 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
     zipped, says_charset = int(report.id) % 2 == 0, int(report.id) % 4 < 2
     charset = "Windows-31J" if marketplace.charset == "cp932" else marketplace.charset
     content_type = f"text/plain; charset={charset}" if says_charset else "text/plain"
+    if report.fate == "lying_charset":
+        content_type = "text/plain; charset=ISO-8859-1"
     if report.error:
         return SpDocument(iter([report.error.encode()]), content_type, zipped)
     if report.type == ALL_ORDERS:

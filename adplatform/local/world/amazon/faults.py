@@ -51,6 +51,7 @@ FATES: Mapping[str, Kind] = {
     "duplicate_row": Kind("the last row of the report is there twice", ("create_report",)),
     "null_metrics": Kind("the first row of the report has null in the place of every number", ("create_report",)),
     "utf8_bom": Kind("the flat file is in UTF-8 with a byte order mark", ("sp_create",)),
+    "lying_charset": Kind("the header says ISO-8859-1, whatever the flat file is in", ("sp_create",)),
     "carriage_return": Kind("a field of the flat file has a carriage return in it", ("sp_create",)),
     "grouped_thousands": Kind("prices of the flat file are written 12,345 from a thousand on", ("sp_create",)),
 }
