@@ -6,26 +6,24 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
 from decimal import Decimal
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from isal import igzip
 
 from adplatform.amazon.definitions import Dataset
 from adplatform.amazon.documents import MISFIT, Layout, Row, rows
 from adplatform.amazon.locales import plain_date, plain_number, plain_timestamp
-from adplatform.amazon.row_values import WIDE, RowValues, member
+from adplatform.amazon.row_dates import RowDates, Strays
+from adplatform.amazon.row_values import WIDE, RowValues
 from adplatform.failures import PermanentFailure
 
 _MODULUS = 1 << 256
 _WAITING = 8 << 20
 """Characters of lines that wait in memory until they are written."""
-_DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?!\d)", re.ASCII)
-_OFFSET = re.compile(r"\d(Z|[+-]\d\d:?\d\d)\s*$", re.ASCII)
 _ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
 """An escape of a JSON text; the group is half of a pair of surrogates, which is no character."""
 _encode = json.JSONEncoder().encode
@@ -95,7 +93,7 @@ def split(
             raise PermanentFailure(
                 f"{origin}: rows of {dataset.feed} have no date, so one day can be asked for at once"
             )
-        values = RowValues(dataset)
+        values, dates = RowValues(dataset), RowDates(dataset, country, zone)
         spelled = _spellings(dataset)
         needed = [c.field_name for c in dataset.columns if c.required and c.field_name != dataset.date_field]
         needed += [dataset.date_field] if dataset.date_field else []
@@ -104,6 +102,7 @@ def split(
             day.isoformat(): _Slice(files, files.open(work / f"{dataset.feed}-{day}.json.gz"), stamp(day))
             for day in days
         }
+        strays = Strays(dates, layout, slices.keys(), private)
         placed = read = 0
         for row in rows(
             *(document, layout, dataset.records, needed),
@@ -114,11 +113,13 @@ def split(
             doubted=doubts.append,
         ):
             read += 1
+            day = start.isoformat() if dataset.date_field is None else dates.of(row)
+            place = slices.get(day) if MISFIT not in row else None
+            if place is None and MISFIT not in row:
+                strays.add(row, day)
             for name, plain in spelled:
                 if isinstance(text := row.get(name), str):
                     row[name] = plain(text, country)
-            day = start.isoformat() if dataset.date_field is None else _day(member(row, dataset.date_field), zone)
-            place = slices.get(day) if MISFIT not in row else None
             if place is not None:
                 place.count(values.amounts(row))
             try:
@@ -131,7 +132,9 @@ def split(
                 raise PermanentFailure(f"{origin}: row {read} is nested too deeply") from e
         if read and not placed:
             wanted = f"has a {dataset.date_field} of {start} to {end}" if dataset.date_field else "fits the header"
-            raise PermanentFailure(f"{origin}: none of its {read} rows {wanted}; nothing changed")
+            first = f": the first has {strays.first}" if strays.first else ""
+            raise PermanentFailure(f"{origin}: none of its {read} rows {wanted}{first}; nothing changed")
+        doubts += filter(None, [strays.doubt])
         total += read
         outside_rows += read - placed
         found += [slices[day.isoformat()].finished(dataset.feed, day) for day in days]
@@ -143,7 +146,8 @@ def _spellings(dataset: Dataset) -> list[tuple[str, Callable[[str, str], str]]]:
     """Members of a flat file that each marketplace spells in its own way, with what makes them plain."""
     if not dataset.localized:
         return []
-    kinds = {"decimal": plain_number, "date": plain_date, "timestamp": plain_timestamp}
+    numbers = dict.fromkeys(("decimal", "double", "bigint", "int"), plain_number)
+    kinds = {**numbers, "date": plain_date, "timestamp": plain_timestamp}
     return [(c.field_name, kinds[c.data_type.name]) for c in dataset.columns if c.data_type.name in kinds]
 
 
@@ -219,16 +223,3 @@ class _Slice:
 def _characters(line: str) -> str:
     """A line without what is no character, as a name has it that was cut in the middle of one."""
     return _ESCAPE.sub(lambda found: "\\ufffd" if found[1] else found[0], line) if "\\ud" in line else line
-
-
-def _day(value: Any, zone: tzinfo | None) -> str:
-    """The date that a text begins with, "" for none; of an instant with an offset its date in the zone."""
-    found = _DAY.match(value) if isinstance(value, str) else None
-    if found is None:
-        return ""
-    if zone is None or not _OFFSET.search(value):
-        return found[1]
-    try:
-        return datetime.fromisoformat(value.strip()).astimezone(zone).date().isoformat()
-    except (ValueError, OverflowError):
-        return found[1]

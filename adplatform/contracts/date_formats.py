@@ -168,7 +168,7 @@ def ambiguity(formats: tuple[str, ...], months: Language, type_name: str) -> str
     for at, first in enumerate(every):
         for second in (each for each in every[at + 1 :] if each not in _ISO[type_name]):
             for text in _spelled(first, months):
-                one, other = (_read(each, months, text) for each in (first, second))
+                one, other = (read_date(each, months, text) for each in (first, second))
                 if one is not None and other is not None and one != other:
                     iso = " (ISO 8601, which is always read)" if first in _ISO[type_name] else ""
                     return (
@@ -178,7 +178,8 @@ def ambiguity(formats: tuple[str, ...], months: Language, type_name: str) -> str
     return ""
 
 
-def _read(text: str, months: Language, given: str) -> datetime | None:
+def read_date(text: str, months: Language, given: str) -> datetime | None:
+    """What ``given`` means in the format ``text``, in UTC where it has no offset; None for one of another form."""
     if text in EPOCHS:
         pattern, unit = EPOCHS[text]
         begin = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,12 +1,14 @@
 """How marketplaces spell numbers and instants."""
 
 from decimal import Decimal
+from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adplatform.amazon.locales import plain_date, plain_instant, plain_number, plain_timestamp
+from adplatform.amazon.locales import _LANGUAGES, plain_date, plain_instant, plain_number, plain_timestamp
+from adplatform.contracts.months import month_names
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,13 @@ def test_what_is_no_number_stays_as_it_is(text: str) -> None:
     assert plain_number(text, "US") == text
 
 
+def test_a_name_means_one_month_in_all_languages_of_a_country() -> None:
+    for languages in _LANGUAGES.values():
+        for names in combinations((*languages, "en"), 2):
+            first, second = (month_names(language) for language in names)
+            assert all(first[name] == second[name] for name in first.keys() & second.keys())
+
+
 @given(st.decimals(-(10**9), 10**9, places=2), st.sampled_from(["DE", "US", "JP", "FR", "GB"]))
 def test_an_amount_written_by_any_country_comes_back_exactly(amount: Decimal, country: str) -> None:
     text = f"{amount:,.2f}"
@@ -63,6 +72,27 @@ def test_an_amount_written_by_any_country_comes_back_exactly(amount: Decimal, co
         ("7.9.26", "DE", "2026-09-07"),
         ("9/7/26", "US", "2026-09-07"),
         ("26/9/7", "JP", "2026-09-07"),
+        ("21-Sep-2026", "US", "2026-09-21"),
+        ("21-SEP-26", "IN", "2026-09-21"),
+        ("Sep 1, 2026 12:03:22 AM PDT", "US", "2026-09-01 00:03:22-07:00"),
+        ("Sep. 21, 2026, 1:05 p.m.", "CA", "2026-09-21 13:05:00"),
+        ("21 September 2026 10:00:00 UTC", "GB", "2026-09-21 10:00:00+00:00"),
+        ("1. März 2026", "DE", "2026-03-01"),
+        ("21 sept. 2026 à 10:00", "FR", "2026-09-21 à 10:00"),
+        ("21 août 2026", "BE", "2026-08-21"),
+        ("21 mrt. 2026", "NL", "2026-03-21"),
+        ("21 set 2026 09:46:25 UTC", "IT", "2026-09-21 09:46:25+00:00"),
+        ("21 de septiembre de 2026", "MX", "2026-09-21"),
+        ("21 de set. de 2026", "BR", "2026-09-21"),
+        ("21 Eylül 2026", "TR", "2026-09-21"),
+        ("21 ŞUB 2026", "TR", "2026-02-21"),
+        ("21 września 2026", "PL", "2026-09-21"),
+        ("21 maj 2026", "SE", "2026-05-21"),
+        ("2026-Sep-21", "JP", "2026-09-21"),
+        ("2026年9月1日 9:05:00 JST", "JP", "2026-09-01 09:05:00+09:00"),
+        ("9/21/2026 3:05:00 PM", "US", "2026-09-21 15:05:00"),
+        ("21 Sze 2026", "DE", "21 Sze 2026"),
+        ("21 mars 2026", "DE", "21 mars 2026"),
         ("1.2.345", "DE", "1.2.345"),
         ("2026-09-07 09:46:25 XYZ", "DE", "2026-09-07 09:46:25 XYZ"),
         ("soon", "DE", "soon"),

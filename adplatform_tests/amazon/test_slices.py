@@ -73,6 +73,8 @@ def cut(
     end: date = END,
     stamp: Callable[[date], Mapping[str, str | int]] = stamped,
     zone: ZoneInfo | None = None,
+    country: str = "DE",
+    private: bool = False,
 ) -> Split:
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     document = work.with_suffix(".document")
@@ -85,10 +87,11 @@ def cut(
         end=end,
         stamp=stamp,
         charset="",
-        country="DE",
+        country=country,
         origin="it",
         work=work,
         zone=zone,
+        private=private,
     )
 
 
@@ -162,6 +165,52 @@ def test_rows_of_no_date_are_kept_as_they_came(work: Path) -> None:
 def test_a_document_with_no_row_of_its_dates_changes_nothing(work: Path) -> None:
     with pytest.raises(PermanentFailure, match="none of its 2 rows has a date of 2026-01-01 to 2026-01-03"):
         cut(work, [{"date": "2025-12-31"}, {"date": None}])
+
+
+DATED = replace(ORDERS, columns=columns_of([("order-id", "string"), ("purchase-date", "timestamp")]))
+
+
+@pytest.mark.parametrize(
+    ("value", "country", "said"),
+    [
+        ("02-Jan-2026", "US", "'02-Jan-2026', which `localized: true` reads"),
+        ("02.01.2026 10:00:00 UTC", "DE", "'02.01.2026 10:00:00 UTC', which `localized: true` reads"),
+        ("2. sty 2026", "DE", "'2. sty 2026', which `formats` of that column can read"),
+        ("2025-12-31T10:00:00Z", "US", "'2025-12-31T10:00:00Z'"),
+        ("Ann Example", "US", "what looks like 'aaa aaaaaaa'"),
+        ("Main Street 5, 98101", "US", "what looks like 'aaaa aaaaaa 9, 99999'"),
+        ("555-123-4567", "US", "what looks like '999-999-9999'"),
+        ("1-Ann-2026", "US", "what looks like '9-aaa-9999'"),
+        ("ann@example.com", "US", "what looks like 'aaa?aaaaaaa.aaa'"),
+        ("", "US", "none"),
+    ],
+)
+def test_an_error_about_dates_says_what_was_found_and_what_would_read_it(
+    work: Path, value: str, country: str, said: str
+) -> None:
+    with pytest.raises(PermanentFailure) as failure:
+        cut(work, f"order-id\tpurchase-date\n1\t{value}\n", [DATED], "tsv", country=country)
+    assert f"a purchase-date of 2026-01-01 to 2026-01-03: the first has {said}; nothing changed" in str(failure.value)
+    with pytest.raises(PermanentFailure) as failure:
+        cut(work, f"order-id\tpurchase-date\n1\t{value}\n", [DATED], "tsv", country=country, private=True)
+    assert not value or value not in str(failure.value)
+
+
+def test_names_of_months_and_formats_of_a_column_are_dates(work: Path) -> None:
+    body = "order-id\tpurchase-date\n1\t2-Jan-2026\n2\tJanuary 3, 2026 11:30:00 PM PST\n"
+    found = cut(work, body, [replace(DATED, localized=True)], "tsv", country="US", zone=ZoneInfo("America/Los_Angeles"))
+    assert [s.rows for s in found.slices] == [0, 1, 1]
+    (column,) = columns_of([("purchase-date", "date")])
+    formatted = replace(DATED, columns=(column.model_copy(update={"formats": ("%d|%m|%Y",)}),))
+    found = cut(work, "order-id\tpurchase-date\n1\t02|01|2026\n", [formatted], "tsv")
+    assert [lines(s.path) for s in found.slices][1][0]["purchase-date"] == "02|01|2026", "the contract reads it, too"
+
+
+def test_rows_without_a_date_among_others_are_a_doubt(work: Path) -> None:
+    body = "order-id\tpurchase-date\n1\t2026-01-02\n2\t02-Jan-2026\n3\t2025-12-01\n"
+    found = cut(work, body, [DATED], "tsv", country="US")
+    said = "the purchase-date of 1 rows is no date: the first has '02-Jan-2026', which `localized: true` reads"
+    assert (found.outside_rows, found.doubt) == (2, said)
 
 
 def test_a_table_with_no_row_that_fits_its_header_changes_nothing(work: Path) -> None:

@@ -237,7 +237,7 @@ class OwnSellingPartnerReport(Table):
         if self.extends is None and self.name not in READY_MADE and self.columns:
             raise ValueError(f"{self.name}: give report_type and format, or extends")
         base = ready_made(self.extends or self.name, READY_MADE)
-        mine = {"name", "extends", "options", "columns", "tables", "description", "restatement"}
+        mine = {"name", "extends", "options", "columns", "tables", "description", "localized", "restatement"}
         if others := sorted(self.model_fields_set - mine):
             raise ValueError(f"{self.name}: {', '.join(others)} go with report_type; {base.name} has its own")
         definition = with_options(replace(base, name=self.name), self.options)
@@ -250,6 +250,7 @@ class OwnSellingPartnerReport(Table):
                     feed=dataset.feed.replace(base.name, self.name, 1),
                     columns=(*dataset.columns, *added.get(dataset.feed, ())),
                     description=self.description or dataset.description,
+                    localized=self.localized or dataset.localized,
                 )
                 for dataset in definition.datasets
             ),

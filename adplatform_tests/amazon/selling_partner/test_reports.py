@@ -109,6 +109,8 @@ def test_an_extended_report_has_a_name_and_tables_of_its_own() -> None:
     assert second.datasets[0].columns == (*first.datasets[0].columns, second.datasets[0].columns[-1])
     assert (second.datasets[0].columns[-1].name, second.datasets[0].columns[-1].field) == ("is_iba", "is-iba")
     assert second.report_type == first.report_type
+    spelled = definition({"name": "all_orders", "localized": True})
+    assert [each.datasets[0].localized for each in (first, spelled)] == [False, True]
 
 
 @pytest.mark.parametrize(
