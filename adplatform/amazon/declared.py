@@ -42,11 +42,13 @@ class Restatement(Strict):
         there are ages.
 
         Raises:
-            ValueError: no age is within what Amazon keeps.
+            ValueError: no age is within what Amazon keeps, or the report is a snapshot.
         """
         changes: dict[str, Any] = {name: value for name, value in self if value is not None}
         if not changes:
             return definition
+        if definition.snapshot:
+            raise ValueError(f"{definition.name}: a snapshot is asked for once a day: leave restatement out")
         policy = replace(definition.policy, **changes)
         if policy.max_range_days == 1 and self.requests_per_day is None:
             ages = len(policy.daily) + len(policy.waves)

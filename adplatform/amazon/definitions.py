@@ -49,6 +49,10 @@ class Dataset:
 class ReportDefinition:
     """One report to pull, again and again. ``configuration`` is the definition's part of the request body.
 
+    A ``snapshot`` shows what is so when it is asked for. Its date is the scope's day (or UTC's) on which Amazon took
+    the order, however much later it makes the report. A table of it has every date, or where ``keep`` is ``newest``
+    the newest of each scope alone.
+
     ``discovered`` reports are made by Amazon on its own schedule and only found; ``restricted`` ones hold personal data
     and need a restricted data token. ``dates_in`` says whose days the report's dates are: the scope's, or UTC's.
     ``attribution_days`` is for how long after an ad interaction a conversion counts for it.
@@ -65,6 +69,11 @@ class ReportDefinition:
     discovered: bool = False
     restricted: bool = False
     dates_in: Literal["scope", "utc"] = "scope"
+    keep: Literal["daily", "newest"] = "daily"
+
+    @property
+    def snapshot(self) -> bool:
+        return self.policy.snapshot
 
     @cached_property
     def definition_hash(self) -> str:
@@ -72,6 +81,8 @@ class ReportDefinition:
         asked: dict[str, Any] = {"type": self.report_type, "configuration": self.configuration}
         if self.takes_instants and self.dates_in == "scope":
             asked["dates_in"] = self.dates_in
+        if self.snapshot:
+            asked["snapshot"] = True
         return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
     @property

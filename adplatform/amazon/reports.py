@@ -6,6 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.scopes import Scope
@@ -29,7 +30,8 @@ class ReportOrder:
     ``scope`` is a profile id (Ads) or a marketplace id (Selling Partner). ``configuration`` is the definition's part of
     the request body: for Ads the whole ``configuration`` object, for the Selling Partner API ``reportOptions``.
     ``timezone`` says where the dates begin and end, for reports that are asked for by instants. A ``restricted`` report
-    holds personal data and is fetched with a token of its own.
+    holds personal data and is fetched with a token of its own. A ``snapshot`` is of its date because it is asked for on
+    that date in ``timezone``: no range is sent, and once the date is over only what was made on it is taken.
     """
 
     name: str
@@ -40,6 +42,11 @@ class ReportOrder:
     configuration: Mapping[str, Any]
     timezone: str = "UTC"
     restricted: bool = False
+    snapshot: bool = False
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it is too late to ask for a snapshot of this date."""
+        return self.snapshot and now.astimezone(ZoneInfo(self.timezone)).date() > self.end
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,13 @@ class PastRetention(PermanentFailure):
         self.oldest = oldest
 
 
+class DateIsOver(PermanentFailure):
+    """A snapshot cannot be asked for a date that is over."""
+
+    def __init__(self, day: date) -> None:
+        super().__init__(f"{day} was over before Amazon took the order, and a snapshot cannot be asked for afterwards")
+
+
 class ReportApi(Protocol):
     """One of the two APIs, for one account in one region.
 
@@ -108,7 +122,11 @@ class ReportApi(Protocol):
         self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
     ) -> Created:
         """Place the order. ``again`` says that an earlier attempt since ``intended_at`` may have been accepted unseen:
-        it is looked for first, so that no second report is made; ``others`` are ids that are known not to be it."""
+        it is looked for first, so that no second report is made; ``others`` are ids that are known not to be it.
+
+        Raises:
+            DateIsOver: it is a snapshot whose date is over, and nothing was made of it on that date.
+        """
 
     def progress(self, order: ReportOrder, report_id: str) -> Progress:
         """Ask how far the report is, and compare what Amazon made of the order with the order itself."""

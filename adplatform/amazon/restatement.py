@@ -64,6 +64,7 @@ class RestatementPolicy:
     they can share. ``max_range_days`` and ``retention_days`` are the report type's limits. ``requests_per_day`` is for
     one scope and definition; history that was never had may take ``backfill_per_day`` instead. Where ``period`` is
     longer than a day, only the last dates of periods are asked for, each with a request for its whole period.
+    A ``snapshot`` says what is so at the moment of asking: a date is asked for on that date itself or never.
     """
 
     daily: tuple[int, ...] = tuple(range(1, 15))
@@ -76,10 +77,13 @@ class RestatementPolicy:
     closes: bool = True
     """Whether the data as it is when retention ends matters; not where retention outlasts every restatement by far."""
     period: Period = Period.DAY
+    snapshot: bool = False
 
     def __post_init__(self) -> None:
         if self.period is not Period.DAY and self.max_range_days != 1:
             raise ValueError(f"max_range_days is {self.max_range_days}, but a request is for one {self.period}: set 1")
+        if self.snapshot and (self.daily, self.waves, self.last_age, self.period) != ((0,), (), 0, Period.DAY):
+            raise ValueError("a snapshot is asked for once, on its own date: leave ages, waves, period and limits out")
         if self.first_age > self.last_age:
             raise ValueError(
                 f"a date is first asked for at an age of {self.first_age} days, but may be at {self.last_age} at most"
@@ -143,6 +147,20 @@ def single_day_policy(attribution_days: int, retention_days: int) -> Restatement
         backfill_per_day=10,
         closes=False,
     )
+
+
+SNAPSHOT = RestatementPolicy(
+    daily=(0,),
+    waves=(),
+    max_range_days=1,
+    retention_days=SAFETY,
+    requests_per_day=1,
+    backfill_per_day=1,
+    closes=False,
+    snapshot=True,
+)
+"""The policy for a report of a present state: one order a day, for that day. It has no history, is not restated, and a
+day that nothing was had of stays without."""
 
 
 @dataclass(frozen=True)

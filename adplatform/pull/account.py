@@ -112,6 +112,7 @@ class Account:
         definition = self.declared(report, scope)
         if definition is None:
             return None
+        zone = local_zone(definition, scope)
         return ReportOrder(
             name=f"{report.feed} {report.start} {report.end}",
             report_type=definition.report_type,
@@ -119,8 +120,9 @@ class Account:
             start=definition.policy.period.first_date(report.start),
             end=report.end,
             configuration=definition.configuration,
-            timezone=scope.timezone if definition.takes_instants and definition.dates_in == "scope" else "UTC",
+            timezone=zone.key if definition.takes_instants or definition.snapshot else "UTC",
             restricted=definition.restricted,
+            snapshot=definition.snapshot,
         )
 
     def tables(self) -> list[tuple[ReportDefinition, FeedFlow]]:

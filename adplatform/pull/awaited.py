@@ -113,6 +113,9 @@ def _why_not(ledger: Ledger, account: Account, definition: ReportDefinition, sco
     zone = local_zone(definition, scope)
     today = ledger.now().astimezone(zone).date()
     age = (today - day).days
+    if policy.snapshot and age:
+        when = "is asked for on that date" if age < 0 else "cannot be asked for a date that is over"
+        return f"it is a snapshot, which shows what is so when it is asked for: it {when}, in {zone.key}"
     if age < policy.first_age:
         first = day + timedelta(days=policy.first_age)
         return f"Amazon is asked for it from {first} on, when it is over in {zone.key}"

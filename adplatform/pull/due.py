@@ -5,10 +5,10 @@ The ledger remembers everything, so this may be asked at any time, by any number
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import uuid4
 
 from adplatform.amazon.http import TurnIsLater
@@ -98,14 +98,23 @@ def place_orders(
 
 
 def _plan(services: Services, account: Account, due: Iterable[Turn]) -> None:
-    planned = [(turn, plan_turn(services.ledger, account, turn)) for turn in due]
-    at_risk = {f"{turn.definition.name}/{turn.scope.id}": dates for turn, dates in planned if dates}
-    if at_risk:
-        feeds = list(at_risk)
-        first, last = min(map(min, at_risk.values())), max(map(max, at_risk.values()))
-        subject = f"{account.source}: dates of {len(feeds)} reports will soon be past what Amazon keeps"
+    planned = {f"{turn.definition.name}/{turn.scope.id}": plan_turn(services.ledger, account, turn) for turn in due}
+    at_risk = {feed: dates.at_risk for feed, dates in planned.items()}
+    _notify_dates(services, account, "report_dates_at_risk", "will soon be past what Amazon keeps", at_risk)
+    lost = {feed: dates.lost for feed, dates in planned.items()}
+    _notify_dates(services, account, "report_dates_lost", "passed unasked, and snapshots have no past", lost)
+
+
+def _notify_dates(
+    services: Services, account: Account, event: str, what: str, dates: Mapping[str, Sequence[date]]
+) -> None:
+    concerned = {feed: days for feed, days in dates.items() if days}
+    if concerned:
+        feeds = list(concerned)
+        first, last = min(map(min, concerned.values())), max(map(max, concerned.values()))
+        subject = f"{account.source}: dates of {len(feeds)} reports {what}"
         facts = {"source": account.source, "first": first, "last": last, "feeds": feeds[:MOST_NAMED]}
-        notify(services, account, "report_dates_at_risk", subject, facts)
+        notify(services, account, event, subject, facts)
 
 
 def _discover(

@@ -29,6 +29,8 @@ ASK_AGAIN_AFTER = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=2)
 CLOCKS_DIFFER = timedelta(hours=1)
 """What the ledger has from further in the future was written by a clock that was wrong."""
+_LATELY = timedelta(days=7)
+"""Where a snapshot had rows within this time, it is unlikely that there are none."""
 NOT_DECLARED = "its definition or scope was removed or changed"
 REPORTS = "reports"
 """The kind of an account's work that something may hinder on this side of Amazon."""
@@ -93,11 +95,14 @@ def withdraw(ledger: Ledger, report: Report, why: str, successor: Report | None 
 
 
 def is_doubtful(ledger: Ledger, account: Account, report: Report) -> bool:
-    """Whether it is to be believed only the second time that no date of the report has rows: where there were some."""
+    """Whether it is to be believed only the second time that no date of the report has rows: where there were some, or
+    where those of a snapshot were some days before."""
     if report.sequence > 1:
         return False
     definition = account.definition(report.name)
     feeds = [f"{report.source}/{d.feed}/{report.scope}" for d in definition.datasets] if definition else []
+    if definition and definition.snapshot:
+        return any(o.rows for feed in feeds for o in ledger.observations.since(feed, report.start - _LATELY)[-1:])
     newest = (ledger.observations.of_day(feed, day)[-1:] for feed in feeds for day in report.days)
     return any(o.rows for observed in newest for o in observed)
 

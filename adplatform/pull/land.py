@@ -272,6 +272,8 @@ def _land_day(
         newest is None or bool(misdated) or (newest.as_of < as_of and (newest.rows, newest.content) != (rows, content))
     )
     changed = adds or (replaces and not definition.discovered)
+    if definition.snapshot:  # what was had of a date first stays: a later document is of a later moment
+        changed = newest is None and not services.ledger.deliveries.get(flow.name, day).published
     call = longest_call(services.s3)
     lease.check(call)
     if changed:

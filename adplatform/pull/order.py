@@ -19,7 +19,17 @@ from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import Report
 from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account, local_zone
-from adplatform.pull.ends import ASK_AGAIN_AFTER, NOT_DECLARED, anew, give_up, pause_of, refused, rest, withdraw
+from adplatform.pull.ends import (
+    ASK_AGAIN_AFTER,
+    LONGEST_WAIT,
+    NOT_DECLARED,
+    anew,
+    give_up,
+    pause_of,
+    refused,
+    rest,
+    withdraw,
+)
 from adplatform.pull.notices import notify
 from adplatform.pull.plan import covered
 
@@ -40,7 +50,9 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
         return withdraw(services.ledger, report, NOT_DECLARED)
     ledger = services.ledger
     today = ledger.now().astimezone(local_zone(definition, scope)).date()
-    if (today - report.start).days >= definition.policy.retention_days:
+    if definition.snapshot and today < report.start:
+        return rest(ledger, report, f"{report.start} has not begun", LONGEST_WAIT)  # a clock that was wrong planned it
+    if not definition.snapshot and (today - report.start).days >= definition.policy.retention_days:
         oldest = today - timedelta(days=definition.policy.last_age)
         return _clipped(services, account, report, today, oldest)
     trying = ledger.reports.begin(report)

@@ -21,11 +21,22 @@ MARGIN = timedelta(days=3)
 
 @dataclass(frozen=True)
 class Turn:
-    """A definition and scope whose day has come. ``day`` is the date where the report's dates are counted."""
+    """A definition and scope whose day has come. ``day`` is the date where the report's dates are counted, ``last`` the
+    one on which it was planned before."""
 
     definition: ReportDefinition
     scope: Scope
     day: date
+    last: date | None = None
+
+
+@dataclass(frozen=True)
+class Dates:
+    """What a plan says of dates beside those that it asks for: those that will soon not be had any more, and those that
+    were not asked for while they could be."""
+
+    at_risk: tuple[date, ...]
+    lost: tuple[date, ...] = ()
 
 
 def turns(ledger: Ledger, account: Account) -> list[Turn]:
@@ -35,18 +46,21 @@ def turns(ledger: Ledger, account: Account) -> list[Turn]:
     """
     now = ledger.now()
     planned = {(p.name, p.scope): p for p in ledger.scopes.planned(account.source)}
-    return [turn for turn in _turns(ledger, account, now) if _is_due(account, turn, now, planned)]
+    return [turn for turn, last in _turns(ledger, account, now, planned) if _is_due(account, turn, now, last)]
 
 
-def _turns(ledger: Ledger, account: Account, now: datetime) -> Iterator[Turn]:
+def _turns(
+    ledger: Ledger, account: Account, now: datetime, planned: Mapping[tuple[str, str], Planned]
+) -> Iterator[tuple[Turn, Planned | None]]:
     for scope in ledger.scopes.of_source(account.source):
         if account.wants(scope):
             for definition in account.definitions:
-                yield Turn(definition, scope, now.astimezone(local_zone(definition, scope)).date())
+                last = planned.get((definition.name, scope.id))
+                today = now.astimezone(local_zone(definition, scope)).date()
+                yield Turn(definition, scope, today, last.day if last else None), last
 
 
-def _is_due(account: Account, turn: Turn, now: datetime, planned: Mapping[tuple[str, str], Planned]) -> bool:
-    last = planned.get((turn.definition.name, turn.scope.id))
+def _is_due(account: Account, turn: Turn, now: datetime, last: Planned | None) -> bool:
     # A day that is further in the future than time zones reach was planned by a clock that was wrong.
     planned_day = last is not None and turn.day <= last.day <= turn.day + A_DAY
     if planned_day and last is not None and last.definition == turn.definition.definition_hash:
@@ -56,16 +70,18 @@ def _is_due(account: Account, turn: Turn, now: datetime, planned: Mapping[tuple[
     return now >= opens.astimezone(now.tzinfo) + account.offset(turn.definition, turn.scope.id)
 
 
-def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> tuple[date, ...]:
-    """Write the intentions of one turn to the ledger, and then that it was planned; both may be repeated.
-
-    Returns the dates that will soon not be had any more.
-    """
+def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> Dates:
+    """Write the intentions of one turn to the ledger, and then that it was planned; both may be repeated."""
     definition, scope = turn.definition, turn.scope
     feed = f"{account.source}/{definition.name}/{scope.id}"
     since = turn.day - timedelta(days=definition.policy.retention_days) - MARGIN
-    known = _still_asked(ledger, turn, ledger.reports.of_feed(feed, since))
-    pulled = covered(known, definition.definition_hash)
+    known = ledger.reports.of_feed(feed, since)
+    if definition.snapshot:
+        # Readers see a date that was had as another definition asked for it; what is on its way so will be withdrawn.
+        pulled = covered(r for r in known if r.ended or r.definition == definition.definition_hash)
+    else:
+        known = _still_asked(ledger, turn, known)
+        pulled = covered(known, definition.definition_hash)
     today = [r for r in known if r.asked_on == turn.day]
     spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
     oldest = oldest_wanted(account, turn.day, covered(known))
@@ -84,7 +100,15 @@ def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> tuple[date, ...]:
             postponed=planned.postponed,
         ),
     )
-    return planned.at_risk
+    return Dates(planned.at_risk, _lost(turn, known) if definition.snapshot else ())
+
+
+def _lost(turn: Turn, known: Iterable[Report]) -> tuple[date, ...]:
+    """Dates of a snapshot, since it was planned last, for which nobody was asked."""
+    asked = {day for report in known for day in report.days}
+    since = (turn.day - turn.last).days - 1 if turn.last else 0
+    passed = (turn.day - timedelta(days=age) for age in range(since, 0, -1))
+    return tuple(day for day in passed if day not in asked)
 
 
 def _still_asked(ledger: Ledger, turn: Turn, reports: list[Report]) -> list[Report]:

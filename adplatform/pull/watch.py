@@ -164,6 +164,27 @@ def to_be_saved(ledger: Ledger, account: Account) -> list[Wanted]:
     return found
 
 
+@dataclass(frozen=True)
+class Gap:
+    """Dates of a scope of which no snapshot was had, and none can be had any more."""
+
+    scope: str
+    dates: tuple[date, ...]
+
+
+def gaps(ledger: Ledger, account: Account, definition: ReportDefinition) -> list[Gap]:
+    """The scopes without a snapshot of a date of the last ``REPORTED_FOR``, but after another one."""
+    found = []
+    for scope in wanted_scopes(ledger, account):
+        today = _today(ledger, definition, scope)
+        had = covered(ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope.id}", today - REPORTED_FOR))
+        since = (today - min(had, default=today)).days
+        passed = (today - timedelta(days=age) for age in range(since, 0, -1))
+        if dates := tuple(day for day in passed if day not in had):
+            found.append(Gap(scope.id, dates))
+    return found
+
+
 def _unread(
     ledger: Ledger, account: Account, definition: ReportDefinition, planned: Planned, today: date
 ) -> tuple[date, ...]:

@@ -26,7 +26,7 @@ from adplatform.amazon.http import (
     plain_text,
     uncounted,
 )
-from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
+from adplatform.amazon.reports import Created, DateIsOver, Discovered, Document, Progress, ReportOrder, ReportStatus
 from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.bad_file import BadFile
@@ -99,18 +99,20 @@ class SellingPartnerReports:
         cannot be told from ours.
 
         Raises:
+            DateIsOver: it is a snapshot whose date is over, and nothing was made of it on that date.
             PermanentFailure: Amazon refuses the order; with its reason.
             TransientFailure: it cannot be placed now, or it is not known whether it was.
         """
         if again and (made := self._made(order, intended_at - _SKEW, others)):
             log.info("adopted report %s", made)
             return Created(made, adopted=True)
+        if order.is_over(self.api.now()):
+            raise DateIsOver(order.end)
         start, end = _range(order)
         body = {
             "reportType": order.report_type,
             "marketplaceIds": [order.scope],
-            "dataStartTime": _text(start),
-            "dataEndTime": _text(end),
+            **({} if order.snapshot else {"dataStartTime": _text(start), "dataEndTime": _text(end)}),
             **({"reportOptions": dict(order.configuration)} if order.configuration else {}),
         }
         # Amazon makes a report of each order: one whose answer was lost is looked for before it is sent again.
@@ -195,7 +197,7 @@ class SellingPartnerReports:
             "marketplaceIds": order.scope,
             "createdSince": _text(max(since, self.api.now() - _LISTED_FOR)),
         }
-        reported = ("reportType", "marketplaceIds", "dataStartTime", "dataEndTime")
+        reported = ("reportType", "marketplaceIds", *(() if order.snapshot else ("dataStartTime", "dataEndTime")))
         same = [
             report
             for report in self._listed(filters)
@@ -203,6 +205,7 @@ class SellingPartnerReports:
             and plain_text(report, "reportId") not in ("", *others)
             and all(report.get(name) for name in reported)
             and not _difference(order, report)
+            and (not order.snapshot or _made_on_its_date(order, report))
         ]
         newest = max(same, key=lambda report: _instant(report.get("createdTime")), default=None)
         return plain_text(newest, "reportId") if newest else ""
@@ -322,10 +325,16 @@ def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
         parts.append(f"marketplaces {', '.join(places)} instead of {order.scope}")
     reported = [report.get(name) for name in ("dataStartTime", "dataEndTime")]
     wanted = _range(order)
-    if any(text and _instant(text) != instant for text, instant in zip(reported, wanted, strict=True)):
+    other = any(text and _instant(text) != instant for text, instant in zip(reported, wanted, strict=True))
+    if other and not order.snapshot:
         start, end = (_text(_instant(text)) if text else "?" for text in reported)
         parts.append(f"data from {start} to {end} instead of {_text(wanted[0])} to {_text(wanted[1])}")
     return "; ".join(parts)
+
+
+def _made_on_its_date(order: ReportOrder, report: Mapping[str, Any]) -> bool:
+    first, last = _range(order)
+    return first <= _instant(report.get("createdTime")) < last + timedelta(seconds=1)
 
 
 def _places(report: Mapping[str, Any]) -> tuple[str, ...]:

@@ -173,13 +173,18 @@ def check_options(name: str, report_type: str, options: Mapping[str, str]) -> No
         raise ValueError(f"{name}: {report_type} needs the options {', '.join(missing)}")
 
 
+def option_of_period(options: Mapping[str, str]) -> str:
+    """The option that says which period one report is about, "" for none."""
+    return next((option for option in _PERIODS if option in options), "")
+
+
 def period_of(options: Mapping[str, str]) -> Period:
     """The period that one report with these options is about.
 
     Raises:
         ValueError: there is no such period.
     """
-    asked = next((options[option] for option in _PERIODS if option in options), Period.DAY)
+    asked = options.get(option_of_period(options), Period.DAY)
     if asked not in set(Period):
         raise ValueError(f"{asked!r} is no period; there are {', '.join(Period)}")
     return Period(asked)

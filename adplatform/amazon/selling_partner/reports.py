@@ -10,8 +10,14 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from adplatform.amazon.declared import Restatement, ready_made
 from adplatform.amazon.definitions import STAMPS, Dataset, ReportDefinition, feed, snake_case
-from adplatform.amazon.restatement import Period, RestatementPolicy
-from adplatform.amazon.selling_partner.definitions import READY_MADE, check_options, period_of, with_options
+from adplatform.amazon.restatement import SNAPSHOT, Period, RestatementPolicy
+from adplatform.amazon.selling_partner.definitions import (
+    READY_MADE,
+    check_options,
+    option_of_period,
+    period_of,
+    with_options,
+)
 from adplatform.contracts.column import IDENTIFIER, Column, ColumnSettings, require_one_name
 from adplatform.contracts.columns import Columns
 from adplatform.contracts.feed import NAME
@@ -67,7 +73,7 @@ class Table(Strict):
     """For json: the dotted path of the table's array; the document itself when absent."""
     date_field: str | None = None
     """The column with the date of each row, or the last one of its period; without one every row belongs to the only
-    date or period that a report is for."""
+    date or period that a report is for, or to the day on which a ``snapshot`` was asked for."""
     columns: ReportColumns = Field(default_factory=tuple)
     """The columns, as a mapping of each name as the report spells it to a type or to settings."""
     plotted: tuple[str, ...] = ()
@@ -124,6 +130,15 @@ class OwnSellingPartnerReport(Table):
     discovered: bool = False
     """Whether Amazon makes the report on its own schedule, so that it is looked for and not asked for; it counts for
     the last date of its range."""
+    snapshot: bool = False
+    """Whether the report shows what is so when it is asked for (listings, inventory, fees). It is asked for once a day,
+    its rows are of the day on which it was, and neither are earlier dates asked for nor that one again."""
+    keep: Literal["daily", "newest"] | None = None
+    """For a snapshot: whether its tables have every date (``daily``, the default) or of each marketplace the newest
+    alone."""
+    period: Literal["day", "week", "month", "quarter", "year"] | None = None
+    """What one report is about, where its rows name no date and no option says so: the date, week (from Sunday), month,
+    quarter or year that is asked for."""
     localized: bool = False
     """Whether numbers and dates are spelled as in the marketplace's country."""
     dates_in: Literal["marketplace", "utc"] = "marketplace"
@@ -150,6 +165,8 @@ class OwnSellingPartnerReport(Table):
         ValueError: what is declared does not fit together.
         """
         definition = self._own() if self.report_type else self._extended()
+        if self.keep and not definition.snapshot:
+            raise ValueError(f"{self.name}: keep goes with snapshot: true")
         for dataset in definition.datasets:
             feed(dataset, date.min, "{feed}/dt={date}/{file}")  # a table must be a good contract
         return self.restatement.applied(definition)
@@ -165,6 +182,8 @@ class OwnSellingPartnerReport(Table):
             self._check_columns(name, table.columns)
             if self.format == "tsv" and (table.records or len(tables) > 1):
                 raise ValueError(f"{name}: a tsv report is one table, without records")
+        undated = [name for name, table in tables if table.date_field is None]
+        self._check_dates(undated, dated=[name for name, table in tables if table.date_field])
         if self.discovered and (self.options or any(table.date_field for _, table in tables)):
             raise ValueError(f"{self.name}: a discovered report has its own range: give no options and no date_field")
         if self.restricted and self.schema_policy == "evolve":
@@ -186,11 +205,37 @@ class OwnSellingPartnerReport(Table):
                 replace(table, description=table.description or f"{self.report_type} by day.")
                 for table in (t.dataset(n, self.schema_policy, localized=self.localized) for n, t in tables)
             ),
-            policy=self._policy([name for name, table in tables if table.date_field is None]),
+            policy=self._policy(undated),
             discovered=self.discovered,
             restricted=self.restricted,
             dates_in="utc" if self.dates_in == "utc" else "scope",
+            keep=self.keep or "daily",
         )
+
+    def _check_dates(self, undated: list[str], dated: list[str]) -> None:
+        """Whether somebody says which date the rows are of."""
+        if self.snapshot:
+            others = {"discovered", "period", "max_range_days", "retention_days"}
+            if given := sorted(others & self.model_fields_set):
+                raise ValueError(f"{self.name}: a snapshot is asked for once a day: leave {', '.join(given)} out")
+            if dated:
+                raise ValueError(
+                    f"{dated[0]}: rows of a snapshot are of the day on which it is asked for: leave date_field out; the"
+                    " column stays one"
+                )
+            return
+        said = option_of_period(self.options)
+        if self.period and (said or self.discovered):
+            raise ValueError(
+                f"{self.name}: leave period out: " + (f"option {said} says it" if said else "Amazon makes it by itself")
+            )
+        if undated and not (self.discovered or said or self.period):
+            raise ValueError(
+                f"{undated[0]} has no date_field, so nothing says which date its rows are of. Write `snapshot: true` if"
+                " it shows what is so when it is asked for, as listings, inventory and fees do; `date_field: <column>`"
+                " if its rows name their date; or `period: day` (or week, month, quarter, year) if Amazon makes it of"
+                " the one date or period that is asked for"
+            )
 
     def _tables(self) -> list[tuple[str, Table]]:
         if not self.tables:
@@ -212,7 +257,9 @@ class OwnSellingPartnerReport(Table):
 
     def _policy(self, undated: list[str]) -> RestatementPolicy:
         """Data that is restated a little is the rule: the next days, and twice again in the month after."""
-        period = period_of(self.options)
+        if self.snapshot:
+            return SNAPSHOT
+        period = Period[self.period.upper()] if self.period else period_of(self.options)
         single = period is not Period.DAY or bool(undated)
         if single and (self.max_range_days or 1) > 1:
             why = f"a report is about one {period}" if period is not Period.DAY else f"{undated[0]} has no date_field"
@@ -237,13 +284,14 @@ class OwnSellingPartnerReport(Table):
         if self.extends is None and self.name not in READY_MADE and self.columns:
             raise ValueError(f"{self.name}: give report_type and format, or extends")
         base = ready_made(self.extends or self.name, READY_MADE)
-        mine = {"name", "extends", "options", "columns", "tables", "description", "localized", "restatement"}
+        mine = {"name", "extends", "options", "columns", "tables", "description", "localized", "restatement", "keep"}
         if others := sorted(self.model_fields_set - mine):
             raise ValueError(f"{self.name}: {', '.join(others)} go with report_type; {base.name} has its own")
         definition = with_options(replace(base, name=self.name), self.options)
         added = self._added(base)
         return replace(
             definition,
+            keep=self.keep or base.keep,
             datasets=tuple(
                 replace(
                     dataset,

@@ -123,8 +123,9 @@ def scopes_definition(account: Account) -> dg.PartitionsDefinition[str]:
 
 def report_partitions(account: Account) -> dg.MultiPartitionsDefinition:
     """Report date by profile or marketplace. A date is one of the scope's own time zone, so today's exists already:
-    where it is tomorrow by UTC, today is over."""
-    days = dg.DailyPartitionsDefinition(start_date=account.start_date.isoformat(), end_offset=1)
+    where it is tomorrow by UTC, today is over, and tomorrow's snapshot may be there."""
+    ahead = 2 if any(each.snapshot for each in account.definitions) else 1
+    days = dg.DailyPartitionsDefinition(start_date=account.start_date.isoformat(), end_offset=ahead)
     return dg.MultiPartitionsDefinition({DATE: days, account.dimension: scopes_definition(account)})
 
 
@@ -245,6 +246,9 @@ def asking_plan(definition: ReportDefinition) -> str:
     policy = definition.policy
     if definition.discovered:
         return "Amazon makes them by itself; they are looked for every day."
+    if definition.snapshot:
+        kept = "; tables have the newest date alone" if definition.keep == "newest" else ""
+        return f"Each shows what is so on the date on which it is asked for, once; no other date can be had{kept}."
     ages, longest = _runs(sorted(policy.deadlines)), policy.max_range_days
     what = f"{policy.period.lower()}, by its last date," if policy.period is not Period.DAY else "date"
     how = "one at a time" if longest == 1 else f"in ranges of up to {longest} days"

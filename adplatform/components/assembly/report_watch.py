@@ -24,9 +24,11 @@ from adplatform.pull.watch import (
     REPORTED_FOR,
     AtRisk,
     Freshness,
+    Gap,
     Watched,
     at_risk,
     freshness,
+    gaps,
     restatements,
     seen_on,
 )
@@ -62,7 +64,8 @@ def watch_asset(
     account: Account, definition: ReportDefinition, feed: str, owners: Sequence[str], tags: dict[str, str]
 ) -> dg.AssetsDefinition:
     """Reads the ledger alone: the totals of each date and wave were noted when its slice landed. It has no partitions,
-    because each run looks at all dates and scopes together."""
+    because each run looks at all dates and scopes together. Of a snapshot, which is not restated, it only says how
+    fresh it is and which dates it lacks."""
     key, within = watch_key(account, feed), account.fresh_within
     spec = dg.AssetSpec(
         key,
@@ -83,13 +86,17 @@ def watch_asset(
         "fresh_by_data_date", asset=key, description="The newest published date of every scope ended recently."
     )
     kept = dg.AssetCheckSpec(
-        "within_retention", asset=key, description="No date is about to leave Amazon's retention unread."
+        "within_retention",
+        asset=key,
+        description="No date was missed, of which a snapshot cannot be had afterwards."
+        if definition.snapshot
+        else "No date is about to leave Amazon's retention unread.",
     )
 
     @dg.multi_asset(
         name=f"restatement__{account.source}__{feed}",
         specs=[spec],
-        check_specs=[usual, kept, *([fresh] if within else [])],
+        check_specs=[*([] if definition.snapshot else [usual]), kept, *([fresh] if within else [])],
     )
     @step_of(ReportSource.pattern)
     def watch(
@@ -99,8 +106,11 @@ def watch_asset(
         work = f"restatement {account.source}/{feed}"
         try:
             with aws_failures(f"{account.source}/{feed}"), at_work(context, services.ledger, work):
-                watched = restatements(services.ledger, account, definition, feed)
-                risky = at_risk(services.ledger, account, definition)
+                if definition.snapshot:
+                    watched, risky = [], [_gap(gap) for gap in gaps(services.ledger, account, definition)]
+                else:
+                    watched = restatements(services.ledger, account, definition, feed)
+                    risky = [_risk(risk) for risk in at_risk(services.ledger, account, definition)]
                 ages = freshness(services.ledger, account, definition, feed, within) if within else []
                 work_ended(context, services.ledger, work)
         except (PermanentFailure, TransientFailure) as e:
@@ -108,9 +118,12 @@ def watch_asset(
         since = services.ledger.now().date() - REPORTED_FOR
         metrics = (*definition.dataset(feed).plotted, restatement_watch.ROWS)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(watched, metrics, since))
-        findings = [f"{w.scope.id}: {finding}" for w in watched for finding in w.recent(since)]
-        yield _check(usual, findings, f"no date changed unusually in the last {REPORTED_FOR.days} days")
-        yield _check(kept, [_risk(risk) for risk in risky], "all dates that Amazon keeps are read or planned")
+        if definition.snapshot:
+            yield _check(kept, risky, f"every date of the last {REPORTED_FOR.days} days was had")
+        else:
+            findings = [f"{w.scope.id}: {finding}" for w in watched for finding in w.recent(since)]
+            yield _check(usual, findings, f"no date changed unusually in the last {REPORTED_FOR.days} days")
+            yield _check(kept, risky, "all dates that Amazon keeps are read or planned")
         if within:
             yield _check(fresh, [_stale(f) for f in ages if f.overdue], _fresh(ages))
 
@@ -178,6 +191,11 @@ def _risk(risk: AtRisk) -> str:
         else "the requests of a day are not enough; materialize them by hand to ask for them now"
     )
     return f"{risk.scope}: {risk.dates} dates will soon be older than Amazon keeps and are not read yet: {why}"
+
+
+def _gap(gap: Gap) -> str:
+    days = listed([day.isoformat() for day in gap.dates])
+    return f"{gap.scope}: nothing was had of {days}, and a snapshot cannot be asked for a date that is over"
 
 
 def _stale(scope: Freshness) -> str:

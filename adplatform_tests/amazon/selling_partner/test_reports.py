@@ -1,13 +1,13 @@
 """What may be declared of the Selling Partner API, and what is said to the rest."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from adplatform.amazon.definitions import ReportDefinition, feed
-from adplatform.amazon.restatement import Period
+from adplatform.amazon.restatement import Period, Window, plan
 from adplatform.amazon.selling_partner.definitions import READY_MADE
 from adplatform.amazon.sources import SellingPartnerSource
 
@@ -18,6 +18,7 @@ OWN: dict[str, Any] = {
     "date_field": "charge-date",
     "columns": {"asin": {"required": True}, "charge-date": "date", "fee": "decimal(12,2)"},
 }
+UNDATED = {k: v for k, v in OWN.items() if k != "date_field"}
 TABLES = [
     {"name": "a", "records": "a", "date_field": "day", "columns": {"day": "date"}},
     {"name": "b", "records": "b", "columns": {"asin": None}},
@@ -53,9 +54,27 @@ def test_what_is_not_said_of_an_own_report_is_safe() -> None:
         *(("asin", None), ("charge_date", "charge-date"), ("fee", None)),
     ]
     assert table.date_field == "charge-date"
-    undated = definition({k: v for k, v in OWN.items() if k != "date_field"})
+    undated = definition(UNDATED | {"period": "day"})
     assert undated.policy.max_range_days == 1
     assert undated.policy.requests_per_day >= len(undated.policy.daily) + len(undated.policy.waves)
+
+
+def test_a_period_is_asked_for_whole_without_an_option_that_amazon_may_not_know() -> None:
+    monthly = definition(UNDATED | {"period": "month"})
+    assert (monthly.policy.period, monthly.configuration) == (Period.MONTH, {})
+    assert monthly.policy.can_be_had(date(2026, 8, 31), date(2026, 9, 3))
+    assert not monthly.policy.can_be_had(date(2026, 8, 30), date(2026, 9, 3))
+
+
+def test_a_snapshot_is_of_its_own_date_alone() -> None:
+    dated, snapshot = definition(UNDATED | {"period": "day"}), definition(UNDATED | {"snapshot": True})
+    assert (snapshot.snapshot, snapshot.keep, dated.snapshot) == (True, "daily", False)
+    assert snapshot.definition_hash != dated.definition_hash, "what became of it before says nothing of its dates"
+    today = date(2026, 9, 22)
+    had = [today + timedelta(days=n) for n in range(-3, 3) if snapshot.policy.can_be_had(today + timedelta(n), today)]
+    assert had == [today]
+    assert plan(snapshot.policy, today, date(2020, 1, 1), {}).windows == (Window(today, today, {today: 0}),)
+    assert plan(snapshot.policy, today, date(2020, 1, 1), {today: today}).windows == ()
 
 
 def test_another_kind_of_day_is_another_report_to_ask_for() -> None:
@@ -151,10 +170,17 @@ def test_an_extended_report_has_a_name_and_tables_of_its_own() -> None:
         (OWN | {"tables": TABLES}, "columns, date_field stand in each of its tables"),
         ({"name": "x", "report_type": "T", "format": "tsv", "tables": TABLES}, "a tsv report is one table"),
         (
-            {"name": "x", "report_type": "T", "format": "json", "tables": TABLES, "max_range_days": 2},
+            {"name": "x", "report_type": "T", "format": "json", "tables": TABLES, "max_range_days": 2, "period": "day"},
             "max_range_days must be 1, as b has no date_field",
         ),
         (OWN | {"options": {"reportPeriod": "WEEK"}, "max_range_days": 7}, "must be 1, as a report is about one WEEK"),
+        (UNDATED, "fees has no date_field, so nothing says which date its rows are of. Write `snapshot: true` if"),
+        (UNDATED | {"period": "day", "options": {"reportPeriod": "DAY"}}, "period out: option reportPeriod says it"),
+        (UNDATED | {"period": "day", "discovered": True}, "leave period out: Amazon makes it by itself"),
+        (UNDATED | {"snapshot": True, "retention_days": 9, "period": "day"}, "leave period, retention_days out"),
+        (UNDATED | {"snapshot": True, "restatement": {"daily": [1]}}, "once a day: leave restatement out"),
+        (OWN | {"snapshot": True}, "of the day on which it is asked for: leave date_field out"),
+        (OWN | {"keep": "newest"}, "keep goes with snapshot: true"),
         (OWN | {"options": {"reportPeriod": "HOUR"}}, "'HOUR' is no period"),
         (OWN | {"discovered": True}, "give no options and no date_field"),
         (OWN | {"restatement": {"daily": [59, 60]}, "retention_days": 60}, "first asked for at an age of 59 days"),

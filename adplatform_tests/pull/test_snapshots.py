@@ -1,0 +1,175 @@
+"""Reports of a present state: each date has what was so on it, and nothing that was so on another."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from adplatform.ledger.report import ReportState
+from adplatform.pull.awaited import awaited
+from adplatform.pull.due import reports_due
+from adplatform.pull.ends import anew
+from adplatform.pull.land import claim, land
+from adplatform.pull.plan import intend_days
+from adplatform.pull.watch import Gap, freshness, gaps
+from adplatform_tests.pull.conftest import Open
+from adplatform_tests.pull.made_amazon import MadeAmazon
+from adplatform_tests.pull.seller import GERMANY, MORNING, Seller
+from adplatform_tests.support.platforms import Inbox
+from adplatform_tests.support.runs import Nobody
+
+TODAY = MORNING.date()
+STOCK: dict[str, Any] = {
+    "name": "stock",
+    "report_type": "GET_FBA_MYI_ALL_INVENTORY_DATA",
+    "format": "tsv",
+    "snapshot": True,
+    "columns": {"sku": {"required": True}, "quantity": "int"},
+}
+FEED = f"seller/stock/{GERMANY.id}"
+MIDNIGHT = MORNING.replace(hour=22)
+"""In Germany, when the 23rd begins."""
+
+Stocked = Callable[..., tuple[Seller, MadeAmazon]]
+
+
+@pytest.fixture
+def stocked(opened: Open) -> Stocked:
+    """Opens a seller whose stock is day and hour (UTC) at which Amazon gives the document."""
+
+    def open_one(**changes: Any) -> tuple[Seller, MadeAmazon]:
+        amazon = MadeAmazon({STOCK["report_type"]: lambda _: f"sku\tquantity\nA\t{seller.at[0]:%d%H}\n".encode()})
+        seller = opened(amazon, STOCK | changes, history="90d")
+        return seller, amazon
+
+    return open_one
+
+
+def stock(seller: Seller) -> list[tuple[date, int]]:
+    return seller.table("stock", "dt, quantity")
+
+
+def days_after(seller: Seller, *days: int) -> None:
+    for day in days:
+        seller.at[0] = MORNING + timedelta(days=day)
+        seller.day()
+
+
+def told(inbox: Inbox) -> list[tuple[str, str]]:
+    """Of messages about reports that did not come: the event, and the first date."""
+    return [(m["event"], m.get("first") or m["start"]) for m in inbox.read() if m["event"].startswith("report_")]
+
+
+@pytest.mark.parametrize("days", [3, pytest.param(12, marks=pytest.mark.slow)])
+def test_each_day_is_a_date_of_its_own_and_none_is_asked_for_or_written_again(stocked: Stocked, days: int) -> None:
+    seller, amazon = stocked()
+    days_after(seller, *range(days))
+    dates = [TODAY + timedelta(days=n) for n in range(days)]
+    assert stock(seller) == [(day, day.day * 100 + 9) for day in dates]
+    asked = [(r.asked_on, r.start, r.end, r.state) for r in seller.reports("stock")]
+    assert asked == [(day, day, day, ReportState.DONE) for day in dates], "a start long ago asks for nothing older"
+    assert not any({"dataStartTime", "dataEndTime"} & order.keys() for order in amazon.orders), "now is no range"
+    assert {seller.services.ledger.deliveries.get(FEED, day).version for day in dates} == {1}
+
+
+def test_a_report_that_is_made_after_midnight_is_of_the_day_on_which_it_was_asked_for(stocked: Stocked) -> None:
+    seller, _ = stocked()
+    seller.at[0] = MIDNIGHT - timedelta(seconds=2)
+    seller.orders()
+    seller.at[0] = MIDNIGHT + timedelta(minutes=20)
+    seller.poll()
+    seller.run_ready()
+    assert seller.table("stock", "dt, wave") == [(TODAY, 0)]
+
+
+@pytest.mark.parametrize("arrived", [True, False], ids=["it arrived", "it did not"])
+def test_an_order_without_an_answer_is_looked_for_after_midnight_and_not_placed(
+    stocked: Stocked, arrived: bool
+) -> None:
+    seller, amazon = stocked()
+    inbox = Inbox.subscribe(seller.services)
+    seller.at[0] = MIDNIGHT - timedelta(seconds=30)
+    amazon.created, amazon.lose = seller.at[0], 1
+    seller.orders()
+    if not arrived:
+        amazon.orders.clear()
+    seller.at[0] = MIDNIGHT + timedelta(minutes=6)
+    seller.day()
+    if arrived:
+        assert [day for day, _ in stock(seller)] == [TODAY]
+        assert told(inbox) == []
+    else:
+        [report] = seller.reports("stock")
+        assert (report.state, report.error) == (
+            ReportState.FAILED,
+            "2026-09-22 was over before Amazon took the order, and a snapshot cannot be asked for afterwards",
+        )
+        assert told(inbox) == [("report_failed", str(TODAY))]
+    days_after(seller, 1)
+    assert [order["reportType"] for order in amazon.orders] == [STOCK["report_type"]] * (2 if arrived else 1)
+
+
+def test_a_day_that_passed_stays_a_gap_that_is_told_once_and_shown(stocked: Stocked) -> None:
+    seller, amazon = stocked()
+    inbox = Inbox.subscribe(seller.services)
+    days_after(seller, 0, 3)
+    assert told(inbox) == [("report_dates_lost", "2026-09-23")]
+    days_after(seller, 4)
+    assert told(inbox) == []
+    passed = [TODAY + timedelta(days=n) for n in (1, 2)]
+    assert {day for day, _ in stock(seller)} == {TODAY + timedelta(days=n) for n in (0, 3, 4)}
+    ledger, [definition] = seller.services.ledger, seller.account.definitions
+    assert gaps(ledger, seller.account, definition) == [Gap(GERMANY.id, tuple(passed))]
+    assert intend_days(ledger, seller.account, definition, GERMANY.id, {*passed, TODAY + timedelta(days=5)}) == []
+    stands = awaited(ledger, seller.account, definition, GERMANY.id, passed)
+    why = "it is a snapshot, which shows what is so when it is asked for: it cannot be asked for a date that is over"
+    assert stands.missing == dict.fromkeys(passed, f"{why}, in Europe/Berlin")
+    assert len(amazon.orders) == 3
+    [age] = freshness(ledger, seller.account, definition, "stock", timedelta(hours=36))
+    assert not age.overdue
+    seller.at[0] = MIDNIGHT + timedelta(days=4, hours=13)
+    [age] = freshness(ledger, seller.account, definition, "stock", timedelta(hours=36))
+    assert age.overdue, "at the hour at which a daily report would be, while today's can still be asked for"
+
+
+def test_a_second_document_of_a_date_is_not_published_over_the_first(stocked: Stocked) -> None:
+    seller, _ = stocked()
+    days_after(seller, 0)
+    [first] = seller.reports("stock")
+    seller.services.ledger.reports.intend(anew(first, sequence=2))
+    seller.later(hours=2)
+    seller.day()
+    assert [r.state for r in seller.reports("stock")] == [ReportState.DONE] * 2
+    assert stock(seller) == [(TODAY, 2209)]
+    said = seller.services.ledger.observations.of_day(FEED, TODAY)
+    assert [(each.landed, each.rows) for each in said] == [(True, 1), (False, 1)]
+
+
+def test_a_run_that_dies_after_landing_publishes_what_it_landed(stocked: Stocked) -> None:
+    seller, _ = stocked()
+    seller.orders()
+    seller.later(minutes=20)
+    seller.poll()
+    [due] = reports_due(seller.services, seller.account, Nobody())
+    api = seller.api
+    (seller.work / "dead").mkdir()
+    claimed = claim(seller.services.ledger, due.report, "dead")
+    land(seller.services, seller.account, lambda: api, claimed, seller.work / "dead", sleep=lambda _: None)
+    assert seller.services.ledger.deliveries.get(FEED, TODAY).published == 0
+    seller.later(hours=3)
+    seller.run_ready()
+    assert stock(seller) == [(TODAY, 2209)], "the document is stored: nothing is asked for again"
+    assert seller.services.ledger.deliveries.get(FEED, TODAY).version == 1
+
+
+def test_an_empty_answer_after_days_with_rows_is_believed_the_second_time(stocked: Stocked) -> None:
+    seller, amazon = stocked()
+    days_after(seller, 0)
+    amazon.documents = {STOCK["report_type"]: lambda _: b"sku\tquantity\n"}
+    days_after(seller, 1)
+    assert [r.state for r in seller.reports("stock")[1:]] == [ReportState.FAILED, ReportState.INTENDED]
+    seller.later(minutes=31)
+    seller.day()
+    assert [r.state for r in seller.reports("stock")[1:]] == [ReportState.FAILED, ReportState.EMPTY]
+    assert stock(seller) == [(TODAY, 2209)]
