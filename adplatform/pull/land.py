@@ -9,6 +9,7 @@ import gzip
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -243,9 +244,7 @@ def _land(
     """Every date of one dataset, those without rows too: that rows are gone is also something a report says."""
     flow = account.flow(dataset, report.scope)
     brought = {s.day: s for s in slices if s.feed == dataset.feed}
-    owner = f"{report.run_id}/{report.report_id}"
-    wait = timedelta(minutes=5)
-    with services.ledger.lease(f"land/{flow.name}", owner, ttl=timedelta(minutes=2), wait=wait, sleep=sleep) as lease:
+    with landing_lease(services, flow, f"{report.run_id}/{report.report_id}", sleep) as lease:
         return [_land_day(services, report, definition, flow, day, brought.get(day), lease) for day in report.days]
 
 
@@ -278,7 +277,7 @@ def _land_day(
     lease.check(call)
     if changed:
         with lease.kept(call):
-            _put(services, flow, day, slice_file(definition, report.report_id), brought)
+            put_slice(services, flow, day, slice_file(definition, report.report_id), brought)
     services.ledger.observations.put(
         flow.name,
         Observation(
@@ -296,7 +295,16 @@ def _land_day(
     return Landed(flow, day, rows, changed)
 
 
-def _put(services: Services, flow: FeedFlow, day: date, name: str, brought: SliceFile | None) -> None:
+def landing_lease(
+    services: Services, flow: FeedFlow, owner: str, sleep: Callable[[float], None]
+) -> AbstractContextManager[Lease]:
+    """Put slices of a feed into the raw zone alone."""
+    wait, ttl = timedelta(minutes=5), timedelta(minutes=2)
+    return services.ledger.lease(f"land/{flow.name}", owner, ttl=ttl, wait=wait, sleep=sleep)
+
+
+def put_slice(services: Services, flow: FeedFlow, day: date, name: str, brought: SliceFile | None) -> None:
+    """Put the rows of a date into the raw zone, or that it has none, and enter them as arrived."""
     key = flow.layout.key(day, name)
     bucket = services.zones.raw_bucket
     if brought is None:

@@ -15,7 +15,6 @@ from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.slices import publish_slice
 from adplatform.lake.query import run_query
 from adplatform.ledger.report import Report
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS, Marketplace
@@ -24,6 +23,7 @@ from adplatform.local.world.amazon.world import Settings, World
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import place_orders, poll_reports, reports_due
 from adplatform.pull.land import claim, failed, finish, land
+from adplatform.pull.publish import publish_landed
 from adplatform_tests.support.runs import Nobody
 
 MORNING = datetime(2026, 9, 22, 9, tzinfo=UTC)
@@ -66,9 +66,12 @@ class Seller:
             except (PermanentFailure, TransientFailure) as e:
                 failed(self.services, self.account, claimed, e)
                 continue
+            definition = self.account.definition(landed.name)
+            assert definition is not None
             for part in slices:
                 if part.changed and publish:
-                    publish_slice(self.services, part.flow, part.day, f"run-{self.runs}", self.work)
+                    run = f"run-{self.runs}"
+                    list(publish_landed(self.services, definition, part.flow, part.day, run, self.work))
             finish(self.services.ledger, landed)
 
     def day(self) -> None:

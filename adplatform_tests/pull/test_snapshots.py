@@ -10,8 +10,9 @@ from adplatform.ledger.report import ReportState
 from adplatform.pull.awaited import awaited
 from adplatform.pull.due import reports_due
 from adplatform.pull.ends import anew
-from adplatform.pull.land import claim, land
+from adplatform.pull.land import Landed, claim, land
 from adplatform.pull.plan import intend_days
+from adplatform.pull.publish import publish_landed
 from adplatform.pull.watch import Gap, freshness, gaps
 from adplatform_tests.pull.conftest import Open
 from adplatform_tests.pull.made_amazon import MadeAmazon
@@ -38,9 +39,9 @@ Stocked = Callable[..., tuple[Seller, MadeAmazon]]
 def stocked(opened: Open) -> Stocked:
     """Opens a seller whose stock is day and hour (UTC) at which Amazon gives the document."""
 
-    def open_one(**changes: Any) -> tuple[Seller, MadeAmazon]:
+    def open_one(table_format: str = "parquet", **changes: Any) -> tuple[Seller, MadeAmazon]:
         amazon = MadeAmazon({STOCK["report_type"]: lambda _: f"sku\tquantity\nA\t{seller.at[0]:%d%H}\n".encode()})
-        seller = opened(amazon, STOCK | changes, history="90d")
+        seller = opened(amazon, STOCK | changes, history="90d", table_format=table_format)
         return seller, amazon
 
     return open_one
@@ -146,21 +147,46 @@ def test_a_second_document_of_a_date_is_not_published_over_the_first(stocked: St
     assert [(each.landed, each.rows) for each in said] == [(True, 1), (False, 1)]
 
 
-def test_a_run_that_dies_after_landing_publishes_what_it_landed(stocked: Stocked) -> None:
-    seller, _ = stocked()
+def begun(seller: Seller) -> list[Landed]:
+    """What landed in a run that dies then."""
     seller.orders()
     seller.later(minutes=20)
     seller.poll()
     [due] = reports_due(seller.services, seller.account, Nobody())
-    api = seller.api
-    (seller.work / "dead").mkdir()
+    work = seller.work / f"dead {seller.at[0]:%d}"
+    work.mkdir()
     claimed = claim(seller.services.ledger, due.report, "dead")
-    land(seller.services, seller.account, lambda: api, claimed, seller.work / "dead", sleep=lambda _: None)
+    return land(seller.services, seller.account, lambda: seller.api, claimed, work, sleep=lambda _: None)[1]
+
+
+def test_a_run_that_dies_after_landing_publishes_what_it_landed(stocked: Stocked) -> None:
+    seller, _ = stocked()
+    begun(seller)
     assert seller.services.ledger.deliveries.get(FEED, TODAY).published == 0
     seller.later(hours=3)
     seller.run_ready()
     assert stock(seller) == [(TODAY, 2209)], "the document is stored: nothing is asked for again"
     assert seller.services.ledger.deliveries.get(FEED, TODAY).version == 1
+
+
+@pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
+def test_where_the_newest_is_kept_readers_see_one_date_or_two_and_never_none(
+    stocked: Stocked, table_format: str
+) -> None:
+    seller, _ = stocked(table_format, keep="newest")
+    days_after(seller, 0)
+    assert stock(seller) == [(TODAY, 2209)]
+    seller.at[0] = MORNING + timedelta(days=1)
+    [landed] = begun(seller)
+    assert stock(seller) == [(TODAY, 2209)]
+    [definition] = seller.account.definitions
+    tomorrow = TODAY + timedelta(days=1)
+    next(publish_landed(seller.services, definition, landed.flow, landed.day, "dead", seller.work))
+    assert stock(seller) == [(TODAY, 2209), (tomorrow, 2309)], "its run died before it took the older rows away"
+    seller.run_ready()
+    assert stock(seller) == [(tomorrow, 2309)]
+    days_after(seller, 2)
+    assert stock(seller) == [(TODAY + timedelta(days=2), 2409)]
 
 
 def test_an_empty_answer_after_days_with_rows_is_believed_the_second_time(stocked: Stocked) -> None:

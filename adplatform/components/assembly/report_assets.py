@@ -65,7 +65,6 @@ from adplatform.failures import (
 )
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
-from adplatform.flow.slices import publish_slice
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.zones import Zones
@@ -79,6 +78,7 @@ from adplatform.pull.connect import Connect
 from adplatform.pull.fact import Fact, fact_of, mark
 from adplatform.pull.land import Landed, claim, failed, finish, land, release
 from adplatform.pull.plan import intend_days
+from adplatform.pull.publish import publish_landed
 from adplatform.resources.named import (
     CatalogResource,
     LedgerResource,
@@ -466,17 +466,18 @@ class _Step:
             for finding in shown_findings(findings, _AUDITS | SUSPICION | REPORTED, flow):
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
+        run_id, days = self.context.run.run_id, set()
         try:
             with aws_failures(flow.name):
-                done = publish_slice(self.services, flow, day, self.context.run.run_id, self.work, log_checks)
+                for shown in publish_landed(self.services, self.definition, flow, day, run_id, self.work, log_checks):
+                    self._log_clean(flow, *shown)
+                    days.add(shown[0].day)
         except ClaimLost as e:
             log.info("%s; that one publishes it", e)
             return None
         except (PermanentFailure, TransientFailure) as e:
             return type(e)(f"{flow.name} {day}: {e}")
-        if done is not None:
-            self._log_clean(flow, *done)
-        elif self.by_hand:
+        if day not in days and self.by_hand:
             self._log_seen(flow, day)
         return None
 

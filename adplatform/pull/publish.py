@@ -1,0 +1,58 @@
+"""Publishing what landed, also where a table has the newest snapshot alone: older dates lose their rows once readers
+see a newer one.
+
+A date loses them as when Amazon takes rows away: by a slice without rows, which is its next version. So readers see the
+older date, then both, then the newer one, and never none. A run that dies in between is run again, because its report
+is not finished; what a failure left undone is done with the next date.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+from adplatform.amazon.definitions import ReportDefinition
+from adplatform.flow.services import Services
+from adplatform.flow.slices import Audited, publish_slice
+from adplatform.flow.source import FeedFlow
+from adplatform.ledger.publications import Publication
+from adplatform.platform.aws import longest_call
+from adplatform.pull.account import SLICE_FILE
+from adplatform.pull.land import landing_lease, put_slice
+from adplatform.transform.values import OutputColumn
+
+Shown = tuple[Publication, tuple[OutputColumn, ...]]
+
+
+def publish_landed(
+    services: Services,
+    definition: ReportDefinition,
+    flow: FeedFlow,
+    day: date,
+    run_id: str,
+    work: Path,
+    audited: Audited = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Shown]:
+    """Publish the newest slice of a date, unless readers see it already, and of a snapshot of which the newest is kept
+    take the rows of older dates away; what readers see from each step on. ``audited`` hears of the date itself.
+
+    Raises:
+        PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.slices.publish_slice`.
+    """
+    done = publish_slice(services, flow, day, run_id, work, audited)
+    if done is not None:
+        yield done
+    for older in _outdated(services, flow) if definition.keep == "newest" else ():
+        call = longest_call(services.s3)
+        with landing_lease(services, flow, f"{run_id}/newest", sleep) as lease, lease.kept(call):
+            put_slice(services, flow, older, SLICE_FILE, None)
+        emptied = publish_slice(services, flow, older, run_id, work)
+        if emptied is not None:
+            yield emptied
+
+
+def _outdated(services: Services, flow: FeedFlow) -> list[date]:
+    """The dates with rows that readers see of a scope beside the newest that they see, the oldest first."""
+    placed = services.ledger.placements.of_feed(flow.name)
+    return [each.day for each in placed[:-1] if each.rows]
