@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal
@@ -51,7 +51,7 @@ class ReportDefinition:
 
     A ``snapshot`` shows what is so when it is asked for. Its date is the scope's day (or UTC's) on which Amazon took
     the order, however much later it makes the report. A table of it has every date, or where ``keep`` is ``newest``
-    the newest of each scope alone.
+    the newest of each scope alone. Amazon is told no range, or one that ``looks_back`` so far from now.
 
     ``discovered`` reports are made by Amazon on its own schedule and only found; ``restricted`` ones hold personal data
     and need a restricted data token. ``dates_in`` says whose days the report's dates are: the scope's, or UTC's.
@@ -70,6 +70,7 @@ class ReportDefinition:
     restricted: bool = False
     dates_in: Literal["scope", "utc"] = "scope"
     keep: Literal["daily", "newest"] = "daily"
+    looks_back: timedelta = timedelta(0)
 
     @property
     def snapshot(self) -> bool:
@@ -82,7 +83,7 @@ class ReportDefinition:
         if self.takes_instants and self.dates_in == "scope":
             asked["dates_in"] = self.dates_in
         if self.snapshot:
-            asked["snapshot"] = True
+            asked["snapshot"] = self.looks_back.total_seconds()
         return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,7 +31,8 @@ class ReportOrder:
     the request body: for Ads the whole ``configuration`` object, for the Selling Partner API ``reportOptions``.
     ``timezone`` says where the dates begin and end, for reports that are asked for by instants. A ``restricted`` report
     holds personal data and is fetched with a token of its own. A ``snapshot`` is of its date because it is asked for on
-    that date in ``timezone``: no range is sent, and once the date is over only what was made on it is taken.
+    that date in ``timezone``: no range is sent, or one that ``looks_back`` so far from now, and once the date is over
+    only what was made on it is taken.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ReportOrder:
     timezone: str = "UTC"
     restricted: bool = False
     snapshot: bool = False
+    looks_back: timedelta = timedelta(0)
 
     def is_over(self, now: datetime) -> bool:
         """Whether it is too late to ask for a snapshot of this date."""

@@ -95,7 +95,9 @@ def split(
             )
         values, dates = RowValues(dataset), RowDates(dataset, country, zone)
         spelled = _spellings(dataset)
-        needed = [c.field_name for c in dataset.columns if c.required and c.field_name != dataset.date_field]
+        required = [c.field_names for c in dataset.columns if c.required and c.field_name != dataset.date_field]
+        needed = [names[0] for names in required if len(names) == 1]
+        translated = [names for names in required if len(names) > 1]
         needed += [dataset.date_field] if dataset.date_field else []
         days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
         slices = {
@@ -113,6 +115,12 @@ def split(
             doubted=doubts.append,
         ):
             read += 1
+            if translated and MISFIT not in row:
+                if lacking := [names[0] for names in translated if row.keys().isdisjoint(names)]:
+                    raise PermanentFailure(
+                        f"{origin}: not the table that was asked for: its header lacks {', '.join(lacking)}"
+                    )
+                translated = []
             day = start.isoformat() if dataset.date_field is None else dates.of(row)
             place = slices.get(day) if MISFIT not in row else None
             if place is None and MISFIT not in row:
@@ -148,7 +156,9 @@ def _spellings(dataset: Dataset) -> list[tuple[str, Callable[[str, str], str]]]:
         return []
     numbers = dict.fromkeys(("decimal", "double", "bigint", "int"), plain_number)
     kinds = {**numbers, "date": plain_date, "timestamp": plain_timestamp}
-    return [(c.field_name, kinds[c.data_type.name]) for c in dataset.columns if c.data_type.name in kinds]
+    return [
+        (name, kinds[c.data_type.name]) for c in dataset.columns if c.data_type.name in kinds for name in c.field_names
+    ]
 
 
 class _Files:

@@ -123,6 +123,7 @@ class Account:
             timezone=zone.key if definition.takes_instants or definition.snapshot else "UTC",
             restricted=definition.restricted,
             snapshot=definition.snapshot,
+            looks_back=definition.looks_back,
         )
 
     def tables(self) -> list[tuple[ReportDefinition, FeedFlow]]:

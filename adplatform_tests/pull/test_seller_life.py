@@ -17,6 +17,8 @@ from adplatform.failures import TransientFailure
 from adplatform.flow.services import Services
 from adplatform.flow.slices import publish_slice
 from adplatform.ledger.report import ReportState
+from adplatform.local.world.amazon import inventory
+from adplatform.local.world.amazon.products import products
 from adplatform.local.world.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
 from adplatform.pull.due import reports_due
 from adplatform_tests.pull.seller import GERMANY, MORNING, Simulated, declared, simulated_seller
@@ -84,6 +86,33 @@ def test_settlements_are_found_by_themselves_and_read_in_german_spelling(seller:
     seller.later(days=1)
     seller.day()
     assert len(seller.reports("settlements")) == 1, "a report that is known is not found again"
+
+
+def test_stock_listings_and_fees_are_those_of_the_day_on_which_they_were_asked_for(seller: Simulated) -> None:
+    snapshots = ("fba_inventory", "all_listings", "active_listings", "fba_fees", "fba_inventory_by_country")
+    seller.account = declared(*snapshots)
+    seller.day()
+    assert {r.state for name in snapshots for r in seller.reports(name)} == {ReportState.DONE}
+    made, day = seller.world.settings.seed, MORNING.date()
+    stock = {p.sku: inventory.fulfillable(made, GERMANY, p, MORNING) for p in products("DE", "EUR")}
+    rows = seller.table("fba_inventory", "dt, sku, afn_fulfillable_quantity, mfn_fulfillable_quantity")
+    assert rows == [(day, sku, units, None) for sku, units in sorted(stock.items())], "-- is no number"
+    assert (
+        dict(
+            seller.table(
+                "fba_inventory_by_country",
+                "seller_sku, sum(quantity_for_local_fulfillment) over (partition by seller_sku)",
+            )
+        )
+        == stock
+    )
+    prices = {p.sku: Decimal(p.price) / 100 for p in products("DE", "EUR")}
+    assert dict(seller.table("all_listings", "seller_sku, price")) == prices
+    assert ("NW-DE-000", "Zelt für zwei", "Active") in seller.table("all_listings", "seller_sku, item_name, status")
+    assert dict(seller.table("active_listings", "seller_sku, price")).items() <= prices.items()
+    fees = seller.table("fba_fees", "sku, your_price, estimated_fee_total, estimated_future_fee")
+    assert {(sku, price, future) for sku, price, _, future in fees} == {(s, p, None) for s, p in prices.items()}
+    assert all(fee > 4 for _, _, fee, _ in fees)
 
 
 TABLE = "settlement-id\tcurrency\tamount\ttotal-amount\n{0}\tEUR\t\t{1}\n{0}\t\t{1}\t\n"

@@ -1,12 +1,15 @@
 """Reports of a present state: each date has what was so on it, and nothing that was so on another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from adplatform.ledger.report import ReportState
+from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
+from adplatform.local.world.amazon.inventory import ALL_LISTINGS, document
 from adplatform.pull.awaited import awaited
 from adplatform.pull.due import reports_due
 from adplatform.pull.ends import anew
@@ -15,7 +18,7 @@ from adplatform.pull.plan import intend_days
 from adplatform.pull.publish import publish_landed
 from adplatform.pull.watch import Gap, freshness, gaps
 from adplatform_tests.pull.conftest import Open
-from adplatform_tests.pull.made_amazon import MadeAmazon
+from adplatform_tests.pull.made_amazon import MadeAmazon, Order
 from adplatform_tests.pull.seller import GERMANY, MORNING, Seller
 from adplatform_tests.support.platforms import Inbox
 from adplatform_tests.support.runs import Nobody
@@ -28,6 +31,7 @@ STOCK: dict[str, Any] = {
     "snapshot": True,
     "columns": {"sku": {"required": True}, "quantity": "int"},
 }
+JAPAN = next(m for m in DEMO_ACCOUNTS.marketplaces if m.country == "JP")
 FEED = f"seller/stock/{GERMANY.id}"
 MIDNIGHT = MORNING.replace(hour=22)
 """In Germany, when the 23rd begins."""
@@ -62,7 +66,7 @@ def told(inbox: Inbox) -> list[tuple[str, str]]:
     return [(m["event"], m.get("first") or m["start"]) for m in inbox.read() if m["event"].startswith("report_")]
 
 
-@pytest.mark.parametrize("days", [3, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("days", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_each_day_is_a_date_of_its_own_and_none_is_asked_for_or_written_again(stocked: Stocked, days: int) -> None:
     seller, amazon = stocked()
     days_after(seller, *range(days))
@@ -74,18 +78,8 @@ def test_each_day_is_a_date_of_its_own_and_none_is_asked_for_or_written_again(st
     assert {seller.services.ledger.deliveries.get(FEED, day).version for day in dates} == {1}
 
 
-def test_a_report_that_is_made_after_midnight_is_of_the_day_on_which_it_was_asked_for(stocked: Stocked) -> None:
-    seller, _ = stocked()
-    seller.at[0] = MIDNIGHT - timedelta(seconds=2)
-    seller.orders()
-    seller.at[0] = MIDNIGHT + timedelta(minutes=20)
-    seller.poll()
-    seller.run_ready()
-    assert seller.table("stock", "dt, wave") == [(TODAY, 0)]
-
-
 @pytest.mark.parametrize("arrived", [True, False], ids=["it arrived", "it did not"])
-def test_an_order_without_an_answer_is_looked_for_after_midnight_and_not_placed(
+def test_an_order_of_before_midnight_is_of_its_day_whenever_it_is_made_and_not_placed_after_it(
     stocked: Stocked, arrived: bool
 ) -> None:
     seller, amazon = stocked()
@@ -98,7 +92,7 @@ def test_an_order_without_an_answer_is_looked_for_after_midnight_and_not_placed(
     seller.at[0] = MIDNIGHT + timedelta(minutes=6)
     seller.day()
     if arrived:
-        assert [day for day, _ in stock(seller)] == [TODAY]
+        assert seller.table("stock", "dt, wave") == [(TODAY, 0)]
         assert told(inbox) == []
     else:
         [report] = seller.reports("stock")
@@ -107,8 +101,9 @@ def test_an_order_without_an_answer_is_looked_for_after_midnight_and_not_placed(
             "2026-09-22 was over before Amazon took the order, and a snapshot cannot be asked for afterwards",
         )
         assert told(inbox) == [("report_failed", str(TODAY))]
-    days_after(seller, 1)
-    assert [order["reportType"] for order in amazon.orders] == [STOCK["report_type"]] * (2 if arrived else 1)
+    seller.at[0] = MORNING + timedelta(days=1)
+    seller.orders()
+    assert len(amazon.orders) == (2 if arrived else 1), "the next day has an order of its own"
 
 
 def test_a_day_that_passed_stays_a_gap_that_is_told_once_and_shown(stocked: Stocked) -> None:
@@ -116,10 +111,11 @@ def test_a_day_that_passed_stays_a_gap_that_is_told_once_and_shown(stocked: Stoc
     inbox = Inbox.subscribe(seller.services)
     days_after(seller, 0, 3)
     assert told(inbox) == [("report_dates_lost", "2026-09-23")]
-    days_after(seller, 4)
+    seller.later(days=1)
+    seller.orders()
     assert told(inbox) == []
     passed = [TODAY + timedelta(days=n) for n in (1, 2)]
-    assert {day for day, _ in stock(seller)} == {TODAY + timedelta(days=n) for n in (0, 3, 4)}
+    assert {day for day, _ in stock(seller)} == {TODAY, TODAY + timedelta(days=3)}
     ledger, [definition] = seller.services.ledger, seller.account.definitions
     assert gaps(ledger, seller.account, definition) == [Gap(GERMANY.id, tuple(passed))]
     assert intend_days(ledger, seller.account, definition, GERMANY.id, {*passed, TODAY + timedelta(days=5)}) == []
@@ -129,7 +125,7 @@ def test_a_day_that_passed_stays_a_gap_that_is_told_once_and_shown(stocked: Stoc
     assert len(amazon.orders) == 3
     [age] = freshness(ledger, seller.account, definition, "stock", timedelta(hours=36))
     assert not age.overdue
-    seller.at[0] = MIDNIGHT + timedelta(days=4, hours=13)
+    seller.at[0] = MIDNIGHT + timedelta(days=3, hours=13)
     [age] = freshness(ledger, seller.account, definition, "stock", timedelta(hours=36))
     assert age.overdue, "at the hour at which a daily report would be, while today's can still be asked for"
 
@@ -185,8 +181,6 @@ def test_where_the_newest_is_kept_readers_see_one_date_or_two_and_never_none(
     assert stock(seller) == [(TODAY, 2209), (tomorrow, 2309)], "its run died before it took the older rows away"
     seller.run_ready()
     assert stock(seller) == [(tomorrow, 2309)]
-    days_after(seller, 2)
-    assert stock(seller) == [(TODAY + timedelta(days=2), 2409)]
 
 
 def test_an_empty_answer_after_days_with_rows_is_believed_the_second_time(stocked: Stocked) -> None:
@@ -199,3 +193,27 @@ def test_an_empty_answer_after_days_with_rows_is_believed_the_second_time(stocke
     seller.day()
     assert [r.state for r in seller.reports("stock")[1:]] == [ReportState.FAILED, ReportState.EMPTY]
     assert stock(seller) == [(TODAY, 2209)]
+
+
+def test_listings_with_a_header_in_japanese_are_the_same_table(opened: Open) -> None:
+    def listings(options: Mapping[str, str]) -> Mapping[str, Callable[[Order], bytes]]:
+        return {ALL_LISTINGS: lambda _: document(ALL_LISTINGS, 7, JAPAN, options, MORNING, "")}
+
+    amazon = MadeAmazon(listings({"preferredReportDocumentLocale": "en_US"}), {JAPAN.id: "JP"})
+    seller = opened(amazon, "all_listings")
+    days_after(seller, 0)
+    assert {order["reportOptions"]["preferredReportDocumentLocale"] for order in amazon.orders} == {"en_US"}
+    amazon.documents = listings({})
+    days_after(seller, 1)
+    rows = seller.table("all_listings", "dt, seller_sku, item_name, price, status, product_id")
+    english, japanese = ([row for day, *row in rows if day == TODAY + timedelta(days=n)] for n in (0, 1))
+    assert japanese == english
+    assert ["NW-JP-001", "寝袋 ３シーズン", Decimal(11985), "Active"] in [row[:4] for row in japanese]
+
+
+def test_listings_without_a_known_name_of_their_key_are_no_listings(opened: Open) -> None:
+    amazon = MadeAmazon({ALL_LISTINGS: lambda _: "卖家 SKU\t价格\nA\t1\n".encode()}, {JAPAN.id: "JP"})
+    seller = opened(amazon, "all_listings")
+    seller.day()
+    [report] = seller.services.ledger.reports.of_feed(f"seller/all_listings/{JAPAN.id}")
+    assert (report.state, "its header lacks seller-sku" in report.error) == (ReportState.FAILED, True)

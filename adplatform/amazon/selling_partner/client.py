@@ -108,11 +108,10 @@ class SellingPartnerReports:
             return Created(made, adopted=True)
         if order.is_over(self.api.now()):
             raise DateIsOver(order.end)
-        start, end = _range(order)
         body = {
             "reportType": order.report_type,
             "marketplaceIds": [order.scope],
-            **({} if order.snapshot else {"dataStartTime": _text(start), "dataEndTime": _text(end)}),
+            **_sent_range(order, self.api.now()),
             **({"reportOptions": dict(order.configuration)} if order.configuration else {}),
         }
         # Amazon makes a report of each order: one whose answer was lost is looked for before it is sent again.
@@ -313,6 +312,14 @@ def _range(order: ReportOrder) -> tuple[datetime, datetime]:
     # By the next midnight: where clocks change at midnight, as in Cairo, 23:59:59 can be there twice.
     after = datetime.combine(order.end + timedelta(days=1), midnight)
     return datetime.combine(order.start, midnight).astimezone(UTC), after.astimezone(UTC) - timedelta(seconds=1)
+
+
+def _sent_range(order: ReportOrder, now: datetime) -> Mapping[str, str]:
+    """What the request says of the order's range; without it Amazon takes now (SP-API, createReport)."""
+    if order.snapshot and not order.looks_back:
+        return {}
+    start, end = (now - order.looks_back, now) if order.snapshot else _range(order)
+    return {"dataStartTime": _text(start), "dataEndTime": _text(end)}
 
 
 def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, snake_case
 from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.amazon.selling_partner.analytics import ANALYTICS, MONEY
+from adplatform.amazon.selling_partner.inventory import LISTING_OPTIONS, SNAPSHOTS
 from adplatform.contracts.column import Column
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.pii import Pii, PiiKind
@@ -117,7 +118,7 @@ _SETTLEMENTS = ReportDefinition(
 )
 
 READY_MADE: Mapping[str, ReportDefinition] = {
-    d.name: d for d in (ANALYTICS[0], _ALL_ORDERS, _UPDATED_ORDERS, _SETTLEMENTS, *ANALYTICS[1:])
+    d.name: d for d in (ANALYTICS[0], _ALL_ORDERS, _UPDATED_ORDERS, _SETTLEMENTS, *ANALYTICS[1:], *SNAPSHOTS)
 }
 
 _FROM_WEEK = ("WEEK", "MONTH", "QUARTER")
@@ -137,6 +138,8 @@ _OPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "GET_BRAND_ANALYTICS_SEARCH_CATALOG_PERFORMANCE_REPORT": {"reportPeriod": _FROM_WEEK, "asins": _ANY},
     "GET_VENDOR_SALES_REPORT": {**_VENDOR, **_VIEWS, "sellingProgram": ("RETAIL", "BUSINESS", "FRESH")},
     "GET_VENDOR_TRAFFIC_REPORT": _VENDOR,
+    "GET_MERCHANT_LISTINGS_ALL_DATA": LISTING_OPTIONS,
+    "GET_MERCHANT_LISTINGS_DATA": LISTING_OPTIONS,
     "GET_VENDOR_INVENTORY_REPORT": {**_VENDOR, **_VIEWS, "sellingProgram": ("RETAIL", "FRESH")},
 }
 """The options of report types and the values that Amazon takes; it ignores what it does not know."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from isal import isal_zlib
 
-from adplatform.local.world.amazon import selling
+from adplatform.local.world.amazon import inventory, selling
 from adplatform.local.world.amazon.advertising import Query, Row, is_metric, rows, summary
 from adplatform.local.world.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC, SEARCH_TERMS, SETTLEMENT, Settlement
 from adplatform.local.world.amazon.world import REPORT_DAYS, AdsReport, SpReport, World
@@ -102,6 +102,9 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
         content_type = "text/plain; charset=ISO-8859-1"
     if report.error:
         return SpDocument(iter([report.error.encode()]), content_type, zipped)
+    if report.type in inventory.REPORT_TYPES:
+        shown = inventory.document(report.type, seed, marketplace, report.options, as_of, report.fate)
+        return SpDocument(iter([shown]), content_type, zipped)
     if report.type == ALL_ORDERS:
         places = map(world.accounts.marketplace, report.marketplaces)
         orders = [row for place in places for row in selling.order_rows(seed, place, start, end, as_of)]

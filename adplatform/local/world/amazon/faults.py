@@ -50,6 +50,7 @@ FATES: Mapping[str, Kind] = {
     "empty": Kind("the report is ready, but has no rows", _ORDERS),
     "duplicate_row": Kind("the last row of the report is there twice", ("create_report",)),
     "null_metrics": Kind("the first row of the report has null in the place of every number", ("create_report",)),
+    "other_locale": Kind("the header of a report of listings is in the marketplace's language", ("sp_create",)),
     "utf8_bom": Kind("the flat file is in UTF-8 with a byte order mark", ("sp_create",)),
     "lying_charset": Kind("the header says ISO-8859-1, whatever the flat file is in", ("sp_create",)),
     "carriage_return": Kind("a field of the flat file has a carriage return in it", ("sp_create",)),

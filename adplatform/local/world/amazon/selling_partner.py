@@ -2,13 +2,13 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from werkzeug.wrappers import Response
 
-from adplatform.local.world.amazon import documents, selling
+from adplatform.local.world.amazon import documents, inventory, selling
 from adplatform.local.world.amazon.calls import JSON, Call, answer
 from adplatform.local.world.amazon.downloads import find, signed
 from adplatform.local.world.amazon.faults import FATES
@@ -134,7 +134,7 @@ def create(call: Call) -> Response:
     if not isinstance(body, dict):
         return invalid_input("The request body is not valid JSON.")
     kind, names, options = body.get("reportType"), body.get("marketplaceIds"), body.get("reportOptions") or {}
-    if kind not in selling.REPORT_TYPES:
+    if kind not in (*selling.REPORT_TYPES, *inventory.REPORT_TYPES):
         return invalid_input(f"Invalid Report Type: {kind}")
     if kind == selling.SETTLEMENT:
         return invalid_input(f"Report type {kind} cannot be requested; Amazon schedules it.")
@@ -150,7 +150,11 @@ def create(call: Call) -> Response:
         return invalid_input("dataStartTime and dataEndTime must be ISO 8601 date times.")
     if call.fault("bigger_range"):
         start -= timedelta(days=1)
-    ending = selling.ending(kind, [own[name] for name in names], start, end, options, now, world.settings.ready_days)
+    if kind in inventory.REPORT_TYPES:
+        ending = inventory.ending(kind, start, now, _made(world, kind, names[0]))
+    else:
+        places = [own[name] for name in names]
+        ending = selling.ending(kind, places, start, end, options, now, world.settings.ready_days)
     world.forget_old_reports()
     fate = call.fault(*FATES)
     report = SpReport(
@@ -170,6 +174,13 @@ def create(call: Call) -> Response:
     world.sp_reports[report.id] = report
     world.changed = True
     return answer(202, {"reportId": report.id})
+
+
+def _made(world: World, kind: str, marketplace: str) -> Iterator[datetime]:
+    """When reports of a type were made for a marketplace."""
+    for report in world.sp_reports.values():
+        if report.type == kind and marketplace in report.marketplaces and report.status == "DONE":
+            yield datetime.fromtimestamp(report.created, UTC)
 
 
 def _doom(report: SpReport, fate: str) -> None:
