@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from adplatform.local.world.amazon.faults import ADS, AT_ANY_REQUEST, KINDS, OPERATIONS
+from adplatform.local.world.amazon.inventory import ALL_LISTINGS
 from adplatform.local.world.amazon.login import ERRORS
 from adplatform.local.world.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC, SETTLEMENT
 from adplatform.local.world.amazon.server import Server
@@ -58,6 +59,13 @@ def yen(selling: Selling) -> list[str]:
     japan = Selling(selling.server, "fe")
     table = japan.fetch(japan.finished(ALL_ORDERS, "A1VC38T7YXB528", days_ago(9), days_ago(8)))[0].decode("cp932")
     return [line.split("\t")[15] for line in table.split("\r\n")[1:] if line]
+
+
+def listings(selling: Selling) -> str:
+    japan, today = Selling(selling.server, "fe"), days_ago(0)
+    options = {"preferredReportDocumentLocale": "en_US"}
+    made = japan.finished(ALL_LISTINGS, "A1VC38T7YXB528", today, today, reportOptions=options)
+    return japan.fetch(made)[0].decode("cp932")
 
 
 def is_gzip(body: bytes) -> bool:
@@ -195,6 +203,7 @@ CASES: list[tuple[str, str, Check]] = [
     ("sp_create", "utf8_bom", lambda _, sp: orders(sp).startswith(b"\xef\xbb\xbfamazon-order-id\t")),
     ("sp_create", "carriage_return", lambda _, sp: b"\r" in orders(sp).replace(b"\r\n", b"")),
     ("sp_create", "grouped_thousands", lambda _, sp: any("," in price for price in yen(sp))),
+    ("sp_create", "other_locale", lambda _, sp: listings(sp).startswith("商品名\t出品ID\t出品者SKU\t")),
     (
         "sp_document",
         "gzip_unflagged",

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from adplatform.local.world.amazon.inventory import FBA_INVENTORY
 from adplatform.local.world.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC, SEARCH_TERMS, SETTLEMENT
 from adplatform.local.world.amazon.server import Server
 from adplatform_tests.local.world.amazon.support import HTTP, NOW, Selling, days_ago
@@ -130,6 +131,19 @@ def test_orders_are_of_all_marketplaces_that_are_named_and_analyses_of_one(selli
     table = selling.fetch(selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2), **named))[0].decode("cp1252")
     assert {line.split("\t")[6] for line in table.splitlines()[1:]} == {"Amazon.com", "Amazon.ca"}
     assert selling.finished(SALES_AND_TRAFFIC, US, days_ago(4), days_ago(4), **named)["processingStatus"] == "FATAL"
+
+
+def test_a_report_of_stock_is_made_once_in_half_an_hour_and_says_what_is_there_then(selling: Selling) -> None:
+    def stock() -> list[str]:
+        body = selling.fetch(selling.finished(FBA_INVENTORY, US, days_ago(30), days_ago(30)))[0]
+        return [line.split("\t")[10] for line in body.decode("cp1252").splitlines()[1:]]
+
+    before = stock()
+    again = selling.finished(FBA_INVENTORY, US, days_ago(0), days_ago(0))
+    assert again["processingStatus"] == "FATAL"
+    selling.server.world.clock.advance(86_400)
+    selling.token = ""
+    assert stock() != before
 
 
 def test_late_data_is_there_later(selling: Selling) -> None:
