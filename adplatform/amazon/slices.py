@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
 from decimal import Decimal
@@ -106,21 +106,16 @@ def split(
         }
         strays = Strays(dates, layout, slices.keys(), private)
         placed = read = 0
-        for row in rows(
+        read_rows = rows(
             *(document, layout, dataset.records, needed),
             charset=charset,
             country=country,
             origin=origin,
             private=private,
             doubted=doubts.append,
-        ):
+        )
+        for row in _with_columns(read_rows, translated, origin):
             read += 1
-            if translated and MISFIT not in row:
-                if lacking := [names[0] for names in translated if row.keys().isdisjoint(names)]:
-                    raise PermanentFailure(
-                        f"{origin}: not the table that was asked for: its header lacks {', '.join(lacking)}"
-                    )
-                translated = []
             day = start.isoformat() if dataset.date_field is None else dates.of(row)
             place = slices.get(day) if MISFIT not in row else None
             if place is None and MISFIT not in row:
@@ -148,6 +143,23 @@ def split(
         found += [slices[day.isoformat()].finished(dataset.feed, day) for day in days]
     files.close()
     return Split(tuple(found), total, outside, outside_rows, "; ".join(dict.fromkeys(doubts)))
+
+
+def _with_columns(found: Iterator[Row], wanted: Sequence[Sequence[str]], origin: str) -> Iterator[Row]:
+    """The rows, of which the first whole one has to have a column of each of the ``wanted`` sets of names.
+
+    Raises:
+        PermanentFailure: it lacks one.
+    """
+    left = wanted
+    for row in found:
+        if left and MISFIT not in row:
+            if lacking := [names[0] for names in left if row.keys().isdisjoint(names)]:
+                raise PermanentFailure(
+                    f"{origin}: not the table that was asked for: its header lacks {', '.join(lacking)}"
+                )
+            left = ()
+        yield row
 
 
 def _spellings(dataset: Dataset) -> list[tuple[str, Callable[[str, str], str]]]:
