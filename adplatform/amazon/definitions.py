@@ -13,6 +13,7 @@ from adplatform.amazon.restatement import RestatementPolicy
 from adplatform.contracts.column import Column
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.undeclared_names import mark_of
 
 STAMPS = (
     Column(name="currency_code", field="_currency", comment="Currency of the account; the report names none itself."),
@@ -132,8 +133,23 @@ def _is_metric(column: Column) -> bool:
     return column.data_type.is_number and not column.required and not column.field_name.endswith("Id")
 
 
-def columns_of(fields: Iterable[tuple[str, str]], required: Sequence[str] = ()) -> tuple[Column, ...]:
-    """Columns for report fields given as (name in the report, type)."""
+def columns_of(
+    fields: Iterable[tuple[str, str]], required: Sequence[str] = (), names: Mapping[str, str] | None = None
+) -> tuple[Column, ...]:
+    """Columns for report fields given as (name in the report, type). ``names`` are those in the table, by default in
+    snake case."""
+    named = names or {}
     return tuple(
-        Column(name=snake_case(source), field=source, type=kind, required=source in required) for source, kind in fields
+        Column(name=named.get(source) or snake_case(source), field=source, type=kind, required=source in required)
+        for source, kind in fields
     )
+
+
+def table_names(fields: Iterable[str]) -> dict[str, str]:
+    """The names in the table of fields whose names may come to one: the first has it, and others are marked by letters
+    that follow from the field alone."""
+    names: dict[str, str] = {}
+    for field in fields:
+        name = snake_case(field)
+        names[field] = f"{name}_{mark_of(field)}" if name in names.values() else name
+    return names

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,8 +53,12 @@ def rows(
     origin: str,
     private: bool = False,
     doubted: Callable[[str], object] = log.warning,
+    apart: bool = False,
 ) -> Iterator[Row]:
     """The rows of one dataset of a document; numbers are :class:`Number`. A table must have the ``needed`` columns.
+
+    ``apart`` is for tables that take columns which nobody declared: where two of one name differ in a row, the second
+    is called ``name 2``. Otherwise a header that names a column twice is refused, and of members the last counts.
 
     Nothing of a ``private`` document is quoted in a failure, but what Amazon says in the place of a report.
 
@@ -66,13 +71,13 @@ def rows(
     """
     try:
         if layout == "json":
-            yield from _json_rows(path, records, origin, private)
+            yield from _json_rows(path, records, origin, private, apart)
         else:
             head = _head(path, origin)
             decoded = _decoding(path, head, charset, country, origin)
             if decoded.doubt:
                 doubted(decoded.doubt)
-            yield from _tsv_rows(_text(path, decoded.encoding, origin), head, needed, origin, private)
+            yield from _tsv_rows(_text(path, decoded.encoding, origin), head, needed, origin, private, apart)
     except BadFile as e:
         # A plain document has no checksum: one that stops in the middle shows as bad syntax.
         if e.reason in (Reason.DAMAGED, Reason.SYNTAX, Reason.ENCODING):
@@ -80,17 +85,20 @@ def rows(
         raise PermanentFailure(f"{origin}: not the report that was asked for: {e}") from e
 
 
-def _json_rows(path: Path, records: str | None, origin: str, private: bool) -> Iterator[Row]:
+def _json_rows(path: Path, records: str | None, origin: str, private: bool, apart: bool) -> Iterator[Row]:
     head = _head(path, origin)
     if head[:1] not in (b"[", b"{") or error_details(head):
         raise _no_report(head, origin, private)
-    for row in json_values(_text(path, "utf-8-sig", origin), records, origin, Number):
+    members = _both_kept if apart else None
+    for row in json_values(_text(path, "utf-8-sig", origin), records, origin, Number, members):
         if not isinstance(row, dict):
             raise PermanentFailure(f"{origin}: a row is of type {type(row).__name__}, not an object")
         yield row
 
 
-def _tsv_rows(text: Iterable[str], head: bytes, needed: Sequence[str], origin: str, private: bool) -> Iterator[Row]:
+def _tsv_rows(
+    text: Iterable[str], head: bytes, needed: Sequence[str], origin: str, private: bool, apart: bool
+) -> Iterator[Row]:
     """Fields are split at tabs alone: quotes and carriage returns inside them are data, unless every name in the header
     is quoted."""
     lines = _lines(text, origin)
@@ -107,9 +115,10 @@ def _tsv_rows(text: Iterable[str], head: bytes, needed: Sequence[str], origin: s
             f"{origin}: not the table that was asked for: its header lacks {', '.join(missing)}{begins}"
         )
     twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
+    if twice and not apart:
         names = f"{len(twice)} columns" if private else ", ".join(map(_masked, twice))
         raise PermanentFailure(f"{origin}: the header names {names} twice")
+    made = partial(_made, header, bool(twice))
     short: list[list[str]] = []
     for line in lines:
         if not line.strip():
@@ -120,18 +129,40 @@ def _tsv_rows(text: Iterable[str], head: bytes, needed: Sequence[str], origin: s
         if 1 < len(fields) < len(header) and line.endswith("\n"):
             short.append(fields)
             continue
-        yield from _completed(short, header)
+        yield from _completed(short, header, made)
         short.clear()
-        yield dict(zip(header, fields, strict=True)) if len(fields) == len(header) else {MISFIT: fields}
-    yield from _completed(short, header)
+        yield made(fields) if len(fields) == len(header) else {MISFIT: fields}
+    yield from _completed(short, header, made)
 
 
-def _completed(short: Sequence[list[str]], header: Sequence[str]) -> Iterator[Row]:
+def _made(header: Sequence[str], twice: bool, fields: Sequence[str]) -> Row:
+    pairs = zip(header, fields, strict=True)
+    return _both_kept(list(pairs)) if twice else dict(pairs)
+
+
+def _both_kept(pairs: list[tuple[str, Any]]) -> Row:
+    """The members of a row; another value under a name that stands twice is ``name 2``."""
+    row = dict(pairs)
+    if len(row) == len(pairs):
+        return row
+    found: Row = {}
+    for name, value in pairs:
+        number, called = 1, name
+        while called in found and found[called] != value:
+            number += 1
+            called = f"{name} {number}"
+        found[called] = value
+    return found
+
+
+def _completed(
+    short: Sequence[list[str]], header: Sequence[str], made: Callable[[Sequence[str]], Row]
+) -> Iterator[Row]:
     """Lines in a row that lack fields. One alone lacks the last ones, which Amazon leaves out where they are empty;
     several may be the pieces of a row with line ends in it, and fit nowhere."""
     for fields in short:
         lacking = [""] * (len(header) - len(fields))
-        yield dict(zip(header, fields + lacking, strict=True)) if len(short) == 1 else {MISFIT: fields}
+        yield made(fields + lacking) if len(short) == 1 else {MISFIT: fields}
 
 
 def _lines(chunks: Iterable[str], origin: str) -> Iterator[str]:

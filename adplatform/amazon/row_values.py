@@ -35,6 +35,11 @@ def member(row: Row, path: str) -> Any:
     return value
 
 
+def unread(metric: str) -> str:
+    """Under which name it is counted among sums that a metric is no number."""
+    return f"{metric}:unread"
+
+
 class _Read(NamedTuple):
     """A number: as the slice spells it, as the digest does, and its value."""
 
@@ -73,6 +78,8 @@ class RowValues:
         summed = dict.fromkeys((*dataset.plotted, *dataset.summed))
         self._summed = [(metric, self._numbers.get(metric, self._any)) for metric in summed]
         self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self.names: set[str] = set()
+        """Of all members that were settled, of objects within a row as paths."""
 
     def settle(self, row: Row) -> bytes:
         """Give the numbers of exact columns, in the row itself, the spelling that the contract takes, where that loses
@@ -100,20 +107,25 @@ class RowValues:
         return text.encode("utf-8", "surrogatepass")
 
     def amounts(self, row: Row) -> list[tuple[str, Decimal]]:
-        """The summed metrics of a row that are numbers, as :meth:`settle` has them: it may have been called or not."""
+        """The summed metrics of a row that are numbers, as :meth:`settle` has them: it may have been called or not. Of
+        one that has a value of another kind 1 under the name that :func:`unread` gives."""
         found = []
         for metric, numbers in self._summed:
             value = row[metric] if metric in row else member(row, metric)
+            if value == "":
+                continue
             if isinstance(value, str):
                 amount = (numbers if type(value) is Number else self._any)[value].value
-                if amount is not None:
-                    found.append((metric, amount))
+                found.append((metric, amount) if amount is not None else (unread(metric), Decimal(1)))
+            elif value is not None:
+                found.append((unread(metric), Decimal(1)))
         return found
 
     def _shape(self, names: tuple[str, ...]) -> _Shape:
         """The names as one text, and each with its numbers, sorted."""
         if len(self._shapes) >= _SHAPES_KEPT:
             self._shapes.clear()
+        self.names.update(names)
         ordered = sorted(names)
         order = tuple((name, self._numbers.get(name, self._any)) for name in ordered)
         self._shapes[names] = _encode(ordered), order
@@ -134,6 +146,7 @@ class RowValues:
                 return value
 
     def _nested(self, holder: dict[str, Any], name: str, path: str) -> Any:
+        self.names.add(path)
         value = holder[name]
         if isinstance(value, Number):
             holder[name], canonical, _ = self._numbers.get(path, self._any)[value]

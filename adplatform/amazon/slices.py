@@ -4,11 +4,11 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -27,6 +27,10 @@ _WAITING = 8 << 20
 _ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
 """An escape of a JSON text; the group is half of a pair of surrogates, which is no character."""
 _encode = json.JSONEncoder().encode
+
+
+Spelled = Callable[[Dataset, Collection[str]], Mapping[str, str]]
+"""Of the members that rows of a table have, those that are to be called otherwise, with what they are called then."""
 
 
 @dataclass(frozen=True)
@@ -70,20 +74,61 @@ def split(
     work: Path,
     zone: tzinfo | None = None,
     private: bool = False,
+    spelled: Spelled = lambda *_: {},
 ) -> Split:
     """Write the slices of a document to the new directory ``work``.
 
     An instant with an offset counts for its date in ``zone``, without a zone for the date that is written.
 
     A value of a decimal column loses the noise that binary fractions leave beyond its scale, so that 58.989999999999995
-    is the 58.99 that was meant, and half a character becomes U+FFFD; the document itself stays as it came.
+    is the 58.99 that was meant, and half a character becomes U+FFFD; the document itself stays as it came. Members
+    that ``spelled`` has called otherwise, in tables that take what nobody declared, are so in the slices alone.
 
     Raises:
         TransientFailure, PermanentFailure: as :func:`adplatform.amazon.documents.rows`.
     """
+    written = partial(
+        _written,
+        document,
+        datasets,
+        layout,
+        (start, end),
+        stamp,
+        work,
+        zone,
+        charset=charset,
+        country=country,
+        origin=origin,
+        private=private,
+    )
+    made, names = written({})
+    evolving = (dataset for dataset in datasets if dataset.schema_policy == "evolve")
+    others = {d.feed: other for d in evolving if (other := spelled(d, names[d.feed]))}
+    # Whether two names stand in each other's way is known when all have been seen; it is rare.
+    return written(others)[0] if others else made
+
+
+def _written(
+    document: Path,
+    datasets: Sequence[Dataset],
+    layout: Layout,
+    period: tuple[date, date],
+    stamp: Callable[[date], Mapping[str, str | int]],
+    work: Path,
+    zone: tzinfo | None,
+    others: Mapping[str, Mapping[str, str]],
+    *,
+    charset: str,
+    country: str,
+    origin: str,
+    private: bool,
+) -> tuple[Split, Mapping[str, Collection[str]]]:
+    """The slices, with ``others`` for the names of members by table, and all members that each table's rows had."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     files = _Files()
+    start, end = period
+    names: dict[str, Collection[str]] = {}
     outside = files.open(work / "outside.json.gz")
     found: list[SliceFile] = []
     doubts: list[str] = []
@@ -94,14 +139,20 @@ def split(
                 f"{origin}: rows of {dataset.feed} have no date, so one day can be asked for at once"
             )
         values, dates = RowValues(dataset), RowDates(dataset, country, zone)
-        spelled = _spellings(dataset)
+        names[dataset.feed] = values.names
+        spellings = _spellings(dataset)
         required = [c.field_names for c in dataset.columns if c.required and c.field_name != dataset.date_field]
-        needed = [names[0] for names in required if len(names) == 1]
-        translated = [names for names in required if len(names) > 1]
+        needed = [each[0] for each in required if len(each) == 1]
+        translated = [each for each in required if len(each) > 1]
         needed += [dataset.date_field] if dataset.date_field else []
         days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
         slices = {
-            day.isoformat(): _Slice(files, files.open(work / f"{dataset.feed}-{day}.json.gz"), stamp(day))
+            day.isoformat(): _Slice(
+                files,
+                files.open(work / f"{dataset.feed}-{day}.json.gz"),
+                stamp(day),
+                others.get(dataset.feed, {}),
+            )
             for day in days
         }
         strays = Strays(dates, layout, slices.keys(), private)
@@ -113,6 +164,7 @@ def split(
             origin=origin,
             private=private,
             doubted=doubts.append,
+            apart=dataset.schema_policy == "evolve",
         )
         for row in _with_columns(read_rows, translated, origin):
             read += 1
@@ -120,7 +172,7 @@ def split(
             place = slices.get(day) if MISFIT not in row else None
             if place is None and MISFIT not in row:
                 strays.add(row, day)
-            for name, plain in spelled:
+            for name, plain in spellings:
                 if isinstance(text := row.get(name), str):
                     row[name] = plain(text, country)
             if place is not None:
@@ -142,7 +194,7 @@ def split(
         outside_rows += read - placed
         found += [slices[day.isoformat()].finished(dataset.feed, day) for day in days]
     files.close()
-    return Split(tuple(found), total, outside, outside_rows, "; ".join(dict.fromkeys(doubts)))
+    return Split(tuple(found), total, outside, outside_rows, "; ".join(dict.fromkeys(doubts))), names
 
 
 def _with_columns(found: Iterator[Row], wanted: Sequence[Sequence[str]], origin: str) -> Iterator[Row]:
@@ -213,6 +265,7 @@ class _Slice:
     files: _Files
     path: Path
     stamp: Mapping[str, str | int]
+    others: Mapping[str, str]
     rows: int = 0
     digest: int = 0
     totals: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
@@ -221,6 +274,8 @@ class _Slice:
         self.rows += 1
         canonical = values.settle(row)
         self.digest += int.from_bytes(blake2b(canonical, digest_size=32).digest(), "big")
+        for path, other in self.others.items():
+            _call(row, path, other)
         self.files.write(self.path, self._line(row))
 
     def count(self, amounts: Iterable[tuple[str, Decimal]]) -> None:
@@ -240,6 +295,18 @@ class _Slice:
     def finished(self, feed: str, day: date) -> SliceFile:
         content = f"{self.digest % _MODULUS:064x}" if self.rows else ""
         return SliceFile(feed, day, self.path, self.rows, content, dict(self.totals))
+
+
+def _call(row: Row, path: str, other: str) -> None:
+    """Have a member of a row called otherwise, where it has it; ``path`` is as of :func:`member`."""
+    holder, name = row, path
+    while name not in holder and "." in name:
+        above, _, name = name.partition(".")
+        holder = holder.get(above)  # type: ignore[assignment]
+        if not isinstance(holder, dict):
+            return
+    if name in holder:
+        holder[other] = holder.pop(name)
 
 
 def _characters(line: str) -> str:

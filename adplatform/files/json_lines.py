@@ -36,13 +36,20 @@ def json_lines(chunks: Iterable[str], records: str | None, origin: str) -> Itera
         yield written.replace("\r", " ").replace("\n", " ").encode() + b"\n"
 
 
-def json_values(chunks: Iterable[str], records: str | None, origin: str, number: Callable[[str], Any]) -> Iterator[Any]:
-    """Each element of the array at ``records`` as a Python value; ``number`` makes one of a number as it was written.
+def json_values(
+    chunks: Iterable[str],
+    records: str | None,
+    origin: str,
+    number: Callable[[str], Any],
+    members: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None,
+) -> Iterator[Any]:
+    """Each element of the array at ``records`` as a Python value; ``number`` makes one of a number as it was written,
+    and ``members`` an object of its members in order. By default the last of a name counts.
 
     Raises:
         BadFile: as :func:`json_lines`.
     """
-    for value, _ in _document(_Text(iter(chunks), origin, number), records):
+    for value, _ in _document(_Text(iter(chunks), origin, number, members), records):
         yield value
 
 
@@ -115,14 +122,22 @@ def _no_constant(name: str) -> NoReturn:
 class _Text:
     """A window that moves over a stream of text."""
 
-    def __init__(self, chunks: Iterator[str], origin: str, number: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        chunks: Iterator[str],
+        origin: str,
+        number: Callable[[str], Any],
+        members: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None,
+    ) -> None:
         self._chunks = chunks
         self._origin = origin
         self._window = ""
         self._at = 0
         self._bytes_before = 0
         self._ended = False
-        self._parse = json.JSONDecoder(parse_float=number, parse_int=number, parse_constant=_no_constant).raw_decode
+        self._parse = json.JSONDecoder(
+            object_pairs_hook=members, parse_float=number, parse_int=number, parse_constant=_no_constant
+        ).raw_decode
 
     def peek(self) -> str:
         """The next character that is not white space, "" at the end."""

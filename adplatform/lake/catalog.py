@@ -65,13 +65,14 @@ class Partition:
 @dataclass(frozen=True)
 class Table:
     """A table as the catalog has it. ``columns`` are (name, Glue type), without those in ``partitions``; ``personal``
-    names those that hold or stand for personal data."""
+    names those that hold or stand for personal data, and ``comments`` has what is said of columns, by name."""
 
     location: str
     columns: tuple[tuple[str, str], ...]
     parameters: Mapping[str, str]
     partitions: tuple[str, ...]
     personal: frozenset[str] = frozenset()
+    comments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_iceberg(self) -> bool:
@@ -485,6 +486,7 @@ def _table(found: Json) -> Table:
         parameters=parameters,
         partitions=tuple(partitions),
         personal=frozenset(c["Name"] for c in descriptor["Columns"] if "pii" in (c.get("Parameters") or {})),
+        comments={c["Name"]: c["Comment"] for c in descriptor["Columns"] if c.get("Comment")},
     )
 
 

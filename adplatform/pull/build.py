@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from adplatform.amazon.row_values import unread
 from adplatform.contracts.column import Column
 from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.services import Services
@@ -251,8 +252,8 @@ def _said(
     files: Sequence[Path],
 ) -> list[_Said]:
     """Nothing where that is not known. Without rows it is the newest report that brought what is shown."""
-    listed = ", ".join(literal(str(file)) for file in files)
-    ids = con.execute(f"select distinct report_id from read_parquet([{listed}])").fetchall() if files else []
+    paths = ", ".join(literal(str(file)) for file in files)
+    ids = con.execute(f"select distinct report_id from read_parquet([{paths}])").fetchall() if files else []
     landed = [o for o in ledger.observations.of_day(flow.name, day) if o.landed]
     of_rows = [o for o in landed if (o.report_id,) in ids] if ids else landed
     return [_Said(each, o.report_id, o.totals) for o in of_rows[-1:]]
@@ -261,16 +262,17 @@ def _said(
 def _compared_to_documents(con: "duckdb.DuckDBPyConnection", said: Sequence[_Said]) -> AuditFinding:
     problems, details = [], []
     for one in said:
-        product, measures = one.each.product, [m for m, member in one.each.members.items() if member in one.totals]
+        product = one.each.product
+        told = {m: (one.totals.get(name), one.totals.get(unread(name))) for m, name in one.each.members.items()}
+        measures = [measure for measure, of in told.items() if of != (None, None)]
         if not measures:
             continue
-        wanted = [one.totals[one.each.members[measure]] for measure in measures]
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in measures)
         found = con.execute(f"select {sums} from written where ad_product = {literal(product)}").fetchone() or ()
         lost = [
-            {"ad_product": product, "measure": measure, "fact": _plain(have), "document": _plain(want)}
-            for measure, have, want in zip(measures, map(Decimal, found), wanted, strict=True)
-            if have != want
+            {"ad_product": product, "measure": measure, "fact": _plain(have), "document": _told(*told[measure])}
+            for measure, have in zip(measures, map(Decimal, found), strict=True)
+            if told[measure] != (have, None)
         ]
         if lost:
             differ = listed(f"{each['measure']} {each['fact']} of {each['document']}" for each in lost)
@@ -278,6 +280,11 @@ def _compared_to_documents(con: "duckdb.DuckDBPyConnection", said: Sequence[_Sai
         details += [{**each, "report": one.report_id} for each in lost]
     text = "; ".join(problems) + _LOST if problems else "sums are those of the documents"
     return AuditFinding(EQUALS_DOCUMENTS, not problems, False, text, {"ad_products": len(said)}, tuple(details))
+
+
+def _told(total: Decimal | None, no_numbers: Decimal | None) -> str:
+    beside = f" and {_plain(no_numbers)} that are no numbers" if no_numbers else ""
+    return f"{_plain(total or Decimal(0))}{beside}"
 
 
 def _plain(value: Decimal) -> str:

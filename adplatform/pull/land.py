@@ -8,7 +8,7 @@ slice that repeats what is there is noted and not published again.
 import gzip
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,11 +19,13 @@ from adplatform.amazon.documents import other_options, verify
 from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
+from adplatform.contracts.undeclared_names import header_of, told_apart
 from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow.hindrances import end_hindrances
 from adplatform.flow.services import Services
 from adplatform.flow.slices import slice_settler
 from adplatform.flow.source import FeedFlow
+from adplatform.lake.table import table_name
 from adplatform.lake.zones import Zones
 from adplatform.ledger.leases import Lease
 from adplatform.ledger.ledger import Ledger
@@ -46,6 +48,8 @@ from adplatform.pull.ends import (
     withdraw,
 )
 from adplatform.pull.notices import notify_given_up
+from adplatform.transform.json_lines import field_names, opened
+from adplatform.transform.layouts import names_taken
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +120,7 @@ def land(
         document = work / "document"
         report = _stored(services, account, api, report, scope, document)
         if verify(document, _origin(report)):
-            parts = _split(report, definition, scope, document, work)
+            parts = _split(services, account, report, definition, scope, document, work)
             report = _keep_outside(services, account, report, parts)
             slices, doubt = list(parts.slices), parts.doubt
             if doubt:
@@ -196,7 +200,15 @@ def _stored(
     return _must(stored, report)
 
 
-def _split(report: Report, definition: ReportDefinition, scope: Scope, document: Path, work: Path) -> Split:
+def _split(
+    services: Services,
+    account: Account,
+    report: Report,
+    definition: ReportDefinition,
+    scope: Scope,
+    document: Path,
+    work: Path,
+) -> Split:
     # Lists of reports name no options: one that was looked for after a lost answer may be another definition's.
     named = definition.configuration if report.adopted and definition.api == "selling_partner" else {}
     if differs := other_options(document, named, _origin(report)):
@@ -216,7 +228,29 @@ def _split(report: Report, definition: ReportDefinition, scope: Scope, document:
         work=work / "slices",
         zone=local_zone(definition, scope),
         private=definition.restricted,
+        spelled=lambda dataset, names: _spelled(services, account.flow(dataset, scope.id), names),
     )
+
+
+def _spelled(services: Services, flow: FeedFlow, names: Collection[str]) -> Mapping[str, str]:
+    """Members that nobody declared and that the table could not have beside its other columns, with what they are
+    called in the slices. What the table calls those that it has already, it says itself."""
+    contract = flow.feed.contract
+    within = opened(contract)
+    declared = {*field_names(contract), *within}
+    undeclared = {
+        name for name in names if name not in declared and ("." not in name or name.rpartition(".")[0] in within)
+    }
+    if not undeclared:
+        return {}
+    table = services.lake.catalog.table(table_name(flow.table, services.settings.database_prefix))
+    comments = table.comments if table else {}
+    known = {header: name for name, comment in comments.items() if (header := header_of(comment)) is not None}
+    taken = names_taken(contract, [flow.scope.column] if flow.scope else [])
+    return {
+        name: other.removeprefix(f"{name.rpartition('.')[0]}.") if name.rpartition(".")[0] in within else other
+        for name, other in told_apart(undeclared, taken, known).items()
+    }
 
 
 def _keep_outside(services: Services, account: Account, report: Report, parts: Split) -> Report:

@@ -14,6 +14,7 @@ from pathlib import Path
 from adplatform.contracts.column import DELIVERY_DATE, IDENTIFIER, MOST_CHARACTERS, SYSTEM_COLUMNS, Column
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
+from adplatform.contracts.undeclared_names import comment_of, plain_name
 from adplatform.failures import PermanentFailure, clipped, listed
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.delimited import records
@@ -124,7 +125,7 @@ def accept(
             stands twice or under two of its names, the order differs where it is strict, or a column is undeclared and
             the contract freezes the schema, or lets it evolve and the table cannot have that column.
     """
-    taken = _taken(contract, reserved)
+    taken = names_taken(contract, reserved)
     names = Names.of(contract)
     extra: dict[str, Column] = {}
     called: dict[str, str] = {}
@@ -299,7 +300,7 @@ def _evolved(
     Raises:
         BadFile: the table cannot have it, or has another of that name.
     """
-    name = re.sub(r"[^a-z0-9_]+", "_", header.lower()).strip("_")
+    name = plain_name(header)
     others = {column.name: _other(written) for written, column in extra.items()}
     why = ""
     if _VALUE.search(header):
@@ -321,10 +322,10 @@ def _evolved(
             f"undeclared column {_shown(names, [header])} cannot be added by schema_policy: evolve: it {why}; declare "
             "it with field under a name of its own, leave it out with drop, or have it renamed",
         )
-    return Column(name=name, field=header)
+    return Column(name=name, field=header, comment=comment_of(header))
 
 
-def _taken(contract: Contract, reserved: Iterable[str]) -> dict[str, str]:
+def names_taken(contract: Contract, reserved: Iterable[str]) -> dict[str, str]:
     """Names that a column of the table cannot have, each with what has it."""
     names = dict.fromkeys(reserved, "a partition column")
     added = (DELIVERY_DATE, *SYSTEM_COLUMNS, *INTERNAL_COLUMNS, UNNAMED)

@@ -323,6 +323,22 @@ def test_a_header_that_is_another_one_is_refused(tmp_path: Path) -> None:
         table(tmp_path, b"id\tname\tname\n1\ta\tb\n")
 
 
+@pytest.mark.parametrize(
+    ("layout", "body"),
+    [
+        ("tsv", b"id\tname\tname\n1\ta\tb\n2\tc\tc\n"),
+        ("json", b'[{"id": "1", "name": "a", "name": "b"}, {"id": "2", "name": "c", "name": "c"}]'),
+    ],
+)
+def test_of_a_name_that_stands_twice_both_values_are_kept_where_they_differ(
+    tmp_path: Path, layout: Layout, body: bytes
+) -> None:
+    path = tmp_path / "document"
+    path.write_bytes(body)
+    found = list(rows(path, layout, None, charset="", country="DE", origin="it", apart=True))
+    assert found == [{"id": "1", "name": "a", "name 2": "b"}, {"id": "2", "name": "c"}]
+
+
 JAPANESE, WESTERN = "名前ー表示①髙", "Größe ’ € œ"
 
 

@@ -7,7 +7,7 @@ import random
 import resource
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -23,7 +23,7 @@ from isal import igzip
 
 from adplatform.amazon.definitions import Dataset, columns_of
 from adplatform.amazon.documents import MISFIT, Layout
-from adplatform.amazon.slices import Split, split
+from adplatform.amazon.slices import Spelled, Split, split
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform_tests.support.examples import examples
 
@@ -75,6 +75,7 @@ def cut(
     zone: ZoneInfo | None = None,
     country: str = "DE",
     private: bool = False,
+    spelled: Spelled = lambda *_: {},
 ) -> Split:
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     document = work.with_suffix(".document")
@@ -92,6 +93,7 @@ def cut(
         work=work,
         zone=zone,
         private=private,
+        spelled=spelled,
     )
 
 
@@ -104,6 +106,25 @@ def one(work: Path, *members: str) -> tuple[dict[str, Any], str, Mapping[str, De
     text = ", ".join(f'{{"date": "2026-01-01", {each}}}' for each in members)
     found = cut(work, f"[{text}]").slices[0]
     return lines(found.path)[0], found.content, found.totals
+
+
+def test_members_are_called_otherwise_in_the_slices_and_the_digest_does_not_change(work: Path) -> None:
+    evolving = replace(BY_DATE, schema_policy="evolve")
+    body = {"byDate": [{"date": "2026-01-01", "a-b": 1, "sales": {"units": 2, "Units": 3}}, {"date": "2026-01-01"}]}
+    seen: list[str] = []
+
+    def spelled(dataset: Dataset, names: Collection[str]) -> Mapping[str, str]:
+        seen.extend(sorted(names))
+        return {"a-b": "a-b z", "sales.Units": "Units z"}
+
+    found = cut(work, json.dumps(body), [evolving], spelled=spelled)
+    assert seen == ["a-b", "date", "sales", "sales.Units", "sales.units"]
+    first, second = lines(found.slices[0].path)
+    assert (first["a-b z"], first["sales"]) == ("1", {"units": "2", "Units z": "3"})
+    assert set(second) == {"date", "_report_id", "_wave"}
+    assert found.slices[0].content == cut(work, json.dumps(body), [evolving]).slices[0].content
+    assert cut(work, json.dumps(body), [BY_DATE], spelled=spelled).slices[0].rows == 2
+    assert "a-b" in lines(work / "by_date-2026-01-01.json.gz")[0], "a table of a frozen schema has what came"
 
 
 def digest(work: Path, *members: str) -> str:
@@ -350,7 +371,12 @@ def test_texts_in_columns_of_numbers_stay(work: Path, text: str) -> None:
 def test_totals_are_exact(work: Path) -> None:
     many = ['"clicks": 9007199254740993, "cost": 0.1', '"clicks": 1, "cost": 1e30', '"clicks": null, "cost": 0.000001']
     totals = one(work, *many, '"clicks": "2", "cost": "N/A"', '"clicks": true, "cost": [1]')[2]
-    assert totals == {"clicks": Decimal(9007199254740996), "cost": Decimal("1000000000000000000000000000000.100001")}
+    assert totals == {
+        "clicks": Decimal(9007199254740996),
+        "cost": Decimal("1000000000000000000000000000000.100001"),
+        "clicks:unread": Decimal(1),
+        "cost:unread": Decimal(2),
+    }
     assert str(totals["cost"]) == "1000000000000000000000000000000.100001"
     assert one(work, '"clicks": null')[2] == {}
     assert one(work, '"clicks": 0')[2] == {"clicks": 0}

@@ -217,6 +217,7 @@ def test_raw_assets_show_the_columns_of_the_documents_and_when_dates_are_asked_f
     assert {"campaign_id", "as_of"} & set(lineage) == {"campaign_id"}, "stamps are of no document"
     blocking = {check.name for check in raw.check_specs if check.blocking}
     assert blocking == {"row_conservation", "schema", "bounds", "no_personal_data_in_clear"}
+    assert "metrics_of_their_type" in {check.name for check in raw.check_specs}
 
 
 def test_a_raw_asset_of_several_tables_shows_the_columns_of_all() -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -182,6 +183,28 @@ def test_a_report_of_the_demand_side_platform_becomes_a_table(ads: Ads) -> None:
     ads.run(account({"name": "sizes", "report_type": "dspInventory", "group_by": groups, "columns": query.columns}))
     spent = [(r["orderId"], r["supplySource"], r["placementSize"], Decimal(f"{r['totalCost']:.6f}")) for r in found]
     assert ads.table("order_id, supply_source, placement_size, total_cost", "sizes") == sorted(spent)
+
+
+def test_members_whose_names_come_to_one_are_columns_of_their_own(ads: Ads) -> None:
+    declared = account("sp_campaigns")
+    ads.document = gzip.compress(b'[{"date": "2026-06-09", "campaignId": 1, "amazon_programs": "first"}]')
+    ads.run(declared)
+    ads.document = gzip.compress(
+        b"""[{"date": "2026-06-09", "campaignId": 1, "amazon-programs": "new", "amazon_programs": "first"},
+        {"date": "2026-06-09", "amazon_programs": "second", "campaignId": 2, "amazon-programs": "other",
+         "Date": "mine", "3pFee": 1, "cost": 1.5, "cost": 2.5, "clicks": 4, "clicks": 4}]"""
+    )
+    ads.at[0] += timedelta(days=1)
+    ads.run(declared)
+    assert ads.table("campaign_id, amazon_programs, cost, clicks", "sp_campaigns") == [
+        (1, "first", None, None),
+        (2, "second", Decimal("1.5"), 4),
+    ]
+    prefix = ads.services.settings.database_prefix
+    sql = f"select * from {prefix}ads.sp_campaigns where campaign_id = 2"
+    names, [row] = run_query(ads.services.aws, ads.services.glue, prefix, sql, 1)
+    told = {re.sub("_[a-z]{6}$", "", name): value for name, value in zip(names, row, strict=True)}
+    assert {told[name] for name in ("amazon_programs", "date", "c_3pfee", "cost_2")} == {"other", "mine", "1", "2.5"}
 
 
 def test_ids_beyond_bigint_have_a_type_that_holds_them(ads: Ads) -> None:

@@ -303,12 +303,12 @@ def test_the_fact_is_the_sum_of_all_products_by_profile_exactly(pull: Pull) -> N
 
 
 def test_what_is_lost_between_a_document_and_the_fact_is_said(pull: Pull) -> None:
-    """A row of a slice, all rows of one, a row that a table quarantines, and a metric that is no whole number."""
+    """A row of a slice, all rows of one, a row that a table quarantines, and metrics that are not of their type."""
     measures = {"impressions": 100, "clicks": 1, "cost": 0.25}
     first, last = ([row(day, BIG, BIG + n, **measures) for n in range(9)] for day in (FIRST, LAST))
     pull.account = declared(SP, SB, SD, profiles=["111"])
     pull.api.data = {
-        ("sp", "111", FIRST): [*first, row(FIRST, BIG, BIG, **{**measures, "clicks": 2.5})],
+        ("sp", "111", FIRST): [*first, row(FIRST, BIG, BIG, **{**measures, "clicks": 2.5, "cost": "n/a"})],
         ("sb", "111", FIRST): [row(FIRST, BIG, **measures)],
         ("sp", "111", LAST): last,
         ("sd", "111", LAST): [*last, {**row(LAST, BIG, BIG, **measures), "adGroupId": "none"}],
@@ -318,11 +318,11 @@ def test_what_is_lost_between_a_document_and_the_fact_is_said(pull: Pull) -> Non
     found = [f for f in pull.findings if f.name == EQUALS_DOCUMENTS]
     assert not any(f.passed or f.blocking for f in found)
     assert {(f.description.partition(" (report")[0]) for f in found} == {
-        "SPONSORED_PRODUCTS has clicks 9 of 11.5",
+        "SPONSORED_PRODUCTS has clicks 9 of 11.5, cost 2.25 of 2.25 and 1 that are no numbers",
         "SPONSORED_PRODUCTS has impressions 800 of 900, clicks 8 of 9, cost 2 of 2.25",
     }
     assert Counter(each["ad_product"] for f in found for each in f.details) == {
-        "SPONSORED_PRODUCTS": 4,
+        "SPONSORED_PRODUCTS": 5,
         "SPONSORED_BRANDS": 3,
         "SPONSORED_DISPLAY": 3,
     }

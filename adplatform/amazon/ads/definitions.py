@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adplatform.amazon.ads.report_types import AdsReportType, check, column_type, report_type
-from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, with_metrics
+from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, table_names, with_metrics
 from adplatform.amazon.restatement import ads_policy, single_day_policy
 
 SHORT_ATTRIBUTION, LONG_ATTRIBUTION = 14, 30
@@ -43,7 +43,9 @@ _ORDER = ("orderId", "orderName")
 _LINE_ITEM = ("lineItemId", "lineItemName")
 _DEMAND_SIDE = ("impressions", "clicks", "totalCost", "detailPageViews", "addToCart", "purchases")
 _DEMAND_SIDE_SALES = ("sales", "unitsSold", "totalPurchases", "totalSales", "totalUnitsSold")
-"""Of promoted products, and of all of the brand's (``total``)."""
+"""Of promoted products, and of all of the brand's (``total``). That groupings of Amazon DSP go together is documented
+by an example for dspAudience and by the list for dspReachFrequency and dspBidAdjustment; for its other report types it
+could not be confirmed. A refusal names what is taken, and ``group_by`` of a report of one's own is free to differ."""
 
 
 @dataclass(frozen=True)
@@ -335,10 +337,11 @@ def ads_definition(name: str, report: AdsReport, unchecked: Mapping[str, str] | 
         raise ValueError(f"{name}: columns lack date, by which rows are placed")
     columns = tuple(dict.fromkeys((*report.columns, *own)))
     attribution = LONG_ATTRIBUTION if any(c.endswith("30d") for c in columns) else SHORT_ATTRIBUTION
+    names = table_names([*sorted(c for c in columns if c not in own), *sorted(own)])
     required = [c for c in _REQUIRED if c != "adGroupId" or kind.product != _WITHOUT_AD_GROUPS]
     dataset = Dataset(
         feed=name,
-        columns=with_metrics(columns_of(((c, own.get(c) or column_type(c).type) for c in columns), required)),
+        columns=with_metrics(columns_of(((c, own.get(c) or column_type(c).type) for c in columns), required, names)),
         date_field="date",
         plotted=tuple(c for c in _PLOTTED if c in columns),
         summed=tuple(c for c in _OF_THE_FACT if c in columns),

@@ -154,3 +154,15 @@ def test_a_column_that_is_new_or_of_another_type_is_declared_with_its_type() -> 
     assert definition.configuration["columns"] == ["date", "campaignId", "clicks", "cost", "brandNew"]
     types = {c.field_name: str(c.type) for c in definition.datasets[0].columns}
     assert {name: types[name] for name in own} == own
+
+
+def test_declared_columns_whose_names_come_to_one_have_names_of_their_own_in_any_order() -> None:
+    own = {"Cost": "double", "brand-new": "string", "brandNew": "string"}
+    named = []
+    for columns in (own, dict(reversed(own.items()))):
+        (definition,) = source(report(unchecked_columns=columns)).definitions()
+        named.append({c.field_name: c.name for c in definition.datasets[0].columns})
+    assert named[0] == named[1]
+    assert (named[0]["cost"], named[0]["brand-new"]) == ("cost", "brand_new")
+    assert re.fullmatch("cost_[a-z]{6}", named[0]["Cost"])
+    assert re.fullmatch("brand_new_[a-z]{6}", named[0]["brandNew"])

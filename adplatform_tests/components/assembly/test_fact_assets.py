@@ -123,6 +123,7 @@ def test_one_run_builds_every_date_that_is_due(
     ]
     assert {(c.check_name, c.partition) for c in checks} >= {
         ("equals_inputs", "2026-06-08|111"),
+        ("equals_documents", "2026-06-08|111"),
         ("bounds", "2026-06-09|111"),
         ("fit_for_athena", "2026-06-09|111"),
     }
