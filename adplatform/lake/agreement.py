@@ -8,19 +8,24 @@ settlements that the ledger does not know, partitions that somebody else registe
 its files, or from an Iceberg table, of which removal is a commit of somebody's.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from adplatform.contracts.column import DELIVERY_DATE
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake import formats
 from adplatform.lake.attempt import Writer
 from adplatform.lake.catalog import Partition, Table
+from adplatform.lake.compacted import Part, base_of, make_date, placed_part, read_parts
 from adplatform.lake.entry import (
     DOCTOR,
+    SLICE_LIST,
     SLICES,
     Entry,
     delivery_feed,
@@ -38,6 +43,8 @@ from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import JOINT
 from adplatform.ledger.leases import Lease
 from adplatform.ledger.placements import Placement, Slice
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,9 @@ def compare(
     scene = _Scene(lake, lease, feed, table, seen, run_id, _Found())
     if not seen.partitions:
         _compare_whole(scene)
+    elif seen.shared_by:
+        with TemporaryDirectory(dir=temp) as work:
+            _compare_together(scene, None if values is None else sorted(values), scopes, Path(work))
     elif seen.partitions[0] == DELIVERY_DATE:
         _compare_days(scene, None if values is None else sorted(values), scopes)
     else:
@@ -130,6 +140,20 @@ def compare(
             _compare_shared(scene, None if values is None else sorted(values), Path(work))
     found = scene.found
     return Compared(*(tuple(sentences) for sentences in astuple(found)))
+
+
+def look_again(lake: Lake, table: TableSpec, values: Callable[[], Iterable[str]], *, run_id: str, temp: Path) -> None:
+    """After a failure of an attempt, which may have written what it knows nothing of, while others published: compare
+    what these partitions show. A failure of that is logged."""
+    try:
+        concerned = values()
+        with lake.alone(table.feed, run_id) as lease:
+            compared = compare(lake, lease, table.feed, table, values=concerned, run_id=run_id, temp=temp)
+    except (PermanentFailure, TransientFailure, BotoCoreError, ClientError) as e:
+        log.warning("%s: catalog and ledger could not be compared after a failure: %s", table.qualified, e)
+        return
+    for repaired in compared.repaired:
+        log.warning("%s", repaired)
 
 
 def _without_table(lake: Lake, feed: str, table: Named, scopes: Iterable[str]) -> Compared:
@@ -258,7 +282,7 @@ def _foreign(scene: _Scene, value: str, entry: Entry) -> str:
     )
 
 
-def _has_files(scene: _Scene, placement: Placement) -> bool:
+def _has_files(scene: _Scene, placement: Placement | Part) -> bool:
     zones, store = scene.lake.store.zones, scene.lake.store
     files = store.listing(zones.clean_bucket, zones.clean_key(placement.location)) if placement.location else ()
     return any(True for _ in files)
@@ -270,6 +294,70 @@ def _lead(
     if scene.lease is not None:
         parameters = provenance(placement, scene.run_id, scene.lake.ledger.now().isoformat())
         move(placement.location, parameters, _check(scene, scene.lease))
+
+
+def _compare_together(scene: _Scene, values: Iterable[str] | None, scopes: Iterable[str], work: Path) -> None:
+    """A table whose scopes share a date. ``values`` are of deliveries, with their scopes."""
+    ledger, store = scene.lake.ledger, scene.lake.store
+    asked: dict[str, dict[str, Placement | None]] = {}
+    if values is None:
+        entries = _entries(scene, None)
+        shown = {value: read_parts(store, entry) or {} for value, entry in entries.items()}
+        asked = {value: dict.fromkeys(parts) for value, parts in shown.items()}
+        for scope in {*scopes, *(scope for parts in shown.values() for scope in parts)}:
+            for each in ledger.placements.of_feed(delivery_feed(scene.feed, f"{JOINT}{scope}")):
+                asked.setdefault(each.day.isoformat(), {})[scope] = each
+    else:
+        for value, _, scope in (each.partition(JOINT) for each in values):
+            name = delivery_feed(scene.feed, f"{JOINT}{scope}")
+            asked.setdefault(value, {})[scope] = ledger.placements.get(name, date.fromisoformat(value))
+        entries = _entries(scene, sorted(asked))
+    for value, placed in sorted(asked.items()):
+        _compare_date(scene, date.fromisoformat(value), entries.get(value), placed, work)
+
+
+def _compare_date(
+    scene: _Scene, day: date, entry: Partition | None, placed: Mapping[str, Placement | None], work: Path
+) -> None:
+    """The partition of a date with what is ``placed`` of the scopes that are asked for."""
+    lake, found, value = scene.lake, scene.found, day.isoformat()
+    if entry is not None and SLICE_LIST not in entry.parameters and not any(placed.values()):
+        found.foreign.append(_foreign(scene, value, entry))
+        return
+    try:
+        base = base_of(lake, f"{scene.table.database}.{scene.table.name}", entry)
+    except PermanentFailure as e:
+        found.unclear.append(str(e))
+        return
+    behind: dict[str, Part] = {}
+    for scope, placement in sorted(placed.items()):
+        part, where = base.parts.get(scope), f"{value}{JOINT}{scope}"
+        seen = part.settled(scene.feed, day) if part else None
+        same = seen is not None and placement is not None and seen.is_same(placement.version, placement.manifest)
+        if seen is not None and not same and not is_known(lake.ledger, seen):
+            found.unclear.append(unknown(scene.table, where, seen))
+        elif part and seen and (placement is None or placement.version < seen.version):
+            found.noted.append(f"{scene.where(where)}: readers see {seen}")
+            if scene.lease is not None:
+                lake.ledger.placements.put(seen.feed, part.placement(day, lake.ledger.now()))
+        elif placement and not (part and same and part.location == placement.location):
+            behind[scope] = placed_part(scope, placement)
+    if not behind:
+        return
+    lost = [scope for scope, part in behind.items() if part.rows and not _has_files(scene, part)]
+    if lost:
+        sentences = found.missing if entry is None else found.unclear
+        sentences.append(
+            f"{scene.where(value)}: files of {', '.join(lost)}, which readers are to see, are gone; {DOCTOR}"
+        )
+        return
+    found.repaired.append(f"{scene.where(value)}: readers saw other versions of {', '.join(behind)} than are placed")
+    if scene.lease is not None:
+        wanted = {**base.parts, **behind}
+        with scene.lease.kept(lake.call):
+            made = make_date(lake, scene.feed, scene.shown, day, base, wanted, work, run_id=scene.run_id)
+        formats.move(lake, scene.table, scene.shown, made.partition, _check(scene, scene.lease))
+        _follow(scene, value)
 
 
 def _compare_shared(scene: _Scene, values: Iterable[str] | None, work: Path) -> None:

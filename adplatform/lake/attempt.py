@@ -67,12 +67,13 @@ class Published:
 @dataclass(frozen=True)
 class Upload:
     """The files of one partition that an attempt wrote below ``prefix``. ``sizes`` maps keys to bytes, ``counts`` to
-    rows."""
+    rows, and ``staged`` those of them that were not copied to where they came from."""
 
     partition: str
     prefix: str
     sizes: Mapping[str, int]
     counts: Mapping[str, int]
+    staged: Mapping[str, StagedParquet] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -182,12 +183,12 @@ def upload_files(
 
     with Pool(max_workers=_UPLOADS) as pool:
         sizes = dict(zip(keys, pool.map(put, keys), strict=True))
-    return Upload(partition, prefix, sizes, {key: file.rows for key, file in keys.items()})
+    return Upload(partition, prefix, sizes, {key: file.rows for key, file in keys.items()}, keys)
 
 
 def location_key(lake: Lake, writer: Writer, partition: str, suffix: str = "") -> str:
     prefix = lake.store.zones.version(writer.table.feed, writer.token + suffix)
-    columns = writer.table.partition_names
+    columns = writer.table.folder_names
     return prefix + (partition_folder(columns, partition) if columns else "")
 
 

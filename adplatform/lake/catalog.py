@@ -32,6 +32,8 @@ _STORAGE = {
 _PARQUET = {"classification": "parquet", "compressionType": "snappy"}
 ICEBERG_PARTITIONS = "adplatform.partitions"
 """The parameter with the partition columns of an Iceberg table, of which Glue itself knows nothing."""
+SHARED_BY = "adplatform.shared_by"
+"""The parameter with the column that tells rows of different scopes apart, of a table whose partitions have several."""
 _COMMENT_LENGTH = 255  # Glue web API, Column.Comment
 # What get_table returns and update_table accepts (Glue web API, TableInput).
 _TABLE_INPUT = (
@@ -77,6 +79,11 @@ class Table:
     @property
     def is_iceberg(self) -> bool:
         return is_iceberg(self.parameters)
+
+    @property
+    def shared_by(self) -> str:
+        """As of :class:`adplatform.lake.table.TableSpec`."""
+        return self.parameters.get(SHARED_BY, "")
 
 
 @dataclass(frozen=True)
@@ -448,7 +455,8 @@ def database_input(database: str, source: str) -> dict[str, str]:
 
 
 def lineage(spec: TableSpec) -> dict[str, str]:
-    return {"adplatform.feed": spec.feed, "adplatform.contract": spec.contract_hash}
+    shared = {SHARED_BY: spec.shared_by} if spec.compacted else {}
+    return {"adplatform.feed": spec.feed, "adplatform.contract": spec.contract_hash, **shared}
 
 
 def column_parameters(column: OutputColumn) -> dict[str, str]:

@@ -24,7 +24,8 @@ class Lake:
 
     ``path_copies`` keeps current files below each table's root for readers of paths (``adplatform.lake.path_copy``).
     A publisher's lease is kept for ``lease_ttl`` at once, and for longer where one of the clients' calls may take
-    longer. ``memory_limit`` and ``threads`` bound a merge.
+    longer. ``memory_limit`` and ``threads`` bound a merge. A file that is made of what several scopes bring has about
+    ``file_size`` bytes at most, unless one of them has more.
     """
 
     store: Store
@@ -37,6 +38,7 @@ class Lake:
     memory_limit: str = "2GB"
     threads: int = 2
     path_copies: bool = True
+    file_size: int = 128 * 2**20
 
     @property
     def call(self) -> timedelta:

@@ -11,7 +11,6 @@ gave up on a call, or lost the lease, compares catalog and ledger when it has th
 ``agreement.compare`` from time to time for those that died.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake import formats
-from adplatform.lake.agreement import compare
+from adplatform.lake.agreement import look_again
 from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, note_shown, require, upload
 from adplatform.lake.catalog import Partition, PartitionChanged
 from adplatform.lake.entry import FEED, ROWS, Entry, Settled, is_known, provenance, require_known, settled, unknown
@@ -31,11 +30,10 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import complete, follow_to
 from adplatform.lake.slices import forget, place, placed
 from adplatform.lake.table import TableSpec
+from adplatform.lake.together import Brought, publish_together
 from adplatform.ledger.leases import Beside, Lease
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.values import Staged
-
-log = logging.getLogger(__name__)
 
 
 def publish(
@@ -74,6 +72,9 @@ def publish(
     """
     if bool(scope) != bool(table.scope):
         raise PermanentFailure(f"{table.feed} {day}: scope {scope!r} does not fit the partitions of {table.qualified}")
+    if table.compacted:
+        one = Brought(table, scope, version, staged, key_id, manifest, beside)
+        return publish_together(lake, day, [one], run_id=run_id, temp=temp, allowed=allowed)[0]
     token = f"{day}-{version:04d}-{lake.token()}"
     attempt = Attempt(table, run_id, token, day, version, scope, key_id, manifest)
     look, show = _way(table)
@@ -154,18 +155,13 @@ def _alone(
 
 
 def _look_again(lake: Lake, attempt: Attempt, values: set[str], work: Path) -> None:
-    """This attempt may have written what it knows nothing of, and others may have published meanwhile."""
     table = attempt.table
-    try:
-        if table.by_column:
-            values |= {s.partition for s in lake.ledger.placements.slices_of_day(table.feed, attempt.day)}
-        with lake.alone(table.feed, attempt.run_id) as lease:
-            compared = compare(lake, lease, table.feed, table, values=values, run_id=attempt.run_id, temp=work)
-    except (PermanentFailure, TransientFailure, BotoCoreError, ClientError) as e:
-        log.warning("%s: catalog and ledger could not be compared after a failure: %s", table.qualified, e)
-        return
-    for repaired in compared.repaired:
-        log.warning("%s", repaired)
+
+    def concerned() -> set[str]:
+        slices = lake.ledger.placements.slices_of_day(table.feed, attempt.day) if table.by_column else ()
+        return values | {part.partition for part in slices}
+
+    look_again(lake, table, concerned, run_id=attempt.run_id, temp=work)
 
 
 def _note(lake: Lake, attempt: Attempt, published: Published) -> None:

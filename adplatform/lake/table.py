@@ -35,7 +35,8 @@ class TableName:
 class TableSpec:
     """The clean table of a feed. ``columns`` leaves out the partition column, as the files do.
 
-    ``scope`` is a second partition column, whose values are published apart, one for each account for example.
+    ``scope`` is a second partition column, whose values are published apart, one for each account for example. Of a
+    ``compacted`` table it is the last of the columns instead: all scopes of a date share its partition.
     ``key`` and ``latest_by`` name columns of the table by which rows of different deliveries are compared; a personal
     key is compared by its keyed digest. Both are empty when deliveries do not meet: with ``dt``, or no partition.
     """
@@ -51,6 +52,7 @@ class TableSpec:
     latest_by: tuple[str, ...]
     contract_hash: str
     table_format: TableFormat = "parquet"
+    compacted: bool = False
 
     @property
     def is_iceberg(self) -> bool:
@@ -62,11 +64,25 @@ class TableSpec:
 
     @property
     def partitions(self) -> tuple[OutputColumn, ...]:
-        return tuple(column for column in (self.partition, self.scope) if column)
+        return self._folders[:1] if self.compacted else self._folders
 
     @property
     def partition_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.partitions)
+
+    @property
+    def folder_names(self) -> tuple[str, ...]:
+        """The columns whose values are in the location of what a delivery brings."""
+        return tuple(column.name for column in self._folders)
+
+    @property
+    def _folders(self) -> tuple[OutputColumn, ...]:
+        return tuple(column for column in (self.partition, self.scope) if column)
+
+    @property
+    def shared_by(self) -> str:
+        """The column that tells rows of different scopes apart within a partition; "" where none has several."""
+        return self.scope.name if self.compacted and self.scope else ""
 
     @property
     def by_column(self) -> bool:
@@ -93,8 +109,10 @@ def table_spec(
     description: str = "",
     database_prefix: str = DATABASE_PREFIX,
     scope: str | None = None,
+    compacted: bool = False,
 ) -> TableSpec:
-    """The table of ``feed`` (``"<source>/<feed>"``) with the ``columns`` of its files.
+    """The table of ``feed`` (``"<source>/<feed>"``) with the ``columns`` of its files. All scopes of one that is
+    ``compacted`` share the partition of a date.
 
     Raises:
         PermanentFailure: the files lack a column that decides between rows of different deliveries, or ``scope``, the
@@ -106,6 +124,7 @@ def table_spec(
     across = partition is not None and partition.name != DELIVERY_DATE
     if scope and (across or partition is None or scope in {DELIVERY_DATE, *(column.name for column in output)}):
         raise PermanentFailure(f"{feed}: {scope} can only be a partition beside {DELIVERY_DATE}, and no column as well")
+    within = OutputColumn(scope, DataType("string")) if scope else None
     stored = {column.name for column in output} | ({partition.name} if partition else set())
     key = tuple(_stored_name(contract, k) for k in contract.key) if across else ()
     for column in (*key, *(contract.latest_by if across else ())):
@@ -116,13 +135,14 @@ def table_spec(
         database=named.database,
         name=named.name,
         description=description,
-        columns=output,
+        columns=(*output, within) if within and compacted else output,
         partition=partition,
-        scope=OutputColumn(scope, DataType("string")) if scope else None,
+        scope=within,
         key=key,
         latest_by=contract.latest_by if across else (),
         contract_hash=contract_hash(contract),
         table_format=contract.table_format,
+        compacted=compacted and within is not None,
     )
 
 

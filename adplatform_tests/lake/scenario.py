@@ -27,6 +27,8 @@ ODD: Places = {"de": [(1, 1)], "fr": [(1, 1)]}
 EVEN: Places = {"de": [(1, 3)], "it": [(1, 3)]}
 OTHER: Places = {"de": [(2, 2)]}
 SCOPE, OTHER_SCOPE = "1", "2"
+SCOPED = ("scoped", "compacted")
+"""Layouts whose tables have scopes."""
 
 
 ICEBERG = "iceberg "
@@ -47,13 +49,15 @@ def table(kind: str, source: str) -> TableSpec:
     settings: dict[str, dict[str, Any]] = {
         "daily": {},
         "scoped": {},
+        "compacted": {},
         "replaced": {"partition_by": None},
         "keyed": {"partition_by": "place", "key": ("place", "id"), "latest_by": ("seen",)},
     }
     rules = contract(
         {"place": "string", "id": "bigint", "seen": "bigint"}, **settings[layout(kind)], table_format=format_of(kind)
     )
-    return spec_of(rules, source=source, scope="profile_id" if layout(kind) == "scoped" else None)
+    scope = "profile_id" if layout(kind) in SCOPED else None
+    return spec_of(rules, source=source, scope=scope, compacted=layout(kind) == "compacted")
 
 
 def stage(kind: str, source: str, temp: Path, places: Places) -> Staged:
@@ -85,7 +89,7 @@ def put(
 
 def settle(lake: Lake, kind: str, source: str, version: int, day: date = DAY, scope: str = SCOPE) -> None:
     """The ledger knows a version before anybody publishes it."""
-    feed = table(kind, source).feed + (f"/{scope}" if layout(kind) == "scoped" else "")
+    feed = table(kind, source).feed + (f"/{scope}" if layout(kind) in SCOPED else "")
     manifest = _manifest(source, day, version, scope)
     lake.ledger.publications.put(feed, Publication(day, version, 1, manifest, datetime.now(UTC), "test"))
 
@@ -101,7 +105,7 @@ def show(
     scope: str = SCOPE,
 ) -> Published:
     """Publish a version that has settled."""
-    own = scope if layout(kind) == "scoped" else ""
+    own = scope if layout(kind) in SCOPED else ""
     manifest = _manifest(source, day, version, scope)
     return publish(
         lake, table(kind, source), day, version, delivery, run_id="run", temp=temp, scope=own, manifest=manifest

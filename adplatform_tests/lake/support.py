@@ -58,9 +58,13 @@ def contract(types: Mapping[str, str], **settings: Any) -> Contract:
     return Contract(columns=declared, **settings)
 
 
-def spec_of(rules: Contract, *, source: str, feed: str = "report", scope: str | None = None) -> TableSpec:
+def spec_of(
+    rules: Contract, *, source: str, feed: str = "report", scope: str | None = None, compacted: bool = False
+) -> TableSpec:
     stored = {c.name: c.type for c in rules.columns if c.name != rules.partition_by}
-    return table_spec(f"{source}/{feed}", rules, columns(stored), database_prefix="clean_", scope=scope)
+    return table_spec(
+        f"{source}/{feed}", rules, columns(stored), database_prefix="clean_", scope=scope, compacted=compacted
+    )
 
 
 def source_name() -> str:
@@ -71,7 +75,7 @@ def staged(spec: TableSpec, directory: Path, parts: Mapping[str, Rows], *, files
     """``parts`` maps partition values to rows without the partition column."""
     directory = directory / uuid.uuid4().hex
     directory.mkdir(parents=True)
-    schema = pa.schema([(c.name, arrow_type(c.type)) for c in spec.columns])
+    schema = pa.schema([(c.name, arrow_type(c.type)) for c in spec.columns if c.name != spec.shared_by])
     files = []
     for partition, rows in parts.items():
         for number in range(files_per_part):

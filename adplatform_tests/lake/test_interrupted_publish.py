@@ -21,16 +21,18 @@ from adplatform.platform.aws import Aws
 from adplatform_tests.lake import scenario
 from adplatform_tests.lake.support import make_lake, read_root_with_duckdb, read_with_duckdb, source_name
 
-_TWO = ("keyed", "scoped")
+_TWO = ("keyed", "scoped", "compacted")
 """Kinds of tables in which another delivery is seen beside the one that is restated."""
 OTHER_PLACE: dict[str, dict[str, Any]] = {
     "keyed": {"day": scenario.OTHER_DAY},
     "scoped": {"scope": scenario.OTHER_SCOPE},
+    "compacted": {"scope": scenario.OTHER_SCOPE},
 }
 _NEVER = "no write"
 _BEFORE = {
     "daily": ["UpdatePartition"],
     "scoped": ["PutItem"],
+    "compacted": ["PutItem"],
     "replaced": ["PutObject", "UpdateTable"],
     "keyed": ["PutObject", "UpdatePartition", "DeletePartition", "CreatePartition", "PutItem", "DeleteItem"],
     "iceberg daily": ["PutItem"],
@@ -119,7 +121,7 @@ def mortal_publishers(aws: Aws) -> Iterator[Callable[..., tuple[str, list[str]]]
 def scene(
     aws: Aws, lake: Lake, temp: Path, kind: str, mortal_publishers: Callable[..., tuple[str, list[str]]]
 ) -> Scene:
-    """Version 1 is published; a keyed table has another day's delivery, too, and a scoped one another scope's."""
+    """Version 1 is published; a keyed table has another day's delivery, too, and one with scopes another scope's."""
     source, name = source_name(), lake.ledger.table.removeprefix("ledger-")
     survivor = make_lake(aws, name=name)
     hour_later = replace(survivor.ledger, now=lambda: datetime.now(UTC) + timedelta(hours=1))
@@ -155,11 +157,11 @@ def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_compl
                 assert beside["de"] == scene.content(placement.version)["de"], number
         assert scene.publish_again(version) in (Result.PUBLISHED, Result.ALREADY)
         assert scene.shown() == new, number
-        assert scene.copied() == (new if scene.kind in ("daily", "scoped", "keyed") else {}), number
+        assert scene.copied() == (new if scene.kind in ("daily", "scoped", "compacted", "keyed") else {}), number
     assert end == "0"
     assert seen == new
     if every:
-        assert int(number) > {"daily": 5, "scoped": 5, "replaced": 2, "keyed": 15}[scene.layout]
+        assert int(number) > {"daily": 5, "scoped": 5, "compacted": 7, "replaced": 2, "keyed": 15}[scene.layout]
         return
     assert number == _NEVER
     written_as = scenario.format_of(scene.kind)
@@ -167,7 +169,9 @@ def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_compl
     assert {*writes} <= {*tried, *_COPIES}
 
 
-@pytest.mark.parametrize("kind", ["keyed", *(pytest.param(k, marks=pytest.mark.slow) for k in ("daily", "scoped"))])
+@pytest.mark.parametrize(
+    "kind", ["keyed", *(pytest.param(k, marks=pytest.mark.slow) for k in ("daily", "scoped", "compacted"))]
+)
 @pytest.mark.parametrize("write", _COPIES)
 def test_a_path_copy_left_behind_by_a_killed_publisher_is_completed_by_a_rerun_and_by_a_collection(
     scene: Scene, write: str

@@ -26,7 +26,7 @@ from adplatform_tests.support.slow_proxy import Slow, slowed
 QUICK = timedelta(seconds=4)
 """The budget of a client that is to give up soon."""
 KINDS = pytest.mark.parametrize(
-    "kind", [*(pytest.param(kind, marks=pytest.mark.slow) for kind in ("daily", "scoped")), "keyed"]
+    "kind", [*(pytest.param(kind, marks=pytest.mark.slow) for kind in ("daily", "scoped", "compacted")), "keyed"]
 )
 
 
@@ -150,7 +150,7 @@ def test_a_publisher_that_lost_its_lease_in_a_call_repairs_what_it_wrote(scene: 
     assert scene.shown() == scene.copied() == published
 
 
-@pytest.mark.parametrize("kind", ["daily", "scoped"])
+@pytest.mark.parametrize("kind", ["daily", "scoped", "compacted"])
 def test_a_partition_whose_creation_comes_late_stays_what_others_made_it(
     aws: Aws, lake: Lake, temp: Path, kind: str
 ) -> None:
