@@ -19,7 +19,7 @@ from adplatform.contracts.consumers import NO_CONSUMERS, DeclaredConsumers
 from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, require_crawlable
-from adplatform.contracts.model import TableFormat, UndeclaredPersonal
+from adplatform.contracts.model import TableFormat, TableLayout, UndeclaredPersonal
 from adplatform.contracts.orchestration import FreshWithin, Owner, TagKey, TagValue
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.contracts.strict import Strict
@@ -175,6 +175,10 @@ class ReportSource(Strict):
     table_format: TableFormat = "parquet"
     """How the tables of the reports are kept: ``parquet`` (default) or ``iceberg``. A table that exists keeps the
     format that it has."""
+    layout: TableLayout = "per_scope"
+    """How the tables of the reports are divided: ``per_scope`` (default) has a partition for each date and profile or
+    marketplace, ``compacted`` one for each date, in which the profile or marketplace is a column. A table that exists
+    keeps the layout that it has."""
     undeclared_personal: UndeclaredPersonal = "quarantine"
     """What becomes of a column that nobody declared and that holds e-mail addresses or phone numbers, where the report
     takes such columns: ``quarantine`` (default) keeps its values out of the table, with a warning; ``clear`` stores
@@ -199,6 +203,15 @@ class ReportSource(Strict):
     def _crawled_as_they_are_kept(self) -> Self:
         if self.crawl:
             require_crawlable(self.table_format)
+        return self
+
+    @model_validator(mode="after")
+    def _divided_as_they_are_kept(self) -> Self:
+        if self.layout == "compacted" and self.table_format == "iceberg":
+            raise ValueError(
+                "layout: compacted is for table_format: parquet: an Iceberg table says itself which files are its own, "
+                "so readers ask for no partitions, however many there are; leave one of the two out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from adplatform.contracts.spelling import ColumnDefaults
 from adplatform.contracts.strict import Names, Strict
 
 TableFormat = Literal["parquet", "iceberg"]
+TableLayout = Literal["per_scope", "compacted"]
 UndeclaredPersonal = Literal["quarantine", "clear"]
 
 

@@ -35,6 +35,7 @@ from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
 from adplatform.lake.table import TableSpec, table_spec
+from adplatform.lake.together import Delivered, publish_together
 from adplatform.ledger.keys import TableKeys
 from adplatform.ledger.leases import Beside
 from adplatform.ledger.ledger import Ledger
@@ -314,10 +315,9 @@ def publish_version(
     staged, scope, day, version = transformed.staged, flow.scope, row.day, row.version
     _require_earlier(services.ledger, flow, day, version)
     counted = _counted_version(services, flow, row, transformed, run_id)
-    table = table_of(services.settings, flow, staged.columns)
     published = publish(
         services.lake,
-        table,
+        table_of(services.settings, flow, staged.columns),
         day,
         version,
         staged,
@@ -331,6 +331,37 @@ def publish_version(
         # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
         beside=_counts(services, flow, transformed, counted),
     )
+    return _shown_row(services, flow, transformed, counted, published)
+
+
+def publish_versions(
+    services: Services, versions: Sequence[tuple[FeedFlow, Publication, Transformed]], run_id: str, work: Path
+) -> list[Publication]:
+    """As :func:`publish_version`, of audited versions of one date that scopes of a compacted table bring, together.
+
+    Raises: as :func:`publish_version`; then none of them counts as published by this run.
+    """
+    counted, delivered = [], []
+    for flow, row, transformed in versions:
+        _require_earlier(services.ledger, flow, row.day, row.version)
+        counted.append(_counted_version(services, flow, row, transformed, run_id))
+        table = table_of(services.settings, flow, transformed.staged.columns)
+        scope, beside = flow.scope.value if flow.scope else "", _counts(services, flow, transformed, counted[-1])
+        own = row.version, transformed.staged, transformed.key_id, row.manifest_key, beside
+        delivered.append(Delivered(table, scope, *own))
+    published = publish_together(services.lake, versions[0][1].day, delivered, run_id=run_id, temp=work)
+    return [
+        _shown_row(services, flow, transformed, each, done)
+        for (flow, _, transformed), each, done in zip(versions, counted, published, strict=True)
+    ]
+
+
+def _shown_row(
+    services: Services, flow: FeedFlow, transformed: Transformed, counted: Publication, published: Published
+) -> Publication:
+    """The row of a version with what became of it."""
+    staged, day, version = transformed.staged, counted.day, counted.version
+    table = table_of(services.settings, flow, staged.columns)
     hidden = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
     seen = (withheld_said(staged), lacking_said(staged), footers_said(staged), emptied_said(staged))
     note = "; ".join(filter(None, (hidden, said_of(transformed.outcomes), *seen)))
@@ -391,6 +422,7 @@ def table_of(settings: Settings, flow: FeedFlow, columns: Iterable[OutputColumn]
         description=flow.feed.description,
         database_prefix=settings.database_prefix,
         scope=flow.scope.column if flow.scope else None,
+        compacted=flow.compacted,
     )
 
 

@@ -240,20 +240,33 @@ def publish(
 
     Raises: as :func:`working`.
     """
-    services, flow, delivery = begun.services, begun.flow, begun.delivery
-    columns, row, objects, closed = output_columns(flow.feed.contract), None, None, 0
+    row = None
     if judged is not None:
         with span("publish"):
             row = clean.publish_version(
-                services,
-                flow,
+                begun.services,
+                begun.flow,
                 begun.publication,
                 judged,
-                delivery.run_id,
+                begun.delivery.run_id,
                 begun.work,
                 first=begun.is_first,
                 fresh=begun.is_first and begun.known.placement is None,
             )
+    return close_version(begun, judged, row, made)
+
+
+def close_version(
+    begun: Begun, judged: clean.Transformed | None, row: Publication | None, made: Made | None = None
+) -> tuple[Publication, tuple[OutputColumn, ...]]:
+    """Close the claimed version; ``row`` is that of one that was ``judged`` and has just been shown. The publication,
+    and the columns of its table. What an engine ``made`` is removed.
+
+    Raises: as :func:`working`.
+    """
+    services, flow, delivery = begun.services, begun.flow, begun.delivery
+    columns, objects, closed = output_columns(flow.feed.contract), None, 0
+    if judged is not None:
         columns = judged.staged.columns
         closed = begun.base.settled if begun.base and not flow.by_runs else 0
         objects = _every_object(begun, closed)

@@ -22,6 +22,7 @@ from adplatform.flow.transforming import transforming
 from adplatform.flow.version import manifests_of, read_settlement
 from adplatform.lake import formats
 from adplatform.lake.agreement import Compared, compare
+from adplatform.lake.compacted import read_parts
 from adplatform.lake.entry import placement_of, settled
 from adplatform.lake.evidence import has_rows, shown_slices
 from adplatform.lake.table import Named, TableSpec
@@ -186,6 +187,13 @@ class _Table:
         if table is None:
             return {}, []
         entries: list[Any] = list(formats.partitions(lake, named, table)) if table.partitions else [table]
+        if table.shared_by:
+            return {
+                (part.settled(feed, day).feed, day): _Shown(part.placement(day, now), qualified)
+                for entry in entries
+                for day in [date.fromisoformat(entry.value)]
+                for part in (read_parts(lake.store, entry) or {}).values()
+            }, []
         seen = {settled(feed, entry): entry for entry in entries}
         return {
             (each.feed, each.day): _Shown(placement_of(each, entry, now), qualified)

@@ -39,5 +39,5 @@ def delivered_fitness(settings: Settings, flow: FeedFlow, staged: Staged, work: 
 
 def _consumed(flow: FeedFlow, columns: Iterable[OutputColumn], prefix: str) -> ConsumedTable:
     contract, scope = flow.feed.contract, flow.scope.column if flow.scope else None
-    spec = table_spec(flow.table, contract, columns, database_prefix=prefix, scope=scope)
+    spec = table_spec(flow.table, contract, columns, database_prefix=prefix, scope=scope, compacted=flow.compacted)
     return consumed(spec, contract, flow.feed.consumers)

@@ -162,6 +162,7 @@ def _table(services: Services, event: DeliveryEvent, received: Any) -> Any:
         output_columns(contract, previous=bool(row and row.previous_key_id)),
         database_prefix=services.settings.database_prefix,
         scope=flow.scope.column if flow.scope else None,
+        compacted=flow.compacted,
     )
     columns = [*spec.columns, *spec.partitions]
     made = {} if flow.made_of else {each.name: _made_of(contract, each, received) for each in columns}

@@ -42,12 +42,18 @@ def publish_slice(
     Raises:
         PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.delivery.publish_delivery`.
     """
+    if not settle_slice(services, flow, day):
+        return None
+    return publish_delivery(services, flow, day, run_id, work, audited)
+
+
+def settle_slice(services: Services, flow: FeedFlow, day: date) -> bool:
+    """Settle the newest slice of a date; whether there is one that readers do not see."""
     delivery = services.ledger.deliveries.get(flow.name, day)
     if delivery.pending:
         slice_settler(services, (flow,)).settle(flow, delivery)
-    if services.ledger.deliveries.get(flow.name, day).state in (DeliveryState.PUBLISHED, DeliveryState.OPEN):
-        return None
-    return publish_delivery(services, flow, day, run_id, work, audited)
+    settled = services.ledger.deliveries.get(flow.name, day)
+    return settled.state not in (DeliveryState.PUBLISHED, DeliveryState.OPEN)
 
 
 def build_lease(

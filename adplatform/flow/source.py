@@ -36,7 +36,7 @@ class FeedFlow:
     that are ``uploaded`` in sessions the ledger may know that one is not whole. ``pattern`` is the way in which the
     source's data comes, as its declaration calls it. ``budget`` is what the source may use, where it says so.
     ``awaited_by`` is what services do with other tables of the source and wait for this one with. ``made_of`` are the
-    tables of which this one is made, if it is."""
+    tables of which this one is made, if it is. Scopes of a ``compacted`` table share the partition of a date."""
 
     source: str
     feed: Feed
@@ -54,6 +54,7 @@ class FeedFlow:
     budget: CostBudget | None = None
     made_of: tuple[str, ...] = ()
     awaited_by: tuple[Workload, ...] = ()
+    compacted: bool = False
 
     @property
     def workloads(self) -> tuple[Workload, ...]:

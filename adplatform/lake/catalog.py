@@ -396,7 +396,7 @@ def _evolved(found: Json, spec: TableSpec) -> Json:
     if not _partitioned_as(found, spec):
         raise PermanentFailure(
             f"table {spec.qualified} is partitioned differently from the contract of {spec.feed}: "
-            "drop the table or give the feed another name"
+            f"drop the table or give the feed another name{_moved(spec)}"
         )
     wanted = {column.name: column for column in spec.columns}
     columns = []
@@ -418,6 +418,12 @@ def _evolved(found: Json, spec: TableSpec) -> Json:
         "StorageDescriptor": {**table["StorageDescriptor"], "Columns": columns},
         "Parameters": {**table.get("Parameters", {}), **_PARQUET, **lineage(spec)},
     }
+
+
+def _moved(spec: TableSpec) -> str:
+    """How a table gets another layout: none of its files can be read as files of the other."""
+    doctor = "`adplatform doctor --repair` and `adplatform process` publish its dates anew"
+    return f". Where only its layout was changed, put that back, or drop the table: {doctor}" if spec.scope else ""
 
 
 def _partitioned_as(found: Json, spec: TableSpec) -> bool:

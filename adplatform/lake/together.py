@@ -30,7 +30,7 @@ from adplatform.transform.values import Staged
 
 
 @dataclass(frozen=True)
-class Brought:
+class Delivered:
     """What one scope brings to a date, as :func:`adplatform.lake.publish.publish` takes it."""
 
     table: TableSpec
@@ -45,7 +45,7 @@ class Brought:
 def publish_together(
     lake: Lake,
     day: date,
-    brought: Sequence[Brought],
+    brought: Sequence[Delivered],
     *,
     run_id: str,
     temp: Path,
@@ -75,7 +75,7 @@ def publish_together(
         return published
 
 
-def _attempt(lake: Lake, day: date, each: Brought, run_id: str) -> Attempt:
+def _attempt(lake: Lake, day: date, each: Delivered, run_id: str) -> Attempt:
     token = f"{day}-{each.version:04d}-{lake.token()}"
     return Attempt(each.table, run_id, token, day, each.version, each.scope, each.key_id, each.manifest)
 

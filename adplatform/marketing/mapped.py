@@ -64,7 +64,9 @@ def _columns(flow: FeedFlow, place: Path, mapped: Iterable[tuple[str, str, str]]
     """``mapped`` are settings, the columns that they name, and what that has to be: ``number``, ``date`` or, "",
     anything."""
     contract, scope = flow.feed.contract, flow.scope.column if flow.scope else None
-    table = as_seen(table_spec(flow.table, contract, output_columns(contract), scope=scope), contract)
+    table = as_seen(
+        table_spec(flow.table, contract, output_columns(contract), scope=scope, compacted=flow.compacted), contract
+    )
     for setting, name, wanted in mapped:
         column = table.get(name)
         if column is None:

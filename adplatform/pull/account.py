@@ -12,7 +12,7 @@ from adplatform.amazon.sources import AdsSource, Marketplaces, Profiles, ReportS
 from adplatform.contracts.consumers import NO_CONSUMERS, Consumers
 from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.feed import Arrival
-from adplatform.contracts.model import Bounds, TableFormat, UndeclaredPersonal
+from adplatform.contracts.model import Bounds, TableFormat, TableLayout, UndeclaredPersonal
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.files.landing import layout_of
 from adplatform.flow.source import FeedFlow, ScopeKey, scoped
@@ -67,6 +67,7 @@ class Account:
     crawl: bool = False
     consumers: Consumers = NO_CONSUMERS
     table_format: TableFormat = "parquet"
+    layout: TableLayout = "per_scope"
     undeclared_personal: UndeclaredPersonal = "quarantine"
     budget: CostBudget | None = None
 
@@ -161,7 +162,14 @@ class Account:
         any_scope = declared.model_copy(update={"landing": self.landing.replace("{scope}", "*")})
         layout = layout_of(self.slices, any_scope)
         return FeedFlow(
-            self.source, declared, layout, self.topics, self.archive, retention=self.retention, budget=self.budget
+            self.source,
+            declared,
+            layout,
+            self.topics,
+            self.archive,
+            retention=self.retention,
+            budget=self.budget,
+            compacted=self.layout == "compacted",
         )
 
     def _fresh_within(self, dataset: Dataset) -> timedelta | None:
@@ -227,6 +235,6 @@ def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
         *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
         *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive", "retention", "crawl"),
-        *("consumers", "table_format", "undeclared_personal", "budget"),
+        *("consumers", "table_format", "layout", "undeclared_personal", "budget"),
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

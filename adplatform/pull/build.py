@@ -25,6 +25,7 @@ from adplatform.flow.slices import MADE_FILE, build_lease, publish_made, slice_s
 from adplatform.flow.source import FeedFlow
 from adplatform.lake import formats
 from adplatform.lake.audit import AuditFinding
+from adplatform.lake.compacted import shown_slice
 from adplatform.lake.shown_files import download_shown
 from adplatform.lake.table import table_spec
 from adplatform.lake.zones import JOINT
@@ -191,8 +192,18 @@ def _download(services: Services, flow: FeedFlow, day: date, folder: Path) -> li
         raise PermanentFailure(f"{flow.name} is a table of all scopes; a date of one scope is wanted")
     contract = flow.feed.contract
     prefix = services.settings.database_prefix
-    spec = table_spec(flow.table, contract, output_columns(contract), database_prefix=prefix, scope=flow.scope.column)
-    shown = formats.partition(services.lake, spec, f"{day.isoformat()}{JOINT}{flow.scope.value}")
+    spec = table_spec(
+        flow.table,
+        contract,
+        output_columns(contract),
+        database_prefix=prefix,
+        scope=flow.scope.column,
+        compacted=flow.compacted,
+    )
+    if flow.compacted:
+        shown = shown_slice(services.lake, formats.partition(services.lake, spec, day.isoformat()), flow.scope.value)
+    else:
+        shown = formats.partition(services.lake, spec, f"{day.isoformat()}{JOINT}{flow.scope.value}")
     if shown is None:
         return None
     return download_shown(services.store, shown, folder, f"{flow.name} {day}")

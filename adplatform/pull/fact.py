@@ -132,6 +132,7 @@ def fact_of(account: Account) -> Fact | None:
             account.archive,
             retention=account.retention,
             made_of=tuple(dict.fromkeys(each.table.table for each in inputs)),
+            compacted=account.layout == "compacted",
         ),
     )
 

@@ -43,6 +43,23 @@ def publish_landed(
     done = publish_slice(services, flow, day, run_id, work, audited)
     if done is not None:
         yield done
+    yield from keep_newest(services, definition, flow, run_id, work, sleep)
+
+
+def keep_newest(
+    services: Services,
+    definition: ReportDefinition,
+    flow: FeedFlow,
+    run_id: str,
+    work: Path,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Shown]:
+    """Take the rows of dates away that are older than the newest, of a snapshot of which that is kept alone; what
+    readers see from each step on.
+
+    Raises:
+        PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.slices.publish_slice`.
+    """
     for older in _outdated(services, flow) if definition.keep == "newest" else ():
         call = longest_call(services.s3)
         with landing_lease(services, flow, f"{run_id}/newest", sleep) as lease, lease.kept(call):

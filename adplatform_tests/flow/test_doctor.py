@@ -30,9 +30,9 @@ from adplatform_tests.support.platforms import YESTERDAY, make_services
 
 BEFORE = YESTERDAY - timedelta(days=1)
 Row = tuple[int, str]
-LANDING = {"scoped": "{feed}/dt={date}/{scope}/{file}"}
+LANDING = dict.fromkeys(("scoped", "compacted"), "{feed}/dt={date}/{scope}/{file}")
 ICEBERG = "iceberg "
-PARTITIONED = {"daily": "dt", "shared": "region", "replaced": None, "scoped": "dt"}
+PARTITIONED = {"daily": "dt", "shared": "region", "replaced": None, "scoped": "dt", "compacted": "dt"}
 
 
 @dataclass
@@ -110,12 +110,12 @@ def scene(aws: Aws, tmp_path: Path, kind: str) -> Scene:
         "table_format": "iceberg" if kind.startswith(ICEBERG) else "parquet",
     }
     feed = Feed.model_validate(declared)
-    if not kind.endswith("scoped"):
+    if kind.removeprefix(ICEBERG) not in LANDING:
         source = make_source("acme", services.settings.raw_bucket, [feed])
         provision(services, [source])
         return Scene(services, kind, source, source.feeds[0], None)
     bare = make_source("acme", services.settings.raw_bucket, [feed.model_copy(update={"landing": "x/{file}"})])
-    table = replace(bare.feeds[0], feed=feed)
+    table = replace(bare.feeds[0], feed=feed, compacted=kind == "compacted")
 
     def part(flow: FeedFlow, value: str) -> FeedFlow:
         return scoped(flow, bare.prefix, ScopeKey("profile", value))
@@ -135,6 +135,7 @@ WITH_ICEBERG = pytest.mark.parametrize(
         pytest.param(f + kind, marks=() if f + kind in QUICK else pytest.mark.slow)
         for f in ("", ICEBERG)
         for kind in PARTITIONED
+        if f + kind != f"{ICEBERG}compacted"
     ],
 )
 BOTH = pytest.mark.parametrize("kind", ["shared", pytest.param("daily", marks=pytest.mark.slow)])

@@ -29,6 +29,7 @@ from adplatform.pull.build import EQUALS_DOCUMENTS, build, built, facts_due
 from adplatform.pull.due import deliveries_due, place_orders, poll_reports, reports_due
 from adplatform.pull.fact import Fact, fact_of, mark
 from adplatform.pull.land import claim, finish, land
+from adplatform_tests.support.dying import dying
 from adplatform_tests.support.ledger_rows import put_delivery
 from adplatform_tests.support.report_api import MemoryReports
 from adplatform_tests.support.runs import Nobody
@@ -352,42 +353,6 @@ def test_rows_that_vanish_vanish_and_a_date_can_become_empty(pull: Pull) -> None
     assert [(p.clean, p.state) for p in publications] == [(3, DeliveryState.PUBLISHED), (0, DeliveryState.PUBLISHED)]
 
 
-class Killed(BaseException):
-    """What no handler of the platform catches, as nothing catches a kill."""
-
-
-def dying(pull: Pull, writes: int, action: Callable[[], object]) -> bool:
-    """Run ``action`` with a ledger, S3 and catalog that are dead from their ``writes``-th write on; whether they
-    died. One that comes to its end has made fewer writes."""
-    left = [writes]
-
-    def count(**_: Any) -> None:
-        left[0] -= 1
-        if left[0] <= 0:
-            raise Killed
-
-    operations = {
-        "dynamodb": (
-            pull.services.ledger.client,
-            ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"),
-        ),
-        "s3": (pull.services.s3, ("PutObject", "CopyObject", "DeleteObjects")),
-        "glue": (pull.services.glue, ("CreateTable", "CreatePartition", "UpdatePartition", "UpdateTable")),
-    }
-    hooks = [(c, f"before-call.{name}.{op}") for name, (c, ops) in operations.items() for op in ops]
-    for client, event in hooks:
-        client.meta.events.register(event, count)
-    try:
-        action()
-    except (Killed, PermanentFailure):  # the transfer threads of boto3 keep what kills them to themselves
-        return True
-    finally:
-        for client, event in hooks:
-            client.meta.events.unregister(event, count)
-    assert left[0] > 0, "it came to its end without all of its writes"
-    return False
-
-
 FEW = range(4, 31, 26)
 """Moments of which none is behind the end: one in the publication, one in the build."""
 
@@ -405,7 +370,7 @@ def test_a_kill_at_any_write_from_table_to_fact_loses_no_change(pull: Pull, mome
             pull.publish(pull.input("sp", "111"), LAST)
             pull.facts()
 
-        died = dying(pull, writes, publish_and_build)
+        died = dying(pull.services, writes, publish_and_build)
         pull.later(minutes=5)
         if writes % 2:
             pull.facts()  # a build may come between the kill and the run that repairs it

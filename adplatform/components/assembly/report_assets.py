@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -65,7 +66,9 @@ from adplatform.failures import (
 )
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.together import Done, Failure, publish_slices
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.zones import Zones
 from adplatform.ledger.observations import Observation
@@ -78,7 +81,7 @@ from adplatform.pull.connect import Connect
 from adplatform.pull.fact import Fact, fact_of, mark
 from adplatform.pull.land import Landed, claim, failed, finish, land, release
 from adplatform.pull.plan import intend_days
-from adplatform.pull.publish import publish_landed
+from adplatform.pull.publish import keep_newest
 from adplatform.resources.named import (
     CatalogResource,
     LedgerResource,
@@ -349,8 +352,7 @@ class _Step:
                     failed(self.services, self.account, claimed, too_long)
             raise
         self._log_landed(landed, slices)
-        outcomes = [self._publish(part.flow, part.day) for part in slices if part.changed]
-        problems = [problem for problem in outcomes if problem]
+        problems = self._publish((part.flow, part.day) for part in slices if part.changed)
         finish(self.services.ledger, landed, listed(map(str, problems), separator="; "))
         return problems
 
@@ -364,7 +366,7 @@ class _Step:
 
     def publish_asked(self) -> list[Exception]:
         """Publish what waits in the run's partitions, and order reports for dates of which nothing has come yet."""
-        problems: list[Exception] = []
+        there: list[tuple[FeedFlow, date]] = []
         asked: dict[str, set[date]] = {}
         missing: dict[str, set[date]] = {}
         for day, scope in map(self._parts, self.context.partition_keys):
@@ -372,9 +374,10 @@ class _Step:
             for dataset in self.definition.datasets:
                 flow = self.account.flow(dataset, scope)
                 if self.services.ledger.deliveries.get(flow.name, day).arrivals:
-                    problems += filter(None, [self._publish(flow, day)])
+                    there.append((flow, day))
                 else:
                     missing.setdefault(scope, set()).add(day)
+        problems = self._publish(there)
         followed = is_follower(self.context.run)
         for scope, days in missing.items() if not followed else ():
             for report in intend_days(self.services.ledger, self.account, self.definition, scope, days):
@@ -454,31 +457,59 @@ class _Step:
         event = clean_materialization(self.services.zones, self.account, flow, publication, columns, *observed)
         self.context.log_event(event)
 
-    def _publish(self, flow: FeedFlow, day: date) -> Exception | None:
-        """Settle and publish one slice, unless readers see it; the problem if there is one."""
-        key = clean_key(self.account, flow.feed.name)
-        partition = partition_key(self.account, day, flow.scope.value if flow.scope else "")
-        if key not in self.context.selected_asset_keys:
-            return None
+    def _publish(self, slices: Iterable[tuple[FeedFlow, date]]) -> list[Exception]:
+        """Settle and publish slices, unless readers see them; the problems that there are. Those of a date that share
+        its partition are shown together."""
+        selected = self.context.selected_asset_keys
+        wanted = [each for each in slices if clean_key(self.account, each[0].feed.name) in selected]
+        if self.account.layout == "compacted":
+            run_id = self.context.run.run_id
+            came = publish_slices(self.services, wanted, run_id, self.work, self._log_checks)
+            problems = [self._log_published(flow, day, came[flow.name, day]) for flow, day in wanted]
+        else:
+            problems = [self._log_published(flow, day, self._published(flow, day)) for flow, day in wanted]
+        return [problem for problem in problems if problem]
 
-        def log_checks(findings: Iterable[AuditFinding]) -> None:
-            mark(self.services.ledger, self.fact, flow, day)
-            for finding in shown_findings(findings, _AUDITS | SUSPICION | REPORTED, flow):
-                self.context.log_event(audit_evaluation(key, finding, partition))
-
-        run_id, days = self.context.run.run_id, set()
+    def _published(self, flow: FeedFlow, day: date) -> Done | Failure | None:
+        """What publishing one slice came to; None when readers see it already."""
+        run_id, checks = self.context.run.run_id, partial(self._log_checks, flow, day)
         try:
             with aws_failures(flow.name):
-                for shown in publish_landed(self.services, self.definition, flow, day, run_id, self.work, log_checks):
+                return publish_slice(self.services, flow, day, run_id, self.work, checks)
+        except (PermanentFailure, TransientFailure) as e:
+            return e
+
+    def _log_checks(self, flow: FeedFlow, day: date, findings: Iterable[AuditFinding]) -> None:
+        key = clean_key(self.account, flow.feed.name)
+        partition = partition_key(self.account, day, flow.scope.value if flow.scope else "")
+        mark(self.services.ledger, self.fact, flow, day)
+        for finding in shown_findings(findings, _AUDITS | SUSPICION | REPORTED, flow):
+            self.context.log_event(audit_evaluation(key, finding, partition))
+
+    def _log_published(self, flow: FeedFlow, day: date, came: Done | Failure | None) -> Exception | None:
+        """Record what publishing a slice came to; the problem if there is one."""
+        if isinstance(came, ClaimLost):
+            log.info("%s; that one publishes it", came)
+        elif isinstance(came, PermanentFailure | TransientFailure):
+            return type(came)(f"{flow.name} {day}: {came}")
+        else:
+            if came is not None:
+                self._log_clean(flow, *came)
+            elif self.by_hand:
+                self._log_seen(flow, day)
+            return self._keep_newest(flow, day)
+        return None
+
+    def _keep_newest(self, flow: FeedFlow, day: date) -> Exception | None:
+        """Of a snapshot of which the newest date is kept alone, take the others away; the problem if there is one."""
+        try:
+            with aws_failures(flow.name):
+                for shown in keep_newest(self.services, self.definition, flow, self.context.run.run_id, self.work):
                     self._log_clean(flow, *shown)
-                    days.add(shown[0].day)
         except ClaimLost as e:
             log.info("%s; that one publishes it", e)
-            return None
         except (PermanentFailure, TransientFailure) as e:
             return type(e)(f"{flow.name} {day}: {e}")
-        if day not in days and self.by_hand:
-            self._log_seen(flow, day)
         return None
 
     def _log_landed(self, report: Report, slices: Iterable[Landed]) -> None:

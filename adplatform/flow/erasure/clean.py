@@ -10,6 +10,7 @@ from adplatform.flow.erasure.publishing import publish_rows
 from adplatform.flow.erasure.search import ERASED, Held
 from adplatform.flow.erasure.state import DELETED, Erasing, apart
 from adplatform.lake import formats
+from adplatform.lake.compacted import read_parts
 from adplatform.lake.slices import counting, placed_versions
 from adplatform.lake.table import table_name
 from adplatform.ledger.leases import Lease
@@ -77,9 +78,11 @@ def _led_to(doing: Erasing, table: str) -> tuple[str, ...]:
     shown = formats.table(lake, named)
     if shown is None:
         return ()
-    found = {partition.location for partition in formats.partitions(lake, named, shown)} if shown.partitions else set()
-    if not shown.partitions:
-        found.add(shown.location)
+    partitions = list(formats.partitions(lake, named, shown)) if shown.partitions else []
+    found = {partition.location for partition in partitions} if shown.partitions else {shown.location}
+    if shown.shared_by:
+        for partition in partitions:
+            found |= {part.location for part in (read_parts(lake.store, partition) or {}).values()}
     slices = lake.ledger.placements.all_slices(table)
     found |= {part.location for part in counting(slices, placed_versions(lake, table))}
     return tuple(sorted(each for each in found if each))
