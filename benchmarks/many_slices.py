@@ -4,10 +4,10 @@ default 300 profiles, 36 days and 40 rows a profile and day.
 The same rows lie in two tables on the embedded AWS: ``per_scope`` with a partition and a file for each profile and day,
 ``compacted`` with one for each day. One day of each is published by the platform and copied to the others, because
 only reading is compared. Every reader is a process of its own behind a proxy that counts what it asks for: DuckDB by
-the catalog (`adplatform query`), and awswrangler by the paths below the table's location; each once for all rows and once for those of
-one profile, where awswrangler chooses paths or, in ``compacted``, reads all and chooses rows. Calls and files are exact, CPU
-is that of the reader. At last it is counted what one profile costs that is
-published again.
+the catalog (`adplatform query`), and awswrangler by the paths below the table's location; each once for all rows and
+once for those of one profile, where awswrangler chooses paths or, in ``compacted``, reads all and chooses rows. Calls
+and files are exact, CPU is that of the reader without its imports. At last it is counted what one profile costs that
+is published again.
 """
 
 import os
