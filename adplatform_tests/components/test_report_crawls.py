@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from adplatform.amazon.sources import AdsSource
 from adplatform.components import AmazonAdsReports
@@ -41,17 +42,19 @@ def rows(scope: str, day: Any, as_of: datetime) -> list[dict[str, Any]]:
     return [{"date": str(day), "campaignId": 2**60 + 1, "clicks": 100, "sales14d": 12.5}]
 
 
+@pytest.mark.parametrize("layout", ["per_scope", pytest.param("compacted", marks=pytest.mark.slow)])
 def test_the_tables_of_an_account_are_crawled_with_all_their_profiles(
-    services: Services, instance: dg.DagsterInstance
+    services: Services, instance: dg.DagsterInstance, layout: str
 ) -> None:
+    declared = DECLARED.model_copy(update={"layout": layout})
     at = [datetime(2026, 6, 10, 20, tzinfo=UTC)]
     timed = replace(services, now=lambda: at[0])
-    source = account_source(account_of(DECLARED), timed.zones.raw_bucket)
+    source = account_source(account_of(declared), timed.zones.raw_bucket)
     provision(timed, [])
     provide_crawlers(timed, source)
     api = MemoryReports(lambda: at[0], rows)
     defs = dg.Definitions.merge(
-        dg.component_defs(component=AmazonAdsReports(DECLARED, lambda *_: api)),
+        dg.component_defs(component=AmazonAdsReports(declared, lambda *_: api)),
         dg.Definitions(resources=resources_with(timed), executor=dg.in_process_executor),
     )
     cursor: str | None = None

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from adplatform.amazon.sources import AdsSource
 from adplatform.failures import PermanentFailure, SenderFailure
+from adplatform.flow.doctor import examine
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.slices import publish_slice, slice_settler
@@ -24,6 +25,7 @@ from adplatform.pull.account import SLICE_FILE, Account, account_of
 from adplatform.pull.build import build, built, facts_due
 from adplatform.pull.due import deliveries_due
 from adplatform.pull.fact import Fact, fact_of, mark
+from adplatform.pull.pattern import account_source
 from adplatform_tests.support.dying import dying
 from adplatform_tests.support.runs import Nobody
 
@@ -145,13 +147,20 @@ def test_a_kill_at_any_write_of_two_profiles_loses_neither(pull: Pull, moments: 
 
 
 def test_a_table_that_exists_keeps_its_layout_until_it_is_dropped(pull: Pull) -> None:
-    apart = replace(pull, account=account_of(declared(layout="per_scope")))
-    flow, day = apart.put("111", 1)
-    publish_slice(apart.services, flow, day, "r", apart.work)
-    came = pull.publish(pull.put("111", 2))
-    assert isinstance(came["111"], PermanentFailure)
-    assert "doctor" in str(came["111"])
-    assert pull.shown() == {"111": 1}
+    apart, services = replace(pull, account=account_of(declared(layout="per_scope"))), pull.services
+    for profile, clicks in (("111", 1), ("222", 2)):
+        publish_slice(services, *apart.put(profile, clicks), "r", apart.work)
+    came = pull.publish(pull.put("333", 3))
+    assert isinstance(came["333"], PermanentFailure)
+    assert "adplatform doctor --repair" in str(came["333"])
+    assert pull.shown() == {"111": 1, "222": 2}
+    services.glue.delete_table(DatabaseName=_named(pull).database, Name="sp")
+    source = account_source(pull.account, services.zones.raw_bucket)
+    list(examine(services, source, "doctor", repair=True, part=pull.account.scoped))
+    for left in deliveries_due(services, pull.account, Nobody())[0]:
+        publish_slice(services, left.flow, left.day, pull.run_id(), pull.work)
+    pull.publish(pull.put("333", 4))
+    assert pull.shown() == {"111": 1, "222": 2, "333": 4}
 
 
 def test_iceberg_has_partitions_of_scopes() -> None:
