@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +20,8 @@ _UNLISTED = {
     "engine": "the new objects are of no run that has ended",
 }
 _EXCLUDED = {ObjectState.EXCLUDED}
+BY_UTC = timedelta(0)
+"""How far ahead of UTC dates begin that are UTC's own."""
 MOST_SHOWN = 200
 """Characters of a name that a message quotes."""
 
@@ -181,10 +183,11 @@ def reopened(delivery: Delivery, objects: Iterable[RawObject]) -> bool:
     return delivery.version > 0 and delivery.pending > len(new)
 
 
-def not_begun(day: date, now: datetime) -> Wait | None:
-    if now.date() >= day:
+def not_begun(day: date, now: datetime, ahead: timedelta) -> Wait | None:
+    """What a delivery waits for whose date has not begun; dates begin ``ahead`` of when they do by UTC."""
+    if (now + ahead).date() >= day:
         return None
-    return Wait("its date has not begun", datetime.combine(day, datetime.min.time(), UTC))
+    return Wait("its date has not begun", datetime.combine(day, datetime.min.time(), UTC) - ahead)
 
 
 def decide(
@@ -195,14 +198,15 @@ def decide(
     listed: Mapping[str, ListedFile] | None = None,
     *,
     every_version: bool = False,
+    ahead: timedelta = BY_UTC,
 ) -> Settle | Wait:
     """Whether the delivery, which has something pending, is complete at ``now``.
 
     ``listed`` is what the sender's manifests list, or what ended runs of an engine wrote, by full key; None when there
-    is none. With ``every_version`` each object version is a file of its own.
+    is none. With ``every_version`` each object version is a file of its own. ``ahead`` is as in :func:`not_begun`.
     """
     arrival = layout.arrival
-    if early := not_begun(delivery.day, now):
+    if early := not_begun(delivery.day, now, ahead):
         return early
     current = counting(objects, every_version=every_version)
     data = tuple(o for o in current if not layout.is_marker(o.key))

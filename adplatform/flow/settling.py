@@ -332,7 +332,7 @@ class Settler:
                 f"{flow.name} {day}: the date is before the feed's start_date {flow.feed.start_date}; lower that, or "
                 "leave the files where they are"
             )
-        if not_begun(day, self.ledger.now()):
+        if not_begun(day, self.ledger.now(), flow.ahead):
             raise PermanentFailure(
                 f"{flow.name} {day}: the date has not begun (UTC), and is no partition before; settle it then, or have "
                 "the files moved to the date that they are of"
@@ -342,7 +342,7 @@ class Settler:
         if row.day < flow.feed.start_date:
             early = f"its date is before the feed's start_date {flow.feed.start_date}: lower that to process it"
             return _look(problems=self._stuck(flow, row.day, early) if row.error != early else [])
-        ahead = not_begun(row.day, self.ledger.now())
+        ahead = not_begun(row.day, self.ledger.now(), flow.ahead)
         if ahead and row.state not in (DeliveryState.RUNNING, DeliveryState.TRANSFORMING):
             return _look(waiting=[Waiting(flow, row.day, ahead)])
         problems: list[Problem] = []
@@ -499,7 +499,7 @@ class Settler:
         now = self.ledger.now()
         if row.day < flow.feed.start_date:
             return None
-        if early := not_begun(row.day, now):
+        if early := not_begun(row.day, now, flow.ahead):
             return early
         if row.waiting_as != _judged_as(row, rule) or (row.waiting_until and now >= row.waiting_until):
             return None
@@ -553,7 +553,8 @@ class Settler:
         """
         manifests = self._manifests(flow, delivery.day, objects)
         now, every = self.ledger.now(), flow.every_version
-        decision = decide(flow.layout, delivery, objects, now, manifests.listed, every_version=every)
+        listed = manifests.listed
+        decision = decide(flow.layout, delivery, objects, now, listed, every_version=every, ahead=flow.ahead)
         return _Judged(decision, objects, manifests)
 
     def _manifests(self, flow: FeedFlow, day: date, objects: Iterable[RawObject]) -> _Manifests:

@@ -36,7 +36,8 @@ class FeedFlow:
     that are ``uploaded`` in sessions the ledger may know that one is not whole. ``pattern`` is the way in which the
     source's data comes, as its declaration calls it. ``budget`` is what the source may use, where it says so.
     ``awaited_by`` is what services do with other tables of the source and wait for this one with. ``made_of`` are the
-    tables of which this one is made, if it is. Scopes of a ``compacted`` table share the partition of a date."""
+    tables of which this one is made, if it is. Scopes of a ``compacted`` table share the partition of a date. Its dates
+    begin ``ahead`` of when they do by UTC, where they are days of a place and come before they are over."""
 
     source: str
     feed: Feed
@@ -55,6 +56,7 @@ class FeedFlow:
     made_of: tuple[str, ...] = ()
     awaited_by: tuple[Workload, ...] = ()
     compacted: bool = False
+    ahead: timedelta = timedelta(0)
 
     @property
     def workloads(self) -> tuple[Workload, ...]:

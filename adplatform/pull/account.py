@@ -25,6 +25,8 @@ _ARRIVES_ALONE = {
     "arrival": Arrival(complete_when="count", expected_files=1, accept_early=None),
     "bounds": Bounds(min_rows=0),  # Amazon takes rows away when it restates, in the end all of a date
 }
+_EASTERNMOST = timedelta(hours=14)
+"""How far before UTC the days of the easternmost time zone begin."""
 SLICE_FILE = "rows.json.gz"
 """One name for every version of a slice: a new one replaces the older, as a file does that a partner sends again."""
 
@@ -161,21 +163,23 @@ class Account:
         )
         any_scope = declared.model_copy(update={"landing": self.landing.replace("{scope}", "*")})
         layout = layout_of(self.slices, any_scope)
+        definition = self._of(dataset)
         return FeedFlow(
-            self.source,
-            declared,
-            layout,
-            self.topics,
-            self.archive,
+            *(self.source, declared, layout, self.topics, self.archive),
             retention=self.retention,
             budget=self.budget,
             compacted=self.layout == "compacted",
+            ahead=_EASTERNMOST if definition and definition.snapshot else timedelta(0),
         )
+
+    def _of(self, dataset: Dataset) -> ReportDefinition | None:
+        """The definition whose dataset it is."""
+        return next((each for each in self.definitions if dataset in each.datasets), None)
 
     def _fresh_within(self, dataset: Dataset) -> timedelta | None:
         """A week or month that is reported as one is as old as it is long when the next comes. Settlements come every
         other week: nobody can say when one is late."""
-        definition = next((each for each in self.definitions if dataset in each.datasets), None)
+        definition = self._of(dataset)
         if self.fresh_within is None or definition is None or definition.discovered:
             return None
         return self.fresh_within + timedelta(days=definition.policy.period.longest - 1)
