@@ -110,15 +110,8 @@ class DateIsOver(PermanentFailure):
         super().__init__(f"{day} was over before Amazon took the order, and a snapshot cannot be asked for afterwards")
 
 
-class ReportApi(Protocol):
-    """One of the two APIs, for one account in one region.
-
-    All calls wait for their token bucket, retry what may pass for a bounded time, and raise PermanentFailure,
-    AccessRefused where it is about permissions, or TransientFailure for the rest.
-    """
-
-    def scopes(self) -> list[Scope]:
-        """The profiles or marketplaces that the credentials can read."""
+class MadeToOrder(Protocol):
+    """What is ordered of Amazon, made there, and fetched. How calls wait and fail is said at :class:`ReportApi`."""
 
     def create(
         self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
@@ -138,6 +131,17 @@ class ReportApi(Protocol):
 
     def cancel(self, order: ReportOrder, report_id: str) -> None:
         """Give up a report that waits for ever. One that cannot be cancelled any more is no error."""
+
+
+class ReportApi(MadeToOrder, Protocol):
+    """One of the two APIs, for one account in one region.
+
+    All calls wait for their token bucket, retry what may pass for a bounded time, and raise PermanentFailure,
+    AccessRefused where it is about permissions, or TransientFailure for the rest.
+    """
+
+    def scopes(self) -> list[Scope]:
+        """The profiles or marketplaces that the credentials can read."""
 
     def discover(self, report_type: str, since: datetime) -> list[Discovered]:
         """The finished reports of a type that Amazon made by itself since then; none where it makes none."""

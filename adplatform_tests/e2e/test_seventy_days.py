@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from adplatform.amazon.ads.client import AdsReports, open_ads
+from adplatform.amazon.ads.client import AdsApi, open_ads
 from adplatform.amazon.sources import AdsSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
@@ -62,7 +62,7 @@ FAULTS = (
 class Simulation:
     services: Services
     account: Account
-    api: AdsReports
+    api: AdsApi
     world: World
     at: list[datetime]
     work: Path

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from adplatform.amazon.ads.client import AdsReports, open_ads
+from adplatform.amazon.ads.client import AdsApi, open_ads
 from adplatform.amazon.sources import AdsSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -49,7 +49,7 @@ class Ads:
     document: bytes = b""
     orders: int = 0
     wire: Wire = field(init=False)
-    api: AdsReports = field(init=False)
+    api: AdsApi = field(init=False)
 
     def answer(self, seen: Seen) -> bytes:
         path, scope = urlsplit(seen.path).path, seen.headers.get("amazon-advertising-api-scope")

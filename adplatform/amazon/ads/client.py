@@ -1,4 +1,4 @@
-"""Amazon Ads: profiles, and reports by the reporting API version 3 ("Offline Report")."""
+"""Amazon Ads: profiles, reports by the reporting API version 3 ("Offline Report"), and exports beside them."""
 
 import logging
 import re
@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import available_timezones
 
+from adplatform.amazon.ads.exports import MEDIA_TYPES, AdsExports
+from adplatform.amazon.ads.made import fetched, size_of
 from adplatform.amazon.answers import AnswerKind
 from adplatform.amazon.http import (
     PATIENCE,
-    Address,
     AmazonHttp,
     Answer,
     Counted,
@@ -26,6 +27,7 @@ from adplatform.amazon.reports import (
     Created,
     Discovered,
     Document,
+    MadeToOrder,
     PastRetention,
     Progress,
     ReportOrder,
@@ -57,8 +59,40 @@ _TO_DO = {
 
 
 @dataclass(frozen=True)
-class AdsReports:
+class AdsApi:
     """The Ads API for one account in one region; an :class:`adplatform.amazon.reports.ReportApi`."""
+
+    reports: "AdsReports"
+    exports: AdsExports
+
+    def scopes(self) -> list[Scope]:
+        return self.reports.scopes()
+
+    def create(
+        self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
+    ) -> Created:
+        return self._of(order).create(order, intended_at, again=again, others=others)
+
+    def progress(self, order: ReportOrder, report_id: str) -> Progress:
+        return self._of(order).progress(order, report_id)
+
+    def fetch(self, order: ReportOrder, progress: Progress, target: Path) -> Document:
+        return self._of(order).fetch(order, progress, target)
+
+    def cancel(self, order: ReportOrder, report_id: str) -> None:
+        self._of(order).cancel(order, report_id)
+
+    def discover(self, report_type: str, since: datetime) -> list[Discovered]:
+        """The Ads API makes no reports by itself."""
+        return []
+
+    def _of(self, order: ReportOrder) -> MadeToOrder:
+        return self.exports if order.report_type in MEDIA_TYPES else self.reports
+
+
+@dataclass(frozen=True)
+class AdsReports:
+    """The profiles and reports of the Ads API for one account in one region."""
 
     api: AmazonHttp
 
@@ -118,7 +152,7 @@ class AdsReports:
         if not status:
             raise TransientFailure(f"Amazon's answer about report {report_id} names no status")
         if status == "COMPLETED" and report.get("url"):
-            return Progress(report_id, ReportStatus.READY, document=report_id, size=_size(report))
+            return Progress(report_id, ReportStatus.READY, document=report_id, size=size_of(report))
         if status in _ENDED:
             reason = str(report.get("failureReason") or f"Amazon says {status} and gives no reason")
             return Progress(report_id, ReportStatus.FAILED, reason=reason, retryable=True)
@@ -131,24 +165,11 @@ class AdsReports:
         Raises:
             TransientFailure: it cannot be had now, or its size is not the announced one.
         """
-        what = f"report {progress.report_id}"
-
-        def address() -> Address | None:
-            report = self._report(order, progress.report_id) or {}
-            url = plain_text(report, "url")
-            return Address(url, _size(report)) if url else None
-
-        document = self.api.download(address, target, what)
-        if document is None:
-            raise TransientFailure(f"{what} has no document at present")
-        return document
+        name = progress.report_id
+        return fetched(self.api, lambda: self._report(order, name), target, f"report {name}")
 
     def cancel(self, order: ReportOrder, report_id: str) -> None:
         self._call("delete_report", "DELETE", _path(report_id), order, _POLLS)
-
-    def discover(self, report_type: str, since: datetime) -> list[Discovered]:
-        """The Ads API makes no reports by itself."""
-        return []
 
     def _adopted(self, order: ReportOrder, answer: Answer) -> Created:
         other = answer.meaning.duplicate_of
@@ -198,12 +219,6 @@ def _kept_from(text: str) -> date | None:
         return date.fromisoformat(found[1]) if found else None
     except ValueError:
         return None
-
-
-def _size(report: Mapping[str, Any]) -> int | None:
-    """In bytes; Amazon declares it as any number."""
-    reported = str(report.get("fileSize")).removesuffix(".0")
-    return int(reported) if reported.isdecimal() else None
 
 
 def _has_days(scope: Scope) -> bool:
@@ -261,7 +276,7 @@ def open_ads(
     endpoint: str | None = None,
     patience: timedelta = PATIENCE,
     counted: Counted = uncounted,
-) -> AdsReports:
+) -> AdsApi:
     """The Ads API with the credentials in ``secret``. ``endpoint`` is a simulated Amazon in place of the real one;
     ``directory`` is where tokens are shared."""
 
@@ -269,6 +284,5 @@ def open_ads(
         return {"Authorization": f"Bearer {token}", "Amazon-Advertising-API-ClientId": client_id}
 
     given = (secrets, secret, HOSTS[region], ledger, directory)
-    return AdsReports(
-        open_http(*given, authorise=authorise, sleep=sleep, endpoint=endpoint, patience=patience, counted=counted)
-    )
+    http = open_http(*given, authorise=authorise, sleep=sleep, endpoint=endpoint, patience=patience, counted=counted)
+    return AdsApi(AdsReports(http), AdsExports(http))

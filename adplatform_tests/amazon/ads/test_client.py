@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from adplatform.amazon.ads.client import HOSTS, AdsReports, open_ads
+from adplatform.amazon.ads.client import HOSTS, AdsApi, open_ads
 from adplatform.amazon.http import PATIENCE, REFUSALS
 from adplatform.amazon.reports import Created, Progress, ReportApi, ReportOrder, ReportStatus
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -62,7 +62,7 @@ class Amazon:
     routes: dict[str, Answering]
     at: list[datetime]
     tick: list[float]
-    api: AdsReports
+    api: AdsApi
     folder: Path
     slept: list[float] = field(default_factory=list)
     counted: list[tuple[str, bool]] = field(default_factory=list)

@@ -70,8 +70,9 @@ def _requests(world: World) -> dict[str, Any]:
 
 
 def _reports(world: World) -> dict[str, Any]:
-    """The reports that there are."""
+    """The reports and exports that there are."""
     return {
+        "exports": [asdict(export) for export in world.ads_exports.values()],
         "ads": [asdict(report) for report in world.ads_reports.values()],
         "selling_partner": [asdict(report) for report in world.sp_reports.values()],
     }

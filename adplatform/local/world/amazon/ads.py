@@ -84,14 +84,14 @@ def _profile(profile: Profile) -> dict[str, Any]:
 
 def create(call: Call) -> Response:
     """``POST /reporting/reports``."""
-    refused = _not_allowed(call, _CREATED)
+    refused = not_allowed(call, _CREATED)
     if refused is not None:
         return refused
     if call.request.mimetype not in (_CREATE, JSON):
         return error(415, f"Cannot consume content type {call.request.mimetype or 'none'}")
     body, world = call.json, call.world
     problem = _malformed(body) or invalid(
-        body, world.accounts.profile(_scope(call)), call.now, world.settings.withdrawn_columns
+        body, world.accounts.profile(scope_of(call)), call.now, world.settings.withdrawn_columns
     )
     if problem:
         return error(400, problem)
@@ -101,7 +101,7 @@ def create(call: Call) -> Response:
     if call.fault("duplicate_foreign"):
         other = "SUMMARY" if configuration["timeUnit"] == "DAILY" else "DAILY"
         return _duplicate(_stored(call, body, {**configuration, "timeUnit": other}))
-    same = _equal(world, call.region, _scope(call), body, call.now)
+    same = _equal(world, call.region, scope_of(call), body, call.now)
     if same is not None:
         done = _status(world, same, call.now) == "COMPLETED"
         return _described(call, same, _CREATED, with_url=False) if done else _duplicate(same)
@@ -119,7 +119,7 @@ def create(call: Call) -> Response:
 
 def get(call: Call) -> Response:
     """``GET /reporting/reports/{reportId}``; every answer about a finished report has a new URL."""
-    refused = _not_allowed(call, _GOT)
+    refused = not_allowed(call, _GOT)
     if refused is not None:
         return refused
     report = _report(call)
@@ -137,7 +137,7 @@ def get(call: Call) -> Response:
 
 def delete(call: Call) -> Response:
     """``DELETE /reporting/reports/{reportId}``: only while it is PENDING."""
-    refused = _not_allowed(call, _DELETED)
+    refused = not_allowed(call, _DELETED)
     if refused is not None:
         return refused
     report = _report(call)
@@ -211,7 +211,7 @@ def _stored(call: Call, body: Mapping[str, Any], configuration: dict[str, Any]) 
     report = AdsReport(
         id=str(uuid.uuid4()),
         region=call.region,
-        scope=_scope(call),
+        scope=scope_of(call),
         name=body.get("name"),
         start=body["startDate"],
         end=body["endDate"],
@@ -266,14 +266,14 @@ def _throttled(world: World, region: str, now: datetime) -> Response | None:
     return response
 
 
-def _scope(call: Call) -> str:
+def scope_of(call: Call) -> str:
     return str(call.request.headers.get("Amazon-Advertising-API-Scope", ""))
 
 
 def _report(call: Call) -> AdsReport | None:
     call.world.forget_old_reports()
     report = call.world.ads_reports.get(call.argument)
-    return report if report and (report.region, report.scope) == (call.region, _scope(call)) else None
+    return report if report and (report.region, report.scope) == (call.region, scope_of(call)) else None
 
 
 def _not_logged_in(call: Call) -> Response | None:
@@ -287,18 +287,20 @@ def _not_logged_in(call: Call) -> Response | None:
     return None
 
 
-def _not_allowed(call: Call, media_type: str) -> Response | None:
+def not_allowed(call: Call, media_type: str, *, exactly: bool = False) -> Response | None:
+    """The refusal of a request that may not be made, or accepts neither ``media_type`` nor, but where that is wanted
+    ``exactly``, plain JSON."""
     refused = _not_logged_in(call)
     if refused is not None:
         return refused
-    scope = _scope(call)
+    scope = scope_of(call)
     if not scope:
         return error(401, "Scope header is missing")
     profile = call.world.accounts.find_profile(scope)
     if profile is None or profile.region != call.region:
         return error(401, "No matching advertiser found for scope")
     accepted = call.request.accept_mimetypes
-    if accepted and not accepted.best_match((media_type, JSON)):
+    if accepted and not accepted.best_match((media_type,) if exactly else (media_type, JSON)):
         return error(406, f"Not acceptable; this operation answers in {media_type}")
     return None
 

@@ -100,7 +100,7 @@ def _passes(filters: Mapping[str, tuple[str, ...]], live: Live, profile: Profile
 
 
 @functools.lru_cache(maxsize=64)
-def _targets(seed: int, profile: Profile, product: str) -> tuple[tuple[Target, tuple[Ad, ...]], ...]:
+def targets_of(seed: int, profile: Profile, product: str) -> tuple[tuple[Target, tuple[Ad, ...]], ...]:
     """The targets of a profile's ad product, with the ads of their ad group."""
     campaigns, groups, targets = _SHAPES[product]
     sold = products(profile.country, profile.currency)
@@ -164,7 +164,7 @@ def _atoms(seed: int, profile: Profile, product: str, day: date) -> tuple[Atom, 
     restated = _Restatement.of(seed, profile, product, day)
     return tuple(
         atom
-        for target, ads in _targets(seed, profile, product)
+        for target, ads in targets_of(seed, profile, product)
         for atom in _atoms_of(seed, profile, product, day, target, ads, restated)
     )
 

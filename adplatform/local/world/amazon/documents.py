@@ -1,21 +1,24 @@
-"""The bytes of finished reports, made anew from the data whenever they are asked for."""
+"""The bytes of finished reports and exports, made anew from the data whenever they are asked for."""
 
 import gzip
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from isal import isal_zlib
 
 from adplatform.local.world.amazon import inventory, selling
 from adplatform.local.world.amazon.advertising import Query, Row, is_metric, rows, summary
+from adplatform.local.world.amazon.entities import PRODUCTS, entities
 from adplatform.local.world.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC, SEARCH_TERMS, SETTLEMENT, Settlement
-from adplatform.local.world.amazon.world import REPORT_DAYS, AdsReport, SpReport, World
+from adplatform.local.world.amazon.world import REPORT_DAYS, AdsExport, AdsReport, SpReport, World
 
-_BODIES_KEPT = 16
+_FILTERED = {"adProductFilter": "adProduct", "stateFilter": "state", "negativeFilter": "negative"}
+"""Filters of exports, with the member that each is about."""
 
 
 class SpDocument(NamedTuple):
@@ -45,9 +48,7 @@ def ads_document(world: World, report: AdsReport) -> bytes:
         text = json.dumps(
             [_shuffled(row, shuffled) for row in _ads_rows(world, report)], ensure_ascii=False, separators=(",", ":")
         )
-        for old in list(world.bodies)[: -_BODIES_KEPT + 1]:
-            world.bodies.pop(old, None)
-        world.bodies[report.id] = gzip.compress(text.encode(), mtime=0)
+        world.keep_body(report.id, gzip.compress(text.encode(), mtime=0))
     return world.bodies[report.id]
 
 
@@ -68,6 +69,31 @@ def _ads_rows(world: World, report: AdsReport) -> list[Row]:
     if report.fate == "null_metrics" and found:
         return [{c: None if is_metric(c) else value for c, value in found[0].items()}, *found[1:]]
     return found
+
+
+def export_document(world: World, export: AdsExport) -> bytes:
+    """Gzip of one JSON array, as the entities stood in the profile's time zone when the export was asked for."""
+    if export.id not in world.bodies:
+        profile = world.accounts.profile(export.scope)
+        day = datetime.fromtimestamp(export.created, UTC).astimezone(ZoneInfo(profile.timezone)).date()
+        found = [
+            entity
+            for product in PRODUCTS
+            for entity in entities(export.kind, product, profile, day, world.settings.seed)
+            if _is_asked(entity, export.filters)
+        ]
+        if export.fate == "empty":
+            found = []
+        if export.fate == "duplicate_row":
+            found += found[-1:]
+        text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+        world.keep_body(export.id, gzip.compress(text.encode(), mtime=0))
+    return world.bodies[export.id]
+
+
+def _is_asked(entity: Mapping[str, Any], filters: Mapping[str, Sequence[Any]]) -> bool:
+    fits = all(entity[member] in filters[name] for name, member in _FILTERED.items() if name in filters)
+    return fits and entity.get("targetLevel", "AD_GROUP") in filters.get("targetLevelFilter", ("AD_GROUP",))
 
 
 def _shuffled(row: Row, order: random.Random) -> Row:

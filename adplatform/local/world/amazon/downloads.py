@@ -61,16 +61,18 @@ def download(call: Call) -> Response:
     if call.fault("expired_session"):
         return refused(400, "ExpiredToken", "The provided token has expired.")
     _, _, store, *names = call.request.path.split("/")
+    if store == "exports":
+        export = call.world.ads_exports.get(names[0])
+        return _made(call, documents.export_document(call.world, export) if export else None)
     if store == "ads":
-        return _ads(call, names[0])
+        report = call.world.ads_reports.get(names[0])
+        return _made(call, documents.ads_document(call.world, report) if report else None)
     return _selling_partner(call, names[0], names[1], query)
 
 
-def _ads(call: Call, report_id: str) -> Response:
-    report = call.world.ads_reports.get(report_id)
-    if report is None:
+def _made(call: Call, body: bytes | None) -> Response:
+    if body is None:
         return refused(404, "NoSuchKey", "The specified key does not exist.")
-    body = documents.ads_document(call.world, report)
     if call.fault("not_gzip"):
         body = igzip.decompress(body)
     changed = call.fault(*_CHANGES)

@@ -8,7 +8,8 @@ from adplatform.local.world.faults import Kind
 
 _REPORT = ("create_report", "get_report", "delete_report")
 _SP_REPORT = ("sp_create", "sp_get", "sp_reports", "sp_cancel", "sp_document")
-ADS = ("profiles", *_REPORT)
+_EXPORT = ("create_export", "get_export")
+ADS = ("profiles", *_REPORT, *_EXPORT)
 SELLING_PARTNER = (*_SP_REPORT, "sp_restricted_token", "sp_participations")
 OPERATIONS = ("token", *ADS, *SELLING_PARTNER, "download")
 
@@ -29,7 +30,7 @@ AT_ANY_REQUEST: Mapping[str, Kind] = {
     "unauthorized": Kind("refuses a good token: 401, at the Selling Partner API 403", (*ADS, *SELLING_PARTNER)),
     "expired_token": Kind("says that a good token has expired: 403", SELLING_PARTNER),
     "forbidden": Kind("403", ADS),
-    "revoke_scope": Kind("401: no access to this profile any more", _REPORT),
+    "revoke_scope": Kind("401: no access to this profile any more", (*_REPORT, *_EXPORT)),
     "access_denied": Kind("400", ("token",)),
     "invalid_client": Kind("401: the client secret is not good any more", ("token",)),
     "invalid_grant": Kind("400: the refresh token is not good any more", ("token",)),
@@ -39,16 +40,16 @@ AT_ANY_REQUEST: Mapping[str, Kind] = {
     "unauthorized_client": Kind("400", ("token",)),
 }
 """Those that need no knowledge of the operation."""
-_ORDERS, _POLLS = ("create_report", "sp_create"), ("get_report", "sp_get")
+_ORDERS, _POLLS = ("create_report", "create_export", "sp_create"), ("get_report", "get_export", "sp_get")
 FATES: Mapping[str, Kind] = {
-    "fail": Kind("the report ends FAILED", ("create_report", "get_report")),
+    "fail": Kind("the report or export ends FAILED", ("create_report", "get_report", *_EXPORT)),
     "cancel": Kind("the report ends CANCELLED", ("sp_create", "sp_get")),
     "fatal": Kind("the report ends FATAL without a document", ("sp_create", "sp_get")),
     "fatal_document": Kind("the report ends FATAL with a document that says why", ("sp_create", "sp_get")),
     "stuck": Kind("ordered so: the report stays in the queue; at a poll: this answer says so", (*_ORDERS, *_POLLS)),
     "stuck_processing": Kind("as stuck, but in processing, where it cannot be cancelled", (*_ORDERS, *_POLLS)),
     "empty": Kind("the report is ready, but has no rows", _ORDERS),
-    "duplicate_row": Kind("the last row of the report is there twice", ("create_report",)),
+    "duplicate_row": Kind("the last row of the report is there twice", ("create_report", "create_export")),
     "null_metrics": Kind("the first row of the report has null in the place of every number", ("create_report",)),
     "other_locale": Kind("the header of a report of listings is in the marketplace's language", ("sp_create",)),
     "utf8_bom": Kind("the flat file is in UTF-8 with a byte order mark", ("sp_create",)),
@@ -60,10 +61,12 @@ FATES: Mapping[str, Kind] = {
 _OF_ONE_OPERATION: Mapping[str, Kind] = {
     "duplicate_without_id": Kind("425 that names no report", ("create_report",)),
     "duplicate_foreign": Kind("425 that names a report of the other time unit", ("create_report",)),
-    "bigger_range": Kind("the report begins a day earlier than ordered", _ORDERS),
-    "complete_without_url": Kind("COMPLETED, but without URL", ("get_report",)),
-    "forget": Kind("404", ("get_report", "sp_get", "sp_document")),
-    "expired_url": Kind("the URL that is minted or used has expired: 403", ("get_report", "sp_document", "download")),
+    "bigger_range": Kind("the report begins a day earlier than ordered", ("create_report", "sp_create")),
+    "complete_without_url": Kind("COMPLETED, but without URL", ("get_report", "get_export")),
+    "forget": Kind("404", ("get_report", "get_export", "sp_get", "sp_document")),
+    "expired_url": Kind(
+        "the URL that is minted or used has expired: 403", ("get_report", "get_export", "sp_document", "download")
+    ),
     "expired_session": Kind("the credentials that signed the URL have expired: 400 ExpiredToken", ("download",)),
     "cut": Kind("the first half of the document, as if it were the whole", ("download",)),
     "corrupt_gzip": Kind("a wrong checksum at the end of the document", ("download",)),

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request, Response
 
 from adplatform.local.callers import refusal
 from adplatform.local.endpoint import HEALTH_PATH
-from adplatform.local.world.amazon import admin, ads, downloads, login, selling_partner
+from adplatform.local.world.amazon import admin, ads, downloads, exports, login, selling_partner
 from adplatform.local.world.amazon.accounts import REGIONS
 from adplatform.local.world.amazon.calls import Call, answer
 from adplatform.local.world.amazon.faults import AT_ANY_REQUEST
@@ -29,6 +29,8 @@ _ROUTES: tuple[tuple[str, str, str, Callable[[Call], Response]], ...] = (
     ("POST", "/reporting/reports", "create_report", ads.create),
     ("GET", "/reporting/reports/([^/]+)", "get_report", ads.get),
     ("DELETE", "/reporting/reports/([^/]+)", "delete_report", ads.delete),
+    ("POST", "/(campaigns|adGroups|ads|targets)/export", "create_export", exports.create),
+    ("GET", "/exports/([^/]+)", "get_export", exports.get),
     ("POST", f"{_REPORTS}/reports", "sp_create", selling_partner.create),
     ("GET", f"{_REPORTS}/reports", "sp_reports", selling_partner.reports),
     ("GET", f"{_REPORTS}/reports/([^/]+)", "sp_get", selling_partner.get),
@@ -38,7 +40,7 @@ _ROUTES: tuple[tuple[str, str, str, Callable[[Call], Response]], ...] = (
     ("GET", "/sellers/v1/marketplaceParticipations", "sp_participations", selling_partner.participations),
     ("GET", "/download/.+", "download", downloads.download),
 )
-_CREATES = ("create_report", "sp_create")
+_CREATES = ("create_report", "create_export", "sp_create")
 
 
 class Application:
@@ -108,6 +110,8 @@ def _about(call: Call) -> dict[str, str]:
         known["report_type"] = str(kind)
         if isinstance(body.get("marketplaceIds"), list) and body["marketplaceIds"]:
             known["scope"] = str(body["marketplaceIds"][0])
+    if call.operation == "create_export":
+        known["report_type"] = call.argument
     if call.operation == "sp_reports":
         known["report_type"] = call.request.args.get("reportTypes", "")
     names = call.request.path.split("/")[3:] if call.operation == "download" else [call.argument.rpartition(".")[2]]
@@ -116,6 +120,8 @@ def _about(call: Call) -> dict[str, str]:
         if report := world.ads_reports.get(name):
             kind = report.configuration["reportTypeId"]
             known |= {"region": report.region, "scope": report.scope, "report_type": kind, "report_id": name}
+        if export := world.ads_exports.get(name):
+            known |= {"region": export.region, "scope": export.scope, "report_type": export.kind, "report_id": name}
         if made := downloads.find(world, region, name):
             known |= {"region": region, "scope": made.marketplaces[0], "report_type": made.type, "report_id": name}
     return known
@@ -159,7 +165,7 @@ def _count(call: Call, status: str, response: Response | None) -> None:
             "end": body.get("endDate") or body.get("dataEndTime"),
             "at": call.now.astimezone(UTC).isoformat(),
             "answer": status,
-            "report_id": reported.get("reportId"),
+            "report_id": reported.get("reportId") or reported.get("exportId"),
         }
     )
     call.world.changed = True

@@ -21,6 +21,7 @@ from adplatform.local.world.faults import Faults
 REPORT_DAYS = 90
 """How long Amazon keeps a report."""
 _CREATES_KEPT = 5_000
+_BODIES_KEPT = 16
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,11 @@ class Settings:
     """How the server behaves; times in seconds.
 
     ``memo_seconds``: how long an Ads report that is ready answers an equal order. ``ads_queue_limit``: unfinished Ads
-    reports of a region beyond which it throttles. ``sp_speed``: what the Selling Partner API's real rates are
-    multiplied by, None for no limits. ``search_terms``: terms of a Brand Analytics report, about 700 bytes each.
-    ``ready_days``: age from which dates of analytical Selling Partner reports are ready. ``ads_retry_after``: whether a
-    full queue tells how long to wait. ``withdrawn_columns``: columns that Ads reports do not take any more.
+    reports of a region beyond which it throttles, ``exports_at_once`` the same of each kind of export. ``sp_speed``:
+    what the Selling Partner API's real rates are multiplied by, None for no limits. ``search_terms``: terms of a Brand
+    Analytics report, about 700 bytes each. ``ready_days``: age from which dates of analytical Selling Partner reports
+    are ready. ``ads_retry_after``: whether a full queue tells how long to wait. ``withdrawn_columns``: columns that Ads
+    reports do not take any more.
     ``restricted_types``: Selling Partner reports whose documents open only with a restricted data token.
     """
 
@@ -46,6 +48,7 @@ class Settings:
     sp_speed: float | None = None
     search_terms: int = 200
     ready_days: int = 1
+    exports_at_once: int = 5
     ads_retry_after: bool = True
     withdrawn_columns: tuple[str, ...] = ()
     restricted_types: tuple[str, ...] = ()
@@ -124,6 +127,19 @@ class AdsReport:
 
 
 @dataclass
+class AdsExport:
+    """One export of the Ads API; ``created`` in epoch seconds, ``filters`` the values of each."""
+
+    id: str
+    region: str
+    scope: str
+    kind: str
+    filters: dict[str, list[Any]]
+    created: float
+    fate: str = ""
+
+
+@dataclass
 class SpReport:
     """One report of the Selling Partner API; ``created`` in epoch seconds, ``start`` and ``end`` in ISO form."""
 
@@ -164,6 +180,7 @@ class World:
         }
         self.tokens: dict[str, AccessToken] = {}
         self.ads_reports: dict[str, AdsReport] = {}
+        self.ads_exports: dict[str, AdsExport] = {}
         self.sp_reports: dict[str, SpReport] = {}
         self.buckets: dict[str, tuple[float, float]] = {}
         self.bodies: dict[str, bytes] = {}
@@ -256,7 +273,14 @@ class World:
     def forget_old_reports(self) -> None:
         oldest = self.now().timestamp() - REPORT_DAYS * 86_400
         self.ads_reports = {k: r for k, r in self.ads_reports.items() if r.created > oldest}
+        self.ads_exports = {k: e for k, e in self.ads_exports.items() if e.created > oldest}
         self.sp_reports = {k: r for k, r in self.sp_reports.items() if r.created > oldest}
+
+    def keep_body(self, name: str, body: bytes) -> None:
+        """Keep the bytes of a document, of a few at a time."""
+        for old in list(self.bodies)[: -_BODIES_KEPT + 1]:
+            self.bodies.pop(old, None)
+        self.bodies[name] = body
 
     def finished(self, created: float) -> float:
         return created + self.settings.queue_seconds + self.settings.processing_seconds
@@ -282,6 +306,7 @@ class World:
             "credentials": {api: asdict(login) for api, login in self.credentials.items()},
             "tokens": {text: asdict(token) for text, token in self.tokens.items()},
             "ads_reports": [asdict(report) for report in self.ads_reports.values()],
+            "ads_exports": [asdict(export) for export in self.ads_exports.values()],
             "sp_reports": [asdict(report) for report in self.sp_reports.values()],
         }
 
@@ -295,4 +320,5 @@ class World:
         self.credentials = {api: Credentials(**login) for api, login in saved["credentials"].items()}
         self.tokens = {text: AccessToken(**token) for text, token in saved["tokens"].items()}
         self.ads_reports = {r["id"]: AdsReport(**r) for r in saved["ads_reports"]}
+        self.ads_exports = {e["id"]: AdsExport(**e) for e in saved.get("ads_exports", ())}
         self.sp_reports = {r["id"]: SpReport(**r) for r in saved["sp_reports"]}

@@ -239,6 +239,8 @@ REQUESTS: dict[str, Callable[[Ads, Selling], httpx.Response]] = {
     "create_report": lambda ads, _: ads.create(days_ago(3)),
     "get_report": lambda ads, _: ads.get("any"),
     "delete_report": lambda ads, _: ads.call("DELETE", "/reporting/reports/any"),
+    "create_export": lambda ads, _: ads.call("POST", "/ads/export", json={}),
+    "get_export": lambda ads, _: ads.call("GET", "/exports/any"),
     "sp_create": lambda _, sp: sp.create(ALL_ORDERS, MARKETPLACE, days_ago(3), days_ago(2)),
     "sp_get": lambda _, sp: sp.get("1"),
     "sp_reports": lambda _, sp: sp.call("GET", "/reports/2021-06-30/reports", params={"reportTypes": ALL_ORDERS}),
