@@ -1,7 +1,7 @@
 """Report accounts as YAML declares them: an Ads account, a seller."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, time, timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from adplatform.amazon.ads import definitions as ads_definitions
+from adplatform.amazon.ads import metadata as ads_metadata
 from adplatform.amazon.ads.definitions import AdsReport, ads_definition, with_columns
 from adplatform.amazon.ads.report_types import report_type
 from adplatform.amazon.declared import Restatement, ready_made
@@ -120,6 +121,11 @@ class OwnAdsReport(Strict):
         if self.report_type or self.group_by or self.columns:
             raise ValueError(
                 f"{self.name}: extends goes with add and remove, not with report_type, group_by or columns"
+            )
+        if self.extends in ads_metadata.READY_MADE:
+            raise ValueError(
+                f"{self.name}: {self.extends} is an export, which has all that Amazon says of its entities; write its "
+                "name under reports as it is"
             )
         return ready_made(self.extends, ads_definitions.READY_MADE)
 
@@ -286,7 +292,9 @@ class SellingPartnerSource(ReportSource):
 def _ads(report: str | OwnAdsReport) -> ReportDefinition:
     if isinstance(report, OwnAdsReport):
         return report.definition()
-    return ads_definition(report, ready_made(report, ads_definitions.READY_MADE))
+    known: Mapping[str, AdsReport | ReportDefinition] = {**ads_definitions.READY_MADE, **ads_metadata.READY_MADE}
+    found = ready_made(report, known)
+    return found if isinstance(found, ReportDefinition) else ads_definition(report, found)
 
 
 def _named_once(definitions: Iterable[ReportDefinition]) -> None:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adplatform.amazon.ads import definitions as ads
+from adplatform.amazon.ads import metadata
 from adplatform.amazon.selling_partner import definitions as selling_partner
 from adplatform.cli.context import console
 from adplatform.contracts.column import Column
@@ -45,6 +46,8 @@ def _reports() -> Table:
     table = Table("component", "report", "what it holds", box=SIMPLE, pad_edge=False)
     for name, report in ads.READY_MADE.items():
         table.add_row("AmazonAdsReports", name, report.description)
+    for name, export in metadata.READY_MADE.items():
+        table.add_row("AmazonAdsReports", name, " ".join(each.description for each in export.datasets))
     for name, definition in selling_partner.READY_MADE.items():
         table.add_row("SellingPartnerReports", name, " ".join(each.description for each in definition.datasets))
     return table

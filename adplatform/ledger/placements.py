@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from urllib.parse import quote
 
 from adplatform.ledger.rows import digest, from_item
@@ -117,6 +117,11 @@ class Placements:
     def latest(self, feed: str, until: date) -> Placement | None:
         """What readers see of the newest delivery of that date or an earlier one."""
         return next(self.table.range(Placement, feed, "placement#", f"placement#{until}", forward=False), None)
+
+    def following(self, feed: str, day: date) -> Placement | None:
+        """What readers see of the oldest delivery of a later date."""
+        first = f"placement#{day + timedelta(days=1)}"
+        return next(self.table.range(Placement, feed, first, f"placement#{date.max}"), None)
 
     def put(self, feed: str, placement: Placement) -> bool:
         """Note what readers see; False, and nothing changes, when a newer version is placed already."""

@@ -6,6 +6,7 @@ from datetime import date, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from adplatform.amazon.ads.metadata import ENTITIES
 from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
 from adplatform.amazon.reports import ReportOrder
 from adplatform.amazon.sources import AdsSource, Marketplaces, Profiles, ReportSource, SellingPartnerSource
@@ -103,6 +104,11 @@ class Account:
     def gate(self, report: Report) -> str:
         """What Amazon gives access to: a profile of the Ads API, a type of report of the Selling Partner API."""
         return report.scope if self.api == "ads" else report.name
+
+    def queue(self, report: Report) -> str:
+        """What waits together where Amazon takes no more for now: exports of one kind, of which it makes a few at a
+        time for all profiles; of all else what it gives access to."""
+        return report.report_type if self.api == "ads" and report.report_type in ENTITIES else self.gate(report)
 
     def declared(self, report: Report, scope: Scope) -> ReportDefinition | None:
         """The report's definition; None when it was removed or changed since, or its scope was."""

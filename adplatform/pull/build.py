@@ -1,9 +1,10 @@
-"""Building the daily fact from an account's own tables, one date of one profile at a time, whenever one of them
-publishes that date. What is made is a Parquet file that arrives as a feed of its own; the common flow does the rest.
+"""Building what is made of an account's own tables, the daily fact and histories, one date of one profile at a time,
+whenever one of them publishes that date. What is made is a Parquet file that arrives as a feed of its own; the common
+flow does the rest.
 
-Nothing gets lost between an input and the fact: a run marks the date in the ledger while it holds the input's delivery
-and before readers see the new rows. The mark is taken away after a build that began when no run held an input, and only
-if nobody has marked the date since that build read the mark.
+Nothing gets lost between an input and what is made of it: a run marks the date in the ledger while it holds the input's
+delivery and before readers see the new rows. The mark is taken away after a build that began when no run held an input,
+and only if nobody has marked the date since that build read the mark.
 """
 
 import logging
@@ -23,12 +24,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Problem, Runs
 from adplatform.flow.slices import MADE_FILE, build_lease, publish_made, slice_settler
 from adplatform.flow.source import FeedFlow
-from adplatform.lake import formats
 from adplatform.lake.audit import AuditFinding
-from adplatform.lake.compacted import shown_slice
-from adplatform.lake.shown_files import download_shown
-from adplatform.lake.table import table_spec
-from adplatform.lake.zones import JOINT
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.derived import Stale
 from adplatform.ledger.ledger import Ledger
@@ -36,8 +32,11 @@ from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import FETCHABLE
 from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
+from adplatform.pull.derived import Derived
+from adplatform.pull.differences import write
 from adplatform.pull.fact import COLUMNS, HEADERS, MEASURES, PROFILE, Fact, FactInput
-from adplatform.transform.compile import output_columns
+from adplatform.pull.history import History
+from adplatform.pull.shown import download
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.rules import identifier, literal, sql_type
 
@@ -72,7 +71,7 @@ class Built:
     publication: Publication
 
 
-def facts_due(services: Services, fact: Fact | None, runs: Runs) -> tuple[list[Stale], list[Problem]]:
+def facts_due(services: Services, fact: Derived | None, runs: Runs) -> tuple[list[Stale], list[Problem]]:
     """What to build now: every marked date, once no report is on its way to being published or it has waited for
     ``WAITS``. Deliveries of the fact whose run was killed are freed; those that newly cannot settle are named."""
     if fact is None:
@@ -90,7 +89,7 @@ def facts_due(services: Services, fact: Fact | None, runs: Runs) -> tuple[list[S
 
 def build(
     services: Services,
-    fact: Fact,
+    fact: Derived,
     scope: str,
     day: date,
     run_id: str,
@@ -113,17 +112,20 @@ def build(
             return None
         with TemporaryDirectory(dir=work) as directory:
             folder = Path(directory)
-            finding, compared = _write(services, fact, scope, day, folder, folder / MADE_FILE)
-            audited((finding, compared))
+            finding, doubts = _made(services, fact, scope, day, folder)
+            audited((finding, *doubts))
             if not finding.passed:
                 raise PermanentFailure(f"{flow.name} {day}: {finding.description}")
-            if not compared.passed:
-                log.warning("%s %s: %s", flow.name, day, compared.description)
+            for doubt in doubts:
+                if not doubt.passed:
+                    log.warning("%s %s: %s", flow.name, day, doubt.description)
             done = publish_made(services, flow, day, folder / MADE_FILE, lease, run_id, work, audited)
+            if isinstance(fact, History):
+                services.lake.catalog.show_view(fact.versions(services.settings.database_prefix))
         return Built(flow, seen, done)
 
 
-def built(ledger: Ledger, fact: Fact, done: Built) -> None:
+def built(ledger: Ledger, fact: Derived, done: Built) -> None:
     """Take away the mark for which a date was built, unless it was marked again meanwhile."""
     name, seen = fact.table.table, done.seen
     if not ledger.derived.clear(name, seen) and ledger.derived.stale_date(name, seen.day, seen.scope) is None:
@@ -131,9 +133,19 @@ def built(ledger: Ledger, fact: Fact, done: Built) -> None:
         ledger.derived.mark(name, seen.day, seen.scope)
 
 
-def _is_being_published(ledger: Ledger, fact: Fact, scope: str, day: date) -> bool:
-    flows = (fact.account.scoped(each.table, scope) for each in fact.inputs)
+def _is_being_published(ledger: Ledger, fact: Derived, scope: str, day: date) -> bool:
+    flows = (fact.account.scoped(each, scope) for each in fact.tables)
     return any(ledger.deliveries.get(flow.name, day).state is DeliveryState.RUNNING for flow in flows)
+
+
+def _made(
+    services: Services, made: Derived, scope: str, day: date, folder: Path
+) -> tuple[AuditFinding, tuple[AuditFinding, ...]]:
+    """Write what a date and profile come to, and compare it with the tables, and the fact with the documents, too."""
+    if isinstance(made, Fact):
+        finding, compared = _write(services, made, scope, day, folder, folder / MADE_FILE)
+        return finding, (compared,)
+    return write(services, made, scope, day, folder, folder / MADE_FILE), ()
 
 
 def _write(
@@ -154,7 +166,7 @@ def _write(
             selects, wanted, said = [], {}, []
             for number, each in enumerate(fact.inputs):
                 flow = fact.account.scoped(each.table, scope)
-                files = _download(services, flow, day, folder / str(number))
+                files = download(services, flow, day, folder / str(number))
                 if files is not None:
                     said += _said(services.ledger, con, each, flow, day, files)
                 if files:
@@ -180,33 +192,6 @@ def _write(
             if is_of_disk(e):
                 raise ran_out(f"{fact.table.name} {day}", e, folder) from e
             raise PermanentFailure(f"{fact.table.name} {day} cannot be computed: {str(e).splitlines()[0]}") from e
-
-
-def _download(services: Services, flow: FeedFlow, day: date, folder: Path) -> list[Path] | None:
-    """The files that readers of a table see of that date and scope; None when nothing has been published.
-
-    Raises:
-        TransientFailure: they were removed between looking and reading, because newer ones took their place.
-    """
-    if flow.scope is None:
-        raise PermanentFailure(f"{flow.name} is a table of all scopes; a date of one scope is wanted")
-    contract = flow.feed.contract
-    prefix = services.settings.database_prefix
-    spec = table_spec(
-        flow.table,
-        contract,
-        output_columns(contract),
-        database_prefix=prefix,
-        scope=flow.scope.column,
-        compacted=flow.compacted,
-    )
-    if flow.compacted:
-        shown = shown_slice(services.lake, formats.partition(services.lake, spec, day.isoformat()), flow.scope.value)
-    else:
-        shown = formats.partition(services.lake, spec, f"{day.isoformat()}{JOINT}{flow.scope.value}")
-    if shown is None:
-        return None
-    return download_shown(services.store, shown, folder, f"{flow.name} {day}")
 
 
 def _rows(con: "duckdb.DuckDBPyConnection", each: FactInput, files: Sequence[Path]) -> str:

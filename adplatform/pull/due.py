@@ -140,7 +140,8 @@ def _discover(
 
 
 def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> Iterator[Report]:
-    """Ask for what is intended. Where one report was refused, or failed for now, the others of its gate rest with it.
+    """Ask for what is intended. Where one report was refused, or failed for now, the others of its gate or queue rest
+    with it.
 
     Raises:
         TransientFailure: several gates in a row failed for now: so will the rest.
@@ -154,9 +155,9 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
         if report.scope not in scopes:
             continue
         lease.check()
-        gate = account.gate(report)
-        if gate in resting:
-            rest(services.ledger, report, resting[gate], ASK_AGAIN_AFTER)
+        gate, queue = account.gate(report), account.queue(report)
+        if queue in resting:
+            rest(services.ledger, report, resting[queue], ASK_AGAIN_AFTER)
             continue
         if gate in closed:
             refused(services, account, report, closed[gate])
@@ -169,13 +170,13 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
             closed[gate] = e
             continue
         except TurnIsLater as e:
-            resting[gate] = str(e)
+            resting[queue] = str(e)
             continue
         if asked is None:
             continue
         yield asked
         if asked.state is ReportState.INTENDED:
-            resting[gate] = asked.error
+            resting[queue] = asked.error
             failing += 1
             if failing >= ENOUGH_FAILED:
                 raise TransientFailure(f"{account.source}: Amazon takes no orders at present: {asked.error}")
@@ -186,11 +187,12 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
 
 
 def _intended(ledger: Ledger, account: Account) -> list[Report]:
-    """What may be asked for now, the newest dates first."""
+    """What may be asked for now, the newest dates first; exports after all else, which they would hold up: Amazon makes
+    few of them at a time."""
     now = ledger.now()
     active = ledger.reports.active(account.source)
     intended = [r for r in active if r.state is ReportState.INTENDED and may_be_asked(r, now)]
-    return sorted(intended, key=lambda r: r.end, reverse=True)
+    return sorted(intended, key=lambda r: (account.queue(r) == account.gate(r), r.end), reverse=True)
 
 
 def poll_reports(services: Services, account: Account, api: Callable[[], ReportApi]) -> list[Report]:

@@ -4,7 +4,6 @@ products. ``adplatform.pull.build`` makes it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.contracts.column import Column
@@ -14,7 +13,6 @@ from adplatform.contracts.model import Bounds
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import layout_of
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.ledger import Ledger
 from adplatform.pull.account import Account
 
 NAME = "ads_daily"
@@ -94,6 +92,17 @@ class Fact:
     def takes(self, flow: FeedFlow) -> bool:
         return any(each.table.table == flow.table for each in self.inputs)
 
+    @property
+    def tables(self) -> tuple[FeedFlow, ...]:
+        """Those that it is made of."""
+        return tuple(each.table for each in self.inputs)
+
+    @property
+    def lineage(self) -> Mapping[str, list[tuple[FeedFlow, str]]]:
+        """Which columns of them each column is made of."""
+        own = {c.name: [(i.table, i.columns[c.name]) for i in self.inputs if c.name in i.columns] for c in COLUMNS}
+        return {name: found for name, found in own.items() if found}
+
 
 def fact_of(account: Account) -> Fact | None:
     """The fact of an account; None when none of its reports has campaigns or ad groups of a whole ad product.
@@ -170,10 +179,3 @@ def _input(definition: ReportDefinition, table: FeedFlow) -> FactInput:
             if name in MEASURES and found[0].data_type.name != "double":
                 members[name] = found[0].field_name
     return FactInput(definition.configuration["adProduct"], table, columns, members)
-
-
-def mark(ledger: Ledger, fact: Fact | None, flow: FeedFlow, day: date) -> None:
-    """Say that a date of a table is about to change. To be called by the run that holds the delivery, before readers
-    see it; tables that the fact does not take are ignored."""
-    if fact is not None and flow.scope is not None and fact.takes(flow):
-        ledger.derived.mark(fact.table.table, day, flow.scope.value)

@@ -11,7 +11,7 @@ from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account, account_of
-from adplatform.pull.fact import fact_of
+from adplatform.pull.derived import derived_of
 from adplatform.pull.failed import FailedReport, failed_reports
 
 if TYPE_CHECKING:
@@ -64,16 +64,15 @@ def pulled_reports(declared: ReportSource, settings: Settings) -> PulledReports:
     """The pattern that YAML declares.
 
     Raises:
-        PermanentFailure: a report of the account has the name of its daily fact.
+        PermanentFailure: a report of the account has the name of a table that is made of reports.
     """
     account = account_of(declared)
     return PulledReports(account, account_source(account, settings.raw_bucket))
 
 
 def all_tables(account: Account) -> list[FeedFlow]:
-    """Every table of an account: those of its reports, and the fact."""
-    fact = fact_of(account)
-    return [*(table for _, table in account.tables()), *([fact.table] if fact else [])]
+    """Every table of an account: those of its reports, and those that are made of them."""
+    return [*(table for _, table in account.tables()), *(each.table for each in derived_of(account))]
 
 
 def account_source(account: Account, bucket: str, *feeds: FeedFlow) -> Source:

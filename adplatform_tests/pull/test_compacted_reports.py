@@ -23,8 +23,9 @@ from adplatform.lake.table import TableName, table_name
 from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import SLICE_FILE, Account, account_of
 from adplatform.pull.build import build, built, facts_due
+from adplatform.pull.derived import mark
 from adplatform.pull.due import deliveries_due
-from adplatform.pull.fact import Fact, fact_of, mark
+from adplatform.pull.fact import Fact, fact_of
 from adplatform.pull.pattern import account_source
 from adplatform_tests.support.dying import dying
 from adplatform_tests.support.runs import Nobody
@@ -65,7 +66,7 @@ class Pull:
 
     def publish(self, *slices: tuple[FeedFlow, date]) -> dict[str, Done | Failure | None]:
         def marked(flow: FeedFlow, day: date, _: object) -> None:
-            mark(self.services.ledger, self.fact, flow, day)
+            mark(self.services.ledger, [self.fact], flow, day)
 
         came = publish_slices(self.services, slices, self.run_id(), self.work, marked)
         return {name.rpartition("/")[2]: each for (name, _), each in came.items()}

@@ -26,8 +26,9 @@ from adplatform.ledger.scopes import Scope
 from adplatform.pull import fact as facts
 from adplatform.pull.account import SLICE_FILE, Account, account_of
 from adplatform.pull.build import EQUALS_DOCUMENTS, build, built, facts_due
+from adplatform.pull.derived import mark
 from adplatform.pull.due import deliveries_due, place_orders, poll_reports, reports_due
-from adplatform.pull.fact import Fact, fact_of, mark
+from adplatform.pull.fact import Fact, fact_of
 from adplatform.pull.land import claim, finish, land
 from adplatform_tests.support.dying import dying
 from adplatform_tests.support.ledger_rows import put_delivery
@@ -160,7 +161,7 @@ class Pull:
             day,
             self.run_id(),
             self.work,
-            lambda _: mark(self.services.ledger, self.fact, flow, day),
+            lambda _: mark(self.services.ledger, (self.fact,), flow, day),
         )
 
     def tables(self) -> None:
@@ -392,7 +393,7 @@ def test_a_mark_that_comes_during_a_build_keeps_the_date_due(pull: Pull) -> None
     def restated(_: Any) -> None:
         if not seen:
             seen.append(True)
-            mark(pull.services.ledger, pull.fact, pull.input("sp", "111"), LAST)
+            mark(pull.services.ledger, (pull.fact,), pull.input("sp", "111"), LAST)
 
     done = build(pull.services, pull.fact, "111", LAST, "run-x", pull.work, restated)
     assert done is not None
@@ -405,7 +406,7 @@ def test_a_date_whose_table_is_being_published_is_left_for_later(pull: Pull) -> 
     pull.facts()
     flow = pull.input("sp", "111")
     ledger = pull.services.ledger
-    mark(pull.services.ledger, pull.fact, flow, LAST)
+    mark(pull.services.ledger, (pull.fact,), flow, LAST)
     put_delivery(ledger, flow.name, ledger.deliveries.get(flow.name, LAST), state=DeliveryState.RUNNING, run_id="busy")
     assert pull.facts() == []
     put_delivery(ledger, flow.name, ledger.deliveries.get(flow.name, LAST), state=DeliveryState.PUBLISHED)
@@ -428,7 +429,7 @@ def test_the_slower_of_two_builds_of_one_date_leaves_it_due(pull: Pull) -> None:
 def test_dates_wait_for_reports_that_are_ready_but_not_for_ever(pull: Pull) -> None:
     place_orders(pull.services, pull.account, pull.api)
     pull.later(minutes=20)
-    mark(pull.services.ledger, pull.fact, pull.input("sp", "111"), LAST)
+    mark(pull.services.ledger, (pull.fact,), pull.input("sp", "111"), LAST)
     assert len(facts_due(pull.services, pull.fact, Nobody())[0]) == 1, "Amazon is at it and may be for hours"
     poll_reports(pull.services, pull.account, lambda: pull.api)
     assert facts_due(pull.services, pull.fact, Nobody()) == ([], [])

@@ -9,7 +9,16 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from adplatform.amazon.reports import Created, Discovered, Document, PastRetention, Progress, ReportOrder, ReportStatus
+from adplatform.amazon.reports import (
+    Created,
+    DateIsOver,
+    Discovered,
+    Document,
+    PastRetention,
+    Progress,
+    ReportOrder,
+    ReportStatus,
+)
 from adplatform.failures import AccessRefused, CredentialsRefused, TransientFailure
 from adplatform.ledger.scopes import Scope
 
@@ -63,6 +72,8 @@ class MemoryReports:
         self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
     ) -> Created:
         self._called(order.scope)
+        if order.is_over(self.now()):
+            raise DateIsOver(order.end)
         if order.start < self.kept_from:
             raise PastRetention(f"data retention start date ({self.kept_from})", self.kept_from)
         for report_id, placed in self.placed.items():

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from adplatform.amazon.ads.made import fetched, size_of
 from adplatform.amazon.answers import AnswerKind
 from adplatform.amazon.http import AmazonHttp, Answer, Limit, plain_text
-from adplatform.amazon.reports import Created, Document, Progress, ReportOrder, ReportStatus
+from adplatform.amazon.reports import Created, DateIsOver, Document, Progress, ReportOrder, ReportStatus
 from adplatform.failures import TransientFailure
 
 MEDIA_TYPES: Mapping[str, str] = {
@@ -46,9 +46,12 @@ class AdsExports:
 
         Raises:
             PermanentFailure: Amazon refuses the order; with its reason.
+            DateIsOver: its date is over.
             AccessRefused: the profile may not be read.
             TransientFailure: it cannot be placed now.
         """
+        if order.is_over(self.api.now()):
+            raise DateIsOver(order.end)
         path = f"/{order.report_type}/export"
         answer = self._call("create_export", "POST", path, order, _ORDERS, json=dict(order.configuration))
         if answer.meaning.kind is AnswerKind.DUPLICATE:
@@ -98,7 +101,9 @@ class AdsExports:
         headers = {"Amazon-Advertising-API-Scope": order.scope, "Accept": kind}
         if json is not None:
             headers["Content-Type"] = kind
-        return self.api.call(operation, method, path, limit=limit, bucket=order.scope, headers=headers, json=json)
+        # Of orders Amazon takes a few of a kind at a time, of whatever profile.
+        bucket = order.scope if json is None else order.report_type
+        return self.api.call(operation, method, path, limit=limit, bucket=bucket, headers=headers, json=json)
 
 
 def _reason(export: Mapping[str, Any]) -> str:

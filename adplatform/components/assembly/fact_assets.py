@@ -1,5 +1,5 @@
-"""The asset of an account's daily fact. A run of the sensor builds every date that is due; a run that somebody starts
-builds its partitions."""
+"""The assets of what is made of an account's tables: the daily fact, and histories. A run of the sensor builds every
+date that is due; a run that somebody starts builds its partitions."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +39,9 @@ from adplatform.ledger.derived import Stale
 from adplatform.ledger.leases import LeaseHeld
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.build import EQUALS_DOCUMENTS, EQUALS_INPUTS, build, built, facts_due
-from adplatform.pull.fact import NAME, Fact
+from adplatform.pull.derived import Derived
+from adplatform.pull.differences import EQUALS_SNAPSHOT
+from adplatform.pull.fact import Fact
 from adplatform.resources.named import (
     CatalogResource,
     LedgerResource,
@@ -52,35 +54,45 @@ from adplatform.transform.compile import output_columns
 log = logging.getLogger(__name__)
 
 FACT_TAG = "adplatform/fact"
-"""The fact of which a run builds what is due. A run without it builds its own partitions."""
+"""The table of which a run builds what is due. A run without it builds its own partitions."""
 MOST_OF_A_RUN = 1000
 """Partitions that one run of a backfill builds, dates times scopes."""
-_AUDITS = {
-    EQUALS_INPUTS: "Every sum of an ad product is that of the table it is taken from.",
-    **{name: AUDITS[name] for name in ("row_conservation", "schema", "bounds")},
-}
-_SUSPICION = {
-    EQUALS_DOCUMENTS: "Every sum of an ad product is that of the report's document, as it was read.",
-    **SUSPICION,
-}
+_AUDITS = {name: AUDITS[name] for name in ("row_conservation", "schema", "bounds")}
 
 
-def fact_runs(source: str) -> dg.RunsFilter:
-    """The runs that build what is due of a source's fact."""
-    return dg.RunsFilter(tags={FACT_TAG: f"{source}/{NAME}"})
+def _suspicion(fact: Derived) -> dict[str, str]:
+    """The checks of a table that keep nothing from being published, each in a sentence."""
+    if isinstance(fact, Fact):
+        return {
+            EQUALS_DOCUMENTS: "Every sum of an ad product is that of the report's document, as it was read.",
+            **SUSPICION,
+        }
+    return SUSPICION
 
 
-def fact_key(fact: Fact) -> dg.AssetKey:
+def _audits(fact: Derived) -> dict[str, str]:
+    """The blocking checks of a table, each in a sentence."""
+    if isinstance(fact, Fact):
+        return {EQUALS_INPUTS: "Every sum of an ad product is that of the table it is taken from.", **_AUDITS}
+    return {EQUALS_SNAPSHOT: "Applied to the snapshot before, the changes give the snapshot of the date.", **_AUDITS}
+
+
+def fact_runs(fact: Derived) -> dg.RunsFilter:
+    """The runs that build what is due of a table."""
+    return dg.RunsFilter(tags={FACT_TAG: fact.table.table})
+
+
+def fact_key(fact: Derived) -> dg.AssetKey:
     return clean_key(fact.account, fact.table.feed.name)
 
 
-def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.AssetsDefinition:
-    """The fact, which depends on the tables that it is taken from and has their partitions."""
+def fact_asset(fact: Derived, owners: Sequence[str], tags: dict[str, str]) -> dg.AssetsDefinition:
+    """The fact or a history, which depends on the tables that it is made of and has their partitions."""
     account, table = fact.account, fact.table
     partitions, fresh = report_partitions(account), account.fresh_within
     spec = dg.AssetSpec(
         fact_key(fact),
-        deps=[clean_key(account, each.table.feed.name) for each in fact.inputs],
+        deps=[clean_key(account, each.feed.name) for each in fact.tables],
         description=table.feed.description,
         partitions_def=partitions,
         group_name=account.source,
@@ -94,8 +106,8 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
             **topic_metadata(account.topics),
         },
     )
-    checks = audit_checks(spec.key, _AUDITS, partitions, blocking=True)
-    checks += audit_checks(spec.key, _SUSPICION, partitions, blocking=False)
+    checks = audit_checks(spec.key, _audits(fact), partitions, blocking=True)
+    checks += audit_checks(spec.key, _suspicion(fact), partitions, blocking=False)
     checks += consumer_checks(table.feed.consumers, spec.key, partitions)
 
     @dg.multi_asset(
@@ -120,7 +132,7 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
         machine: MachineResource,
     ) -> Iterator[dg.MaterializeResult[None]]:
         services = services_of(s3, secrets, catalog, ledger, notifications, machine)
-        run_id, name = context.run.run_id, f"{account.source}/{NAME}"
+        run_id, name = context.run.run_id, table.table
         try:
             with (
                 aws_failures(table.name),
@@ -138,24 +150,19 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
             message = listed(problems, separator="; ")
             if FACT_TAG in context.run.tags:
                 failure = PermanentFailure(message)
-                note_failure(context.instance, context.run, fact_runs(account.source), failure)
+                note_failure(context.instance, context.run, fact_runs(fact), failure)
             raise dg.Failure(clipped(message), allow_retries=False)
         yield from ()
 
     return build_fact
 
 
-def _lineage(fact: Fact) -> dg.TableColumnLineage:
-    """Which columns of the tables each column of the fact is made of."""
+def _lineage(fact: Derived) -> dg.TableColumnLineage:
+    """Which columns of the tables each column is made of."""
     return dg.TableColumnLineage(
         {
-            column.name: [
-                dg.TableColumnDep(clean_key(fact.account, each.table.feed.name), each.columns[column.name])
-                for each in fact.inputs
-                if column.name in each.columns
-            ]
-            for column in fact.table.feed.columns
-            if any(column.name in each.columns for each in fact.inputs)
+            name: [dg.TableColumnDep(clean_key(fact.account, table.feed.name), own) for table, own in found]
+            for name, found in fact.lineage.items()
         }
     )
 
@@ -166,7 +173,7 @@ class _Step:
 
     context: dg.AssetExecutionContext
     services: Services
-    fact: Fact
+    fact: Derived
     work: Path
 
     def marked(self) -> list[Stale]:
@@ -190,7 +197,7 @@ class _Step:
         partition = partition_key(self.fact.account, marked.day, marked.scope)
 
         def log_checks(findings: Iterable[AuditFinding]) -> None:
-            for finding in shown_findings(findings, {**_AUDITS, **_SUSPICION}, self.fact.table):
+            for finding in shown_findings(findings, {**_audits(self.fact), **_suspicion(self.fact)}, self.fact.table):
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
         try:

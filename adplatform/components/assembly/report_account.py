@@ -14,7 +14,7 @@ from adplatform.components.assembly.workloads import workload_assets
 from adplatform.platform.settings import read_settings
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
-from adplatform.pull.fact import fact_of
+from adplatform.pull.derived import derived_of
 from adplatform.pull.pattern import account_source
 
 
@@ -34,9 +34,7 @@ def account_definitions(declared: ReportSource, connect: Connect, hook: AssetSpe
         )
         for definition in account.definitions
     ]
-    fact = fact_of(account)
-    if fact is not None:
-        assets.append(fact_asset(fact, declared.owners, declared.tags))
+    assets += [fact_asset(each, declared.owners, declared.tags) for each in derived_of(account)]
     assets = with_hook(assets, hook)
     orders = orders_job(account, connect)
     sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect)

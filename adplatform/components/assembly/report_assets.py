@@ -78,7 +78,7 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
 from adplatform.pull.awaited import awaited
 from adplatform.pull.connect import Connect
-from adplatform.pull.fact import Fact, fact_of, mark
+from adplatform.pull.derived import Derived, derived_of, mark
 from adplatform.pull.land import Landed, claim, failed, finish, land, release
 from adplatform.pull.plan import intend_days
 from adplatform.pull.publish import keep_newest
@@ -170,7 +170,7 @@ def report_assets(
     connect: Connect = open_api,
 ) -> dg.AssetsDefinition:
     """Raw and clean assets of one report definition, and the step that fills them."""
-    partitions, fact = report_partitions(account), fact_of(account)
+    partitions, derived = report_partitions(account), derived_of(account)
     raw = dg.AssetSpec(
         raw_key(account, definition.name),
         deps=[origin_key(account.source)],
@@ -225,7 +225,7 @@ def report_assets(
                     at_work(context, services.ledger, name),
                     private_directory(services.settings.temp, run_id) as work,
                 ):
-                    step = _Step(context, services, account, definition, fact, work, connect)
+                    step = _Step(context, services, account, definition, derived, work, connect)
                     tagged = context.run.tags.get(REPORT_TAG)
                     problems = step.download(tagged) if tagged else step.publish_asked()
                     work_ended(context, services.ledger, name)
@@ -319,7 +319,7 @@ class _Step:
     services: Services
     account: Account
     definition: ReportDefinition
-    fact: Fact | None
+    derived: tuple[Derived, ...]
     work: Path
     connect: Connect
 
@@ -482,7 +482,7 @@ class _Step:
     def _log_checks(self, flow: FeedFlow, day: date, findings: Iterable[AuditFinding]) -> None:
         key = clean_key(self.account, flow.feed.name)
         partition = partition_key(self.account, day, flow.scope.value if flow.scope else "")
-        mark(self.services.ledger, self.fact, flow, day)
+        mark(self.services.ledger, self.derived, flow, day)
         for finding in shown_findings(findings, _AUDITS | SUSPICION | REPORTED, flow):
             self.context.log_event(audit_evaluation(key, finding, partition))
 

@@ -17,7 +17,7 @@ from adplatform.amazon.sources import ReportSource
 from adplatform.components.assembly.automation import Automation, Looking, Tick, source_sensor
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.delivery_assets import TOPIC_TAG
-from adplatform.components.assembly.fact_assets import FACT_TAG, fact_runs
+from adplatform.components.assembly.fact_assets import FACT_TAG, fact_key, fact_runs
 from adplatform.components.assembly.held_runs import followers, let_go
 from adplatform.components.assembly.metadata import report_metadata
 from adplatform.components.assembly.report_assets import (
@@ -61,6 +61,7 @@ from adplatform.pull.account import Account
 from adplatform.pull.awaited import awaited, may_come
 from adplatform.pull.build import facts_due
 from adplatform.pull.connect import Connect
+from adplatform.pull.derived import Derived, derived_of
 from adplatform.pull.due import (
     POLL_PATIENCE,
     ReportDue,
@@ -70,7 +71,6 @@ from adplatform.pull.due import (
     poll_reports,
     reports_due,
 )
-from adplatform.pull.fact import NAME, fact_of
 from adplatform.pull.pattern import account_source
 from adplatform.resources.named import LedgerResource, MachineResource, NotificationsResource, services_of
 from adplatform.resources.report_apis import open_api
@@ -93,7 +93,7 @@ class Reports:
 
     def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
         """Poll what is on its way, then say what needs a run: orders, each report that is ready, each slice that waits,
-        and the fact. A failure of the API's is in the ledger and the log."""
+        and each table that is made of others. A failure of the API's is in the ledger and the log."""
         account, runs = self.account, runs_of(services.ledger, instance)
         runs.sweep()
         orders = orders_are_due(services.ledger, account)
@@ -105,7 +105,8 @@ class Reports:
         except (PermanentFailure, TransientFailure) as e:
             log.error("%s: reports cannot be polled: %s", account.source, e)
         deliveries, problems = deliveries_due(services, account, runs)
-        facts, unbuilt = facts_due(services, fact_of(account), runs)
+        builds = [(each, *facts_due(services, each, runs)) for each in derived_of(account)]
+        unbuilt = [problem for _, _, found in builds for problem in found]
         notify_stuck(services, account.source, [*problems, *unbuilt])
         left = let_go(instance, account.source, lambda run: bool(over) or _waits(services, account, instance, run))
         requests = followers(instance, account.source, _pull_name(account), run_tags(account, account.source))
@@ -113,8 +114,9 @@ class Reports:
         requests += [request_delivery(account, due.flow, due.day, due.run_key) for due in deliveries]
         if orders and not over and may_start(runs, _orders_runs(account), time.time(), how.since):
             requests.append(dg.RunRequest(job_name=_orders_name(account), tags=run_tags(account, account.source)))
-        if facts and may_start(runs, fact_runs(account.source), time.time(), how.since):
-            requests += request_facts(account, facts, scope_keys(account, instance))
+        for each, marked, _ in builds:
+            if marked and may_start(runs, fact_runs(each), time.time(), how.since):
+                requests += request_facts(each, marked, scope_keys(account, instance))
         news = [r for r in polled if before.get((r.feed, r.key)) != (r.state, r.overdue)]
         active = [] if requests else services.ledger.reports.active(account.source)
         return Tick(
@@ -260,8 +262,10 @@ def reports_sensor(
     status: dg.DefaultSensorStatus,
     connect: Connect = open_api,
 ) -> dg.SensorDefinition:
-    """Polls reports, and starts a run for orders, each report that is ready, each slice that waits, and the fact."""
-    facts = [each for each in assets if clean_key(account, NAME) in each.keys]
+    """Polls reports, and starts a run for orders, each report that is ready, each slice that waits, and each
+    table that is made of others."""
+    made = {fact_key(each) for each in derived_of(account)}
+    facts = [each for each in assets if not made.isdisjoint(each.keys)]
     pulled = [each for each in assets if each not in facts]
     told = f"{BY_HAND} {returns(account.source)}"
     of_account = {SOURCE_TAG: account.source}
@@ -269,7 +273,7 @@ def reports_sensor(
         account_automation(account, connect),
         f"{account.source}_reports",
         f"Follows the reports of {account.source} from order to table: polls them, and starts a run for orders, for "
-        "each report that is ready, for dates that wait, and for the daily fact.",
+        "each report that is ready, for dates that wait, and for each table that is made of others.",
         seconds,
         status,
         jobs=[
@@ -318,19 +322,19 @@ def request_delivery(account: Account, flow: FeedFlow, day: date, run_key: str |
     )
 
 
-def request_facts(account: Account, due: Sequence[Stale], scopes: Sequence[str]) -> list[dg.RunRequest]:
-    """One run for all dates and scopes of the fact that are due, of those ``scopes`` that are partitions. It builds
+def request_facts(derived: Derived, due: Sequence[Stale], scopes: Sequence[str]) -> list[dg.RunRequest]:
+    """One run for all dates and scopes of a table that are due, of those ``scopes`` that are partitions. It builds
     what is due when it begins; its range of partitions is the smallest that holds them."""
     wanted = [stale for stale in due if stale.scope in scopes]
     if not wanted:
         return []
+    account, name = derived.account, derived.table.table
     among = sorted({stale.scope for stale in wanted}, key=scopes.index)
     days = [stale.day for stale in wanted]
-    name = f"{account.source}/{NAME}"
     return [
         dg.RunRequest(
             job_name=_fact_name(account),
-            asset_selection=[clean_key(account, NAME)],
+            asset_selection=[fact_key(derived)],
             tags={
                 **run_tags(account, name),
                 FACT_TAG: name,

@@ -17,6 +17,7 @@ from adplatform.lake.query import run_query
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.derived import Stale
 from adplatform.pull.account import account_of
+from adplatform.pull.derived import derived_of
 from adplatform_tests.support.ledger_rows import put_delivery
 from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
@@ -191,11 +192,11 @@ def test_the_asset_depends_on_its_tables_with_columns_lineage_checks_and_owner(t
 
 
 def test_the_range_of_a_run_follows_the_order_of_the_partitions() -> None:
-    account = account_of(AdsSource.model_validate(DECLARED))
+    (fact,) = derived_of(account_of(AdsSource.model_validate(DECLARED)))
     due = [Stale(date(2026, 6, day), 1, NOON, scope) for day, scope in ((9, "111"), (8, "222"), (1, "gone"))]
-    (request,) = request_facts(account, due, ["222", "111"])
+    (request,) = request_facts(fact, due, ["222", "111"])
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2026-06-08|222", "2026-06-09|111")
-    assert request_facts(account, due[2:], ["222", "111"]) == []
+    assert request_facts(fact, due[2:], ["222", "111"]) == []
 
 
 def test_an_account_without_campaigns_has_no_fact(timed: Services) -> None:

@@ -11,7 +11,8 @@ from datetime import date
 from typing import Any
 
 from adplatform.local.world.amazon.accounts import Profile
-from adplatform.local.world.amazon.advertising import Ad, AdGroup, Campaign, Target, targets_of
+from adplatform.local.world.amazon.advertising import targets_of
+from adplatform.local.world.amazon.atoms import Ad, AdGroup, Campaign, Target
 from adplatform.local.world.draws import number
 
 Entity = dict[str, Any]

@@ -3,6 +3,7 @@
 import gzip
 import json
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_entities_change_from_day_to_day_and_keep_their_ids(kind: str) -> None:
             {row[IDS[kind]]: row for row in entities(kind, product, profile, NOW.date() + timedelta(days=n), 7)}
             for n in range(20)
         ]
-        for before, after in zip(days, days[1:], strict=False):
+        for before, after in pairwise(days):
             pairs = [(before[name], after[name]) for name in before.keys() & after.keys()]
             changed += sum({**a, "lastUpdatedDateTime": 0} != {**b, "lastUpdatedDateTime": 0} for a, b in pairs)
         everywhere = set.intersection(*(set(day) for day in days))
