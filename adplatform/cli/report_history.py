@@ -223,6 +223,8 @@ def judged(observations: Iterable[Observation]) -> list[tuple[Observation, str]]
             brought = "the first rows" if before is None else "other rows"
         elif before is not None and (before.rows, before.content) == (observed.rows, observed.content):
             brought = "the same rows"
+        elif observed.age == 0 and observed.rows:  # on its own date only a snapshot is asked for
+            brought = "nothing: a date keeps its first snapshot"
         else:
             brought = "nothing: a newer report was there"
         rows.append((observed, brought))

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 MAX_ORDERS = 3
 """Orders of one range on one day; a range that failed this often is planned again the next day."""
+MAX_SNAPSHOT_ORDERS = 6
+"""Orders of a snapshot, for as long as its day lasts: with the pauses between them, 15 hours."""
 REORDER_AFTER = timedelta(minutes=30)
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 """Wait after a call that failed for now; doubled with each attempt, up to the next constant."""
@@ -122,7 +124,9 @@ def give_up(
     was planned days ago is not asked for again: later plans have its dates. One that is not asked for again by itself
     is ``permanent``, and :func:`notify_given_up` names it."""
     overtaken = bool(report.waves) and (ledger.now().date() - report.asked_on).days > 1
-    again = reorder and report.sequence < MAX_ORDERS and not overtaken
+    definition = account.definition(report.name)
+    most = MAX_SNAPSHOT_ORDERS if definition and definition.snapshot else MAX_ORDERS
+    again = reorder and report.sequence < most and not overtaken
     pause = REORDER_AFTER * 2 ** (report.sequence - 1)
     log.warning("%s %s failed: %s%s", report.feed, report.key, error, "; it is asked for again" if again else "")
     return ledger.reports.give_up(

@@ -29,6 +29,7 @@ class MadeAmazon:
     tokens: dict[str, str] = field(default_factory=dict)
     created: datetime = MORNING
     lose: int = 0
+    status: str = "DONE"
     url: str = ""
 
     def ranges(self, report_type: str = "") -> list[tuple[str, str]]:
@@ -70,7 +71,9 @@ class MadeAmazon:
         """What Amazon says of an order: not its options."""
         order = {name: value for name, value in self.orders[int(report_id) - 1].items() if name != "reportOptions"}
         created = (self.created + timedelta(seconds=int(report_id))).isoformat()
-        reported = {"processingStatus": "DONE", "createdTime": created, "reportDocumentId": report_id}
+        reported = {"processingStatus": self.status, "createdTime": created}
+        if self.status == "DONE":
+            reported["reportDocumentId"] = report_id
         return {**order, "reportId": report_id, **reported}
 
     def _order(self, document: str) -> Order:

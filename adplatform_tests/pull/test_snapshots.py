@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adplatform.cli.report_history import judged
 from adplatform.ledger.report import ReportState
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
 from adplatform.local.world.amazon.inventory import ALL_LISTINGS, document
@@ -139,8 +140,8 @@ def test_a_second_document_of_a_date_is_not_published_over_the_first(stocked: St
     seller.day()
     assert [r.state for r in seller.reports("stock")] == [ReportState.DONE] * 2
     assert stock(seller) == [(TODAY, 2209)]
-    said = seller.services.ledger.observations.of_day(FEED, TODAY)
-    assert [(each.landed, each.rows) for each in said] == [(True, 1), (False, 1)]
+    said = judged(seller.services.ledger.observations.of_day(FEED, TODAY))
+    assert [brought for _, brought in said] == ["the first rows", "nothing: a date keeps its first snapshot"]
 
 
 def begun(seller: Seller) -> list[Landed]:
@@ -217,3 +218,18 @@ def test_listings_without_a_known_name_of_their_key_are_no_listings(opened: Open
     seller.day()
     [report] = seller.services.ledger.reports.of_feed(f"seller/all_listings/{JAPAN.id}")
     assert (report.state, "its header lacks seller-sku" in report.error) == (ReportState.FAILED, True)
+
+
+def test_a_snapshot_that_fails_is_ordered_again_for_as_long_as_its_day_lasts(stocked: Stocked) -> None:
+    seller, amazon = stocked()
+    inbox = Inbox.subscribe(seller.services)
+    amazon.status = "FATAL"
+    seller.orders()
+    while seller.at[0] < MIDNIGHT + timedelta(hours=4):
+        seller.later(minutes=10)
+        seller.poll()
+        seller.orders()
+    asked = [(r.asked_on, r.sequence, r.state) for r in seller.reports("stock")]
+    assert asked == [(TODAY, n, ReportState.FAILED) for n in range(1, 7)]
+    assert len(amazon.orders) == 5, "what was due after midnight was not asked for"
+    assert told(inbox) == [("report_failed", str(TODAY))]
