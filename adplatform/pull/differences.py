@@ -51,18 +51,18 @@ def write(services: Services, history: History, scope: str, day: date, folder: P
     now = _files(services, flow, there, folder / "now")
     with limited(services.settings.memory_limit, services.settings.threads, folder) as con:
         try:
-            own = _entities(con, history, "now", now)
-            of_before = _entities(con, history, "before", _files(services, flow, before, folder / "before"))
+            own = entities(con, history, "now", now)
+            of_before = entities(con, history, "before", _files(services, flow, before, folder / "before"))
             _add_unread(con, history, _files(services, history.flow(scope), before, folder / "unread"))
             compared = [name for name in history.columns if name in own and name in of_before]
             names = ", ".join(identifier(column.name) for column in history.table.feed.columns)
             con.execute(
-                f"copy (select {names} from ({_differences(history, compared, missing)})"
+                f"copy (select {names} from ({differences(history, compared, missing)})"
                 f" order by {', '.join(map(identifier, history.key))})"
                 f" to {literal(str(target))} (format parquet, compression snappy)"
             )
             con.execute(f"create view written as select * from read_parquet({literal(str(target))})")
-            return _compared(con, history, compared, missing, now)
+            return compare(con, history, compared, missing, now)
         except (duckdb.DataError, duckdb.ProgrammingError) as e:
             raise PermanentFailure(f"{history.table.name} {day} cannot be made: {str(e).splitlines()[0]}") from e
 
@@ -91,7 +91,7 @@ def _typed(con: "duckdb.DuckDBPyConnection", history: History, files: Sequence[P
     return ", ".join(values), present
 
 
-def _entities(con: "duckdb.DuckDBPyConnection", history: History, name: str, files: Sequence[Path]) -> set[str]:
+def entities(con: "duckdb.DuckDBPyConnection", history: History, name: str, files: Sequence[Path]) -> set[str]:
     """Make a table of a snapshot, one row for each entity: of several the one that was changed last. The columns that
     it has are returned, all where it has no rows."""
     values, present = _typed(con, history, files)
@@ -117,7 +117,9 @@ def _same(history: History, one: str, other: str) -> str:
     return f"{one}.{name} = {other}.{name} and {one}.{product} is not distinct from {other}.{product}"
 
 
-def _differences(history: History, compared: Sequence[str], missing: str) -> str:
+def differences(history: History, compared: Sequence[str], missing: str) -> str:
+    """A query of the changes from the snapshot ``before`` to ``now``, tables that :func:`entities` made. ``compared``
+    are the columns that both have, and ``missing`` is what became of those that ``now`` has not."""
     name = identifier(history.entity.key)
     values = (f"case when n.{name} is null then b.{c} else n.{c} end as {c}" for c in map(identifier, history.columns))
     differs = (f"n.{c} is distinct from b.{c}" for c in map(identifier, compared))
@@ -130,14 +132,22 @@ def _differences(history: History, compared: Sequence[str], missing: str) -> str
     )
 
 
-def _compared(
+def compare(
     con: "duckdb.DuckDBPyConnection", history: History, compared: Sequence[str], missing: str, files: Sequence[Path]
 ) -> AuditFinding:
-    """Whether the snapshot before with what was written is this one, and what was unread."""
+    """Whether what is in ``written``, applied to the snapshot ``before``, gives the snapshot ``now`` and what of the
+    one before was unread. ``files`` are those of the snapshot."""
     own = ", ".join(map(identifier, compared))
-    before = f"select {own} from before b where not exists (select 1 from {{0}} o where {_same(history, 'o', 'b')})"
-    applied = f"{before.format('written')} union all select {own} from written where {CHANGE} <> {literal(REMOVED)}"
-    snapshot = f"select {own} from now" + (f" union all {before.format('now')}" if missing == UNREAD else "")
+    left = (
+        f"select {own}, {{1}} from before b where not exists (select 1 from {{0}} o where {_same(history, 'o', 'b')})"
+    )
+    applied = (
+        f"{left.format('written', 'false')} union all"
+        f" select {own}, {CHANGE} = {literal(UNREAD)} from written where {CHANGE} <> {literal(REMOVED)}"
+    )
+    snapshot = f"select {own}, false from now"
+    if missing == UNREAD:
+        snapshot += f" union all {left.format('now', 'true')}"
     (differ,) = con.execute(
         f"select count(*) from ((({applied}) except all ({snapshot})) union all (({snapshot}) except all ({applied})))"
     ).fetchone() or (0,)
