@@ -19,6 +19,8 @@ from adplatform.lake.zones import Zones
 from adplatform.patterns import faultless_defs, pattern_of
 from adplatform.platform.arns import role_arn
 from adplatform.platform.settings import Settings, read_settings
+from adplatform.pull.pattern import PulledReports
+from adplatform.pull.stream.tables import StreamTables
 from deploy.config import Config
 
 PROJECT = Path(__file__).parent.parent
@@ -39,6 +41,11 @@ class DeployedSource:
     @property
     def name(self) -> str:
         return self.source.name
+
+    @property
+    def stream(self) -> StreamTables | None:
+        """The Marketing Stream that is taken of it, if any is."""
+        return self.pattern.stream if isinstance(self.pattern, PulledReports) else None
 
     @property
     def queues(self) -> list[tuple[Source, Mapping[str, Any]]]:

@@ -32,6 +32,7 @@ _ROWS = [
 _LISTS = ["s3:ListBucket", "s3:ListBucketVersions"]
 _LOOKED_AT = ["GetItem", "BatchGetItem", "Query"]
 _USES = ["kms:Decrypt", "kms:GenerateDataKey"]
+_TAKES = ["sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage"]
 _METADATA = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
 _TAGS = ["lakeformation:AddLFTagsToResource", "lakeformation:GetResourceLFTags"]
 _ALL_SOURCES = "What is in this zone, of whatever source."
@@ -75,6 +76,7 @@ def run_statements(estate: Estate, keys: KeysStack, each: DeployedSource | None)
         *_messages(estate, keys),
         *bus_statements(estate),
         *_raw_of_runs(estate, keys, each),
+        *_stream(estate, each),
         _launcher(),
         *_clean_of_runs(estate, keys, each),
         *_clean_of_others(estate, keys, each),
@@ -135,9 +137,19 @@ def _messages(estate: Estate, keys: KeysStack) -> list[Statement]:
 
 
 def _queues(estate: Estate) -> list[Statement]:
-    taken = ["sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage"]
     every = estate.arn("sqs", f"{estate.settings.queue_prefix}*")
-    return [allow(taken, every, why="Each source has a queue, and the code server reads all of them.")]
+    streams = [stream.queue(estate.settings) for each in estate.sources if (stream := each.stream)]
+    others = [estate.arn("sqs", name) for name in streams if not name.startswith(estate.settings.queue_prefix)]
+    return [
+        allow(_TAKES, every, why="Each source has a queue, and the code server reads all of them."),
+        *([allow(["sqs:GetQueueUrl", "sqs:GetQueueAttributes"], every, *others, why="As above.")] if streams else []),
+    ]
+
+
+def _stream(estate: Estate, each: DeployedSource) -> list[Statement]:
+    """Runs of an account take the messages of its Marketing Stream."""
+    queue = each.stream.queue(estate.settings) if each.stream else ""
+    return [allow(_TAKES, estate.arn("sqs", queue))] if queue else []
 
 
 def _raw_of_looks(estate: Estate, keys: KeysStack) -> list[Statement]:

@@ -63,3 +63,8 @@ def tls_only(action: str, arn: str) -> dict[str, Any]:
         "Resource": arn,
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
+
+
+def with_tls(policy: Mapping[str, Any], queue: str) -> dict[str, Any]:
+    """The policy of a queue, by its ARN, to which nobody speaks over a connection in clear."""
+    return {**policy, "Statement": [*policy["Statement"], tls_only("sqs:*", queue)]}

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from adplatform.amazon.ads import definitions as ads_definitions
 from adplatform.amazon.ads import metadata as ads_metadata
+from adplatform.amazon.ads.declared_stream import DeclaredStream
 from adplatform.amazon.ads.definitions import AdsReport, ads_definition, with_columns
 from adplatform.amazon.ads.report_types import report_type
 from adplatform.amazon.declared import Restatement, ready_made
@@ -244,6 +245,9 @@ class AdsSource(ReportSource):
     read."""
     reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnAdsReport, _OWN], _KIND]] = Field(min_length=1)
     """Names of ready-made reports, and reports of your own."""
+    stream: DeclaredStream | None = None
+    """Data sets of Amazon Marketing Stream, such as ``[sp-traffic, sp-conversion]``, or these with settings: messages
+    about every hour, which are added up to hours and days."""
 
     @field_validator("reports")
     @classmethod

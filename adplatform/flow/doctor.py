@@ -154,7 +154,7 @@ class _Table:
 
     def _scopes(self, shown: Iterable[tuple[str, date]]) -> list[str]:
         """All that anybody knows; one empty one for a table that is delivered whole."""
-        if self.part is None:
+        if self.part is None or self.part(self.flow, "any") is self.flow:
             return [""]
         ledger, zones = self.services.ledger, self.services.zones
         known = {scope.id for scope in ledger.scopes.of_source(self.flow.source)}

@@ -10,7 +10,8 @@ from adplatform.ledger.table import Table
 @dataclass(frozen=True)
 class Scope:
     """A part of a source that its credentials can read and that is asked for by itself, as the API described it at
-    ``seen_at``: an account may have one for each country, for example."""
+    ``seen_at``: an account may have one for each country, for example. ``owner`` and ``place`` are what its messages
+    call it together, where they do not name it."""
 
     id: str
     timezone: str
@@ -19,6 +20,8 @@ class Scope:
     name: str = ""
     kind: str = ""
     seen_at: datetime | None = None
+    owner: str = ""
+    place: str = ""
 
     @property
     def sort_key(self) -> str:

@@ -6,6 +6,7 @@ from datetime import date, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from adplatform.amazon.ads.declared_stream import Stream
 from adplatform.amazon.ads.metadata import ENTITIES
 from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
 from adplatform.amazon.reports import ReportOrder
@@ -41,7 +42,8 @@ class Account:
     ``request_at`` is the time of day, in each scope's own time zone, from which yesterday is asked for; the orders of
     different reports are spread over ``spread`` from then on. A report that is not ready ``overdue_after`` it was
     asked for is overdue, of which people are notified; after ``give_up_after`` it is cancelled and asked for anew.
-    ``finished_queue`` is an SQS queue with messages of reports that are ready.
+    ``finished_queue`` is an SQS queue with messages of reports that are ready. ``stream`` is what is taken of the
+    Marketing Stream, if anything is.
     """
 
     source: str
@@ -63,6 +65,7 @@ class Account:
     give_up_after: timedelta = timedelta(hours=24)
     poll_every: timedelta = timedelta(seconds=60)
     finished_queue: str = ""
+    stream: Stream | None = None
     fresh_within: timedelta | None = timedelta(hours=36)
     topics: Topics = PLATFORM_TOPICS
     archive: str = "archive/"
@@ -225,6 +228,7 @@ def account_of(declared: ReportSource) -> Account:
             wanted=() if isinstance(profiles, Profiles) else profiles,
             countries=chosen.countries,
             kinds=chosen.types,
+            stream=declared.stream,
             **_common(declared),
         )
     if isinstance(declared, SellingPartnerSource):

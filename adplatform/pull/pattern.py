@@ -13,6 +13,7 @@ from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.derived import derived_of
 from adplatform.pull.failed import FailedReport, failed_reports
+from adplatform.pull.stream.tables import StreamTables, stream_of
 
 if TYPE_CHECKING:
     from adplatform.ledger.ledger import Ledger
@@ -20,29 +21,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PulledReports:
-    """As ``adplatform.flow.pattern.Pattern``. Each table has one delivery a date and scope, which is part of the name
-    of its deliveries."""
+    """As ``adplatform.flow.pattern.Pattern``. Each table of a report has one delivery a date and scope, which is part
+    of the name of its deliveries; those of a ``stream`` have one a date."""
 
     account: Account
     source: Source
+    stream: StreamTables | None = None
 
     @property
     def part(self) -> Callable[[FeedFlow, str], FeedFlow]:
-        return self.account.scoped
+        return lambda table, scope: self.account.scoped(table, scope) if self._has_scopes(table) else table
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(f"{table.table}/<{self.account.dimension}>" for table in self.source.feeds)
+        behind = f"/<{self.account.dimension}>"
+        return tuple(f"{table.table}{behind if self._has_scopes(table) else ''}" for table in self.source.feeds)
 
     def find(self, name: str) -> FeedFlow | None:
         for table in self.source.feeds:
-            if name.startswith(f"{table.table}/"):
+            if not self._has_scopes(table) and name == table.name:
+                return table
+            if self._has_scopes(table) and name.startswith(f"{table.table}/"):
                 return self.account.scoped(table, name.removeprefix(f"{table.table}/"))
         return None
 
+    def _has_scopes(self, table: FeedFlow) -> bool:
+        return self.stream is None or table.table not in {flow.table for flow in self.stream.flows}
+
     def deliveries(self, ledger: "Ledger") -> list[FeedFlow]:
         scopes = ledger.scopes.of_source(self.account.source)
-        return [self.account.scoped(table, scope.id) for table in self.source.feeds for scope in scopes]
+        of_reports = [table for table in self.source.feeds if self._has_scopes(table)]
+        scoped = [self.account.scoped(table, scope.id) for table in of_reports for scope in scopes]
+        return [*scoped, *(self.stream.flows if self.stream else ())]
 
     def arrivals(self, flow: FeedFlow) -> Source:
         return account_source(self.account, self.source.bucket, flow)
@@ -64,15 +74,17 @@ def pulled_reports(declared: ReportSource, settings: Settings) -> PulledReports:
     """The pattern that YAML declares.
 
     Raises:
-        PermanentFailure: a report of the account has the name of a table that is made of reports.
+        PermanentFailure: a report of the account has the name of a table that is made of reports, or of its stream.
     """
     account = account_of(declared)
-    return PulledReports(account, account_source(account, settings.raw_bucket))
+    return PulledReports(account, account_source(account, settings.raw_bucket), stream_of(account))
 
 
 def all_tables(account: Account) -> list[FeedFlow]:
-    """Every table of an account: those of its reports, and those that are made of them."""
-    return [*(table for _, table in account.tables()), *(each.table for each in derived_of(account))]
+    """Every table of an account: those of its reports, those that are made of them, and those of its stream."""
+    stream = stream_of(account)
+    of_reports = [*(table for _, table in account.tables()), *(each.table for each in derived_of(account))]
+    return [*of_reports, *(stream.flows if stream else ())]
 
 
 def account_source(account: Account, bucket: str, *feeds: FeedFlow) -> Source:

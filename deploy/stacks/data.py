@@ -8,15 +8,17 @@ from typing import Any
 
 from constructs import Construct
 
+from adplatform.amazon.ads.stream import queue_policy as stream_policy
 from adplatform.contracts.source import Sender
 from adplatform.flow.provision import MESSAGE_SECONDS, PLATFORM_RULES, bucket_policy, queue_policy
 from adplatform.flow.retention import retention_rules
 from adplatform.flow.source import Source
 from adplatform.ledger.table import table_definition
 from adplatform.platform import names
+from adplatform.pull.stream.tables import StreamTables
 from deploy.engines import appflow
 from deploy.estate import DeployedSource, Estate
-from deploy.properties import closed_bucket, lifecycle_rule, tls_only
+from deploy.properties import closed_bucket, lifecycle_rule, tls_only, with_tls
 from deploy.resources import ResourceStack
 from deploy.roles import add_role, partner_statements
 from deploy.stacks.keys import KeysStack
@@ -147,6 +149,8 @@ class DataStack(ResourceStack):
     def _source(self, each: DeployedSource) -> None:
         for source, events in each.queues:
             self._queue(source, events)
+        if each.stream and not each.stream.declared.queue:
+            self._stream_queue(each, each.stream)
         sender = getattr(each.model, "sender", None)
         if isinstance(sender, Sender):
             self._partner(each.name, sender)
@@ -163,6 +167,16 @@ class DataStack(ResourceStack):
         target = {"Id": "arrivals", "Arn": arn, "DeadLetterConfig": {"Arn": dead_arn}}
         rule = {"Name": name, "EventPattern": pattern, "State": "ENABLED", "Targets": [target]}
         self.add(source.name, "Rule", type="AWS::Events::Rule", properties=rule, after=[made])
+
+    def _stream_queue(self, each: DeployedSource, stream: StreamTables) -> None:
+        """The queue of Marketing Stream, to which topics of Amazon's send, that can use no key of ours."""
+        name, arn = self.estate.settings.queue_name(each.name), self.estate.queue(each.source)
+        wanted = {"QueueName": name, "MessageRetentionPeriod": MESSAGE_SECONDS, "SqsManagedSseEnabled": True}
+        answers = {"SQS3": "What is no message of the stream is put aside in the raw zone."}
+        made = self.add(each.name, "Queue", type="AWS::SQS::Queue", properties=wanted, answers=answers)
+        policy = stream_policy(arn, stream.declared.datasets, stream.account.region)
+        document = {"Queues": [{"Ref": made}], "PolicyDocument": with_tls(policy, arn)}
+        self.add(each.name, "QueuePolicy", type="AWS::SQS::QueuePolicy", properties=document)
 
     def _own_queue(
         self,
@@ -182,10 +196,7 @@ class DataStack(ResourceStack):
         }
         made = self.add(source.name, what, type="AWS::SQS::Queue", properties=wanted, after=after, answers=answers)
         policy = queue_policy(arn, self.estate.rule(source))
-        document = {
-            "Queues": [{"Ref": made}],
-            "PolicyDocument": {**policy, "Statement": [*policy["Statement"], tls_only("sqs:*", arn)]},
-        }
+        document = {"Queues": [{"Ref": made}], "PolicyDocument": with_tls(policy, arn)}
         self.add(source.name, f"{what}Policy", type="AWS::SQS::QueuePolicy", properties=document)
         return made
 

@@ -40,6 +40,20 @@ def test_each_source_has_a_queue_that_its_own_rule_alone_may_fill(assembly: Asse
         assert target["DeadLetterConfig"]["Arn"] == f"{estate.queue(source)}-dead-letters"
 
 
+def test_the_queue_of_a_stream_takes_what_amazons_topics_send(assembly: Assembly, estate: Estate) -> None:
+    queue = assembly.named("AWS::SQS::Queue", "adplatform-arrivals-ads").properties
+    assert queue["SqsManagedSseEnabled"] and "KmsMasterKeyId" not in queue, "topics of others can use no key of ours"
+    [policy] = [
+        each.properties["PolicyDocument"]
+        for each in assembly.resources("AWS::SQS::QueuePolicy")
+        if str(each.properties["Queues"]).find("adplatform-arrivals-ads'") > 0
+    ]
+    send, review, in_clear = policy["Statement"]
+    assert len(send["Condition"]["ArnLike"]["aws:SourceArn"]) == 2
+    assert all(":sns:eu-west-1:" in arn for arn in send["Condition"]["ArnLike"]["aws:SourceArn"])
+    assert (review["Action"], in_clear["Condition"]) == ("sqs:GetQueueAttributes", DENIED_IN_CLEAR)
+
+
 def test_a_partner_may_write_into_its_own_landing_zone_and_nothing_else(assembly: Assembly) -> None:
     role = assembly.named("AWS::IAM::Role", "adplatform-partner-northwind").properties
     [trust] = role["AssumeRolePolicyDocument"]["Statement"]

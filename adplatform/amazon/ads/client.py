@@ -239,6 +239,8 @@ def _scope(profile: Mapping[str, Any]) -> Scope:
         currency=str(profile.get("currencyCode") or ""),
         name=str(account.get("name") or ""),
         kind=str(account.get("type") or ""),
+        owner=str(account.get("id") or ""),
+        place=str(account.get("marketplaceStringId") or ""),
     )
 
 

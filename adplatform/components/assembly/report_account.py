@@ -10,12 +10,14 @@ from adplatform.components.assembly.report_assets import report_assets
 from adplatform.components.assembly.report_watch import watch_definitions
 from adplatform.components.assembly.reports import orders_job, reports_sensor
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.components.assembly.stream import stream_assets
 from adplatform.components.assembly.workloads import workload_assets
 from adplatform.platform.settings import read_settings
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
 from adplatform.pull.derived import derived_of
 from adplatform.pull.pattern import account_source
+from adplatform.pull.stream.tables import stream_of
 
 
 def account_definitions(declared: ReportSource, connect: Connect, hook: AssetSpecHook = unchanged) -> dg.Definitions:
@@ -37,7 +39,10 @@ def account_definitions(declared: ReportSource, connect: Connect, hook: AssetSpe
     assets += [fact_asset(each, declared.owners, declared.tags) for each in derived_of(account)]
     assets = with_hook(assets, hook)
     orders = orders_job(account, connect)
-    sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect)
+    stream = stream_of(account)
+    streamed = with_hook([stream_assets(stream, declared.owners, declared.tags)] if stream else [], hook)
+    sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect, streamed)
+    assets += streamed
     source = account_source(account, settings.raw_bucket)
     care = care_schedules(source, schedule_status)
     assets += workload_assets(source, declared.owners, declared.tags, hook)

@@ -44,6 +44,7 @@ from adplatform.components.assembly.runs import (
     runs_of,
     work_ended,
 )
+from adplatform.components.assembly.stream import Streamed, job_name
 from adplatform.components.assembly.workloads import with_workloads
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.cost_guard import held
@@ -72,6 +73,7 @@ from adplatform.pull.due import (
     reports_due,
 )
 from adplatform.pull.pattern import account_source
+from adplatform.pull.stream.tables import stream_of
 from adplatform.resources.named import LedgerResource, MachineResource, NotificationsResource, services_of
 from adplatform.resources.report_apis import open_api
 from adplatform.transform.values import OutputColumn
@@ -251,7 +253,9 @@ def _orders_runs(account: Account) -> dg.RunsFilter:
 def account_automation(account: Account, connect: Connect = open_api) -> Automation:
     """What starts the runs of an account, the crawls of its tables, and what services do with them."""
     source = account_source(account, read_settings().raw_bucket)
-    return with_workloads(with_crawls(Reports(account, connect), source), source)
+    stream, reports = stream_of(account), Reports(account, connect)
+    automation = Streamed(reports, stream) if stream else reports
+    return with_workloads(with_crawls(automation, source), source)
 
 
 def reports_sensor(
@@ -261,13 +265,14 @@ def reports_sensor(
     seconds: int,
     status: dg.DefaultSensorStatus,
     connect: Connect = open_api,
+    streamed: Sequence[dg.AssetsDefinition] = (),
 ) -> dg.SensorDefinition:
-    """Polls reports, and starts a run for orders, each report that is ready, each slice that waits, and each
-    table that is made of others."""
+    """Polls reports, and starts a run for orders, each report that is ready, each slice that waits, each table that is
+    made of others, and what is ``streamed``."""
     made = {fact_key(each) for each in derived_of(account)}
     facts = [each for each in assets if not made.isdisjoint(each.keys)]
     pulled = [each for each in assets if each not in facts]
-    told = f"{BY_HAND} {returns(account.source)}"
+    source, told = account.source, f"{BY_HAND} {returns(account.source)}"
     of_account = {SOURCE_TAG: account.source}
     return source_sensor(
         account_automation(account, connect),
@@ -282,6 +287,11 @@ def reports_sensor(
             *(
                 [dg.define_asset_job(_fact_name(account), selection=facts, description=told, tags=of_account)]
                 if facts
+                else []
+            ),
+            *(
+                [dg.define_asset_job(job_name(source), selection=list(streamed), description=told, tags=of_account)]
+                if streamed
                 else []
             ),
         ],

@@ -74,7 +74,7 @@ def truth(query: Query, profile: Profile, day: date, seed: int) -> list[Row]:
 
 def _live(query: Query, profile: Profile, day: date, days_old: int, seed: int) -> list[Live]:
     product = _product(query.report_type)
-    alive = (_at(atom, days_old) for atom in _atoms(seed, profile, product, day))
+    alive = (as_it_stands(atom, days_old) for atom in atoms(seed, profile, product, day))
     kept = [live for live in alive if live is not None and _passes(query.filters, live, profile)]
     return [live for live in kept if live.clicks] if query.report_type.endswith("SearchTerm") else kept
 
@@ -85,7 +85,8 @@ def _product(report_type: str) -> str:
     return next(product for product in _SHAPES if report_type.startswith(product))
 
 
-def _at(atom: Atom, days_old: int) -> Live | None:
+def as_it_stands(atom: Atom, days_old: int) -> Live | None:
+    """An atom at some age; None where it does not count then."""
     if days_old < atom.appears or days_old >= atom.vanishes:
         return None
     _, impressions, clicks, cost = [step for step in atom.traffic if step[0] <= days_old][-1]
@@ -160,7 +161,8 @@ _AFTER = tuple(enumerate((1, 7, 28)))
 
 
 @functools.lru_cache(maxsize=512)
-def _atoms(seed: int, profile: Profile, product: str, day: date) -> tuple[Atom, ...]:
+def atoms(seed: int, profile: Profile, product: str, day: date) -> tuple[Atom, ...]:
+    """What happened on a date, with all that changes of it later."""
     restated = _Restatement.of(seed, profile, product, day)
     return tuple(
         atom

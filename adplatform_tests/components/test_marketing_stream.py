@@ -1,0 +1,166 @@
+"""Marketing Stream of an Ads account as Dagster runs it: from a queue to sums of hours and days."""
+
+import random
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from adplatform.amazon.sources import AdsSource
+from adplatform.components import AmazonAdsReports
+from adplatform.flow.budget import UNLIMITED
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
+from adplatform.lake.query import run_query
+from adplatform.ledger.scopes import Scope
+from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
+from adplatform.local.world.amazon.advertising import Query, rows
+from adplatform.local.world.amazon.stream import Record, send, sent
+from adplatform.pull.account import account_of
+from adplatform.pull.stream.messages import provide_queue, take
+from adplatform.pull.stream.tables import StreamTables, stream_of
+from adplatform_tests.support.platforms import resources_with
+from adplatform_tests.support.report_api import MemoryReports
+
+SEED = 7
+PROFILE = DEMO_ACCOUNTS.profiles[0]
+DAY = date(2026, 11, 1)
+"""On which clocks go back in Los Angeles, and another month has begun by UTC before it ends there."""
+POISON = ["not JSON", "5", '{"dataset_id": "budget-usage", "budget": 5}', '{"dataset_id": "sp-traffic"}']
+
+
+def declared(**stream: Any) -> AdsSource:
+    return AdsSource.model_validate(
+        {
+            "source": "ads",
+            "credentials": "ads/secret",
+            "start_date": "2026-10-01",
+            "profiles": [PROFILE.id],
+            "reports": ["sp_campaigns"],
+            "stream": {"datasets": ["sp-traffic"], **stream},
+        }
+    )
+
+
+@dataclass
+class Streaming:
+    """An account whose stream is read at ``at``."""
+
+    services: Services
+    instance: dg.DagsterInstance
+    work: Path
+    at: list[datetime]
+    source: AdsSource
+
+    @cached_property
+    def stream(self) -> StreamTables:
+        found = stream_of(account_of(self.source))
+        assert found is not None
+        return found
+
+    @cached_property
+    def url(self) -> str:
+        return provide_queue(self.services, self.stream)
+
+    @cached_property
+    def defs(self) -> dg.Definitions:
+        api = MemoryReports(lambda: self.at[0], lambda *_: [])
+        return dg.Definitions.merge(
+            dg.component_defs(component=AmazonAdsReports(self.source, lambda *_: api)),
+            dg.Definitions(resources=resources_with(self.services), executor=dg.in_process_executor),
+        )
+
+    def send(self, bodies: Sequence[Record | str]) -> None:
+        send(self.services.sqs, self.url, bodies)
+
+    def asked(self, cursor: str | None = None) -> list[dg.RunRequest]:
+        """The runs that a tick asks for of the stream."""
+        resources = resources_with(self.services)
+        context = dg.build_sensor_context(
+            instance=self.instance, definitions=self.defs, resources=resources, cursor=cursor
+        )
+        found = self.defs.resolve_sensor_def("ads_reports").evaluate_tick(context)
+        return [each for each in found.run_requests or () if each.job_name == "ads_stream"]
+
+    def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        job = self.defs.resolve_job_def("ads_stream")
+        return job.execute_in_process(instance=self.instance, tags=dict(request.tags))
+
+    def died_taking(self, files: int) -> None:
+        """A run dies when it has put so many files into the raw zone, before it deletes a message."""
+        with closing(take(self.services, self.stream, f"dead-{files}", self.work, UNLIMITED)) as landed:
+            for _ in range(files):
+                next(landed)
+
+    def in_flight(self) -> int:
+        """Messages that somebody has received and not deleted."""
+        name = "ApproximateNumberOfMessagesNotVisible"
+        found = self.services.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
+        return int(found["Attributes"][name])
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        prefix = self.services.settings.database_prefix
+        named = sql.replace("stream_", f"{prefix}ads.stream_")
+        return run_query(self.services.aws, self.services.glue, prefix, named, 100_000)[1]
+
+    def sums(self, table: str) -> dict[int, tuple[Any, ...]]:
+        measures = "sum(impressions), sum(clicks), sum(cost)"
+        found = self.query(f"select keyword_id, {measures} from {table} where dt = '{DAY}' group by 1")
+        return {key: (i, c, round(cost, 2)) for key, i, c, cost in found if i or c or cost}
+
+
+def reported(age: int) -> dict[int, tuple[Any, ...]]:
+    """What a report of the date says that is asked for at that age."""
+    query = Query("spTargeting", ("targeting",), ("keywordId", "impressions", "clicks", "cost"))
+    found = rows(query, PROFILE, DAY, datetime(2026, 11, 1, 20, tzinfo=UTC) + timedelta(days=age), SEED)
+    return {r["keywordId"]: (r["impressions"], r["clicks"], round(Decimal(str(r["cost"])), 2)) for r in found}
+
+
+@pytest.fixture
+def streaming(services: Services, instance: dg.DagsterInstance, tmp_path: Path) -> Streaming:
+    at = [datetime(2026, 11, 3, 20, tzinfo=UTC)]
+    moved = replace(services, now=lambda: at[0])
+    provision(moved, [])
+    known = Scope(str(PROFILE.id), PROFILE.timezone, "US", "USD", owner=PROFILE.entity, place=PROFILE.marketplace)
+    moved.ledger.scopes.put("ads", [known])
+    return Streaming(moved, instance, tmp_path, at, declared())
+
+
+def test_sums_are_those_of_the_reports_whatever_comes_in_whatever_order_and_however_often(
+    streaming: Streaming,
+) -> None:
+    shuffled = random.Random(5)
+    early = [*sent("sp-traffic", PROFILE, DAY, SEED, 2), *POISON]
+    shuffled.shuffle(early)
+    streaming.send(early)
+    streaming.died_taking(2)
+    assert streaming.in_flight() == len(early), "nothing is deleted before the ledger has all files of the batch"
+    streaming.send([*early, *early[:20]])
+    (request,) = streaming.asked()
+    assert streaming.run(request).success
+    assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(2)
+    [(hours, first, offsets)] = streaming.query(
+        "select count(distinct hour), min(hour_of_day), count(distinct date_diff('hour', timestamptz"
+        " '2026-11-01 07:00:00+00', hour) - hour_of_day) from stream_hourly"
+    )
+    assert (first, offsets) == (0, 2), "two offsets from UTC on a date on which clocks go back"
+    assert hours <= 25
+    today = streaming.services.ledger.publications.since("ads/stream_sp_traffic", date(2026, 11, 3), 0)[-1]
+    assert (today.clean, today.rows_in) == (0, today.quarantined)
+    assert today.quarantined >= len(POISON)
+    late = [*sent("sp-traffic", PROFILE, DAY, SEED, 9), *early[:5]]
+    shuffled.shuffle(late)
+    streaming.at[0] += timedelta(days=7)
+    streaming.send(late)
+    list(take(streaming.services, streaming.stream, "dead-after", streaming.work, UNLIMITED))
+    (request,) = streaming.asked(cursor=f'"{streaming.at[0].isoformat()}"')
+    assert streaming.run(request).success, "what a dead run has taken is published, though the queue is empty"
+    assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(9)
+    assert streaming.asked() == []
