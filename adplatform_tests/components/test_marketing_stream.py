@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
 from adplatform.amazon.sources import AdsSource
@@ -18,14 +19,18 @@ from adplatform.components import AmazonAdsReports
 from adplatform.flow.budget import UNLIMITED
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.slices import build_lease, publish_made
 from adplatform.lake.query import run_query
 from adplatform.ledger.scopes import Scope
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
 from adplatform.local.world.amazon.advertising import Query, rows
 from adplatform.local.world.amazon.stream import Record, send, sent
 from adplatform.pull.account import account_of
+from adplatform.pull.fact import fact_of
+from adplatform.pull.stream.agreement import AGREES
 from adplatform.pull.stream.messages import provide_queue, take
 from adplatform.pull.stream.tables import StreamTables, stream_of
+from adplatform.transform.rules import sql_type
 from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
 
@@ -99,6 +104,21 @@ class Streaming:
             for _ in range(files):
                 next(landed)
 
+    def report(self, *sums: Any) -> None:
+        """Publish impressions, clicks and cost of the date as the daily fact of the reports."""
+        fact = fact_of(self.stream.account)
+        assert fact is not None
+        flow, file = fact.flow(str(PROFILE.id)), self.work / "fact.parquet"
+        columns = ", ".join(c.name for c in flow.feed.columns)
+        given = {"ad_product": "'SPONSORED_PRODUCTS'", "campaign_id": "1", "as_of": "now()"}
+        given |= dict(zip(("impressions", "clicks", "cost"), map(str, sums), strict=True))
+        values = ", ".join(
+            f"cast({given.get(c.name, 'null')} as {sql_type(c.data_type)}) as {c.name}" for c in flow.feed.columns
+        )
+        duckdb.sql(f"copy (select {columns} from (select {values})) to '{file}' (format parquet)")
+        with build_lease(self.services, flow, DAY, "reports") as lease:
+            publish_made(self.services, flow, DAY, file, lease, "reports", self.work)
+
     def in_flight(self) -> int:
         """Messages that somebody has received and not deleted."""
         name = "ApproximateNumberOfMessagesNotVisible"
@@ -123,6 +143,12 @@ def reported(age: int) -> dict[int, tuple[Any, ...]]:
     return {r["keywordId"]: (r["impressions"], r["clicks"], round(Decimal(str(r["cost"])), 2)) for r in found}
 
 
+def judged(run: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
+    """What was found when dates were compared with reports."""
+    found = (e.asset_check_evaluation_data for e in run.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION")
+    return [each for each in found if each.check_name == AGREES]
+
+
 @pytest.fixture
 def streaming(services: Services, instance: dg.DagsterInstance, tmp_path: Path) -> Streaming:
     at = [datetime(2026, 11, 3, 20, tzinfo=UTC)]
@@ -137,20 +163,21 @@ def test_sums_are_those_of_the_reports_whatever_comes_in_whatever_order_and_howe
     streaming: Streaming,
 ) -> None:
     shuffled = random.Random(5)
-    early = [*sent("sp-traffic", PROFILE, DAY, SEED, 2), *POISON]
+    first = sent("sp-traffic", PROFILE, DAY - timedelta(days=2), SEED, 0)[:1]
+    early = [*first, *sent("sp-traffic", PROFILE, DAY, SEED, 2), *POISON]
     shuffled.shuffle(early)
     streaming.send(early)
-    streaming.died_taking(2)
+    streaming.died_taking(3)
     assert streaming.in_flight() == len(early), "nothing is deleted before the ledger has all files of the batch"
     streaming.send([*early, *early[:20]])
     (request,) = streaming.asked()
     assert streaming.run(request).success
     assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(2)
-    [(hours, first, offsets)] = streaming.query(
+    [(hours, midnight, offsets)] = streaming.query(
         "select count(distinct hour), min(hour_of_day), count(distinct date_diff('hour', timestamptz"
-        " '2026-11-01 07:00:00+00', hour) - hour_of_day) from stream_hourly"
+        " '2026-11-01 07:00:00+00', hour) - hour_of_day) from stream_hourly where dt = '2026-11-01'"
     )
-    assert (first, offsets) == (0, 2), "two offsets from UTC on a date on which clocks go back"
+    assert (midnight, offsets) == (0, 2), "two offsets from UTC on a date on which clocks go back"
     assert hours <= 25
     today = streaming.services.ledger.publications.since("ads/stream_sp_traffic", date(2026, 11, 3), 0)[-1]
     assert (today.clean, today.rows_in) == (0, today.quarantined)
@@ -161,6 +188,10 @@ def test_sums_are_those_of_the_reports_whatever_comes_in_whatever_order_and_howe
     streaming.send(late)
     list(take(streaming.services, streaming.stream, "dead-after", streaming.work, UNLIMITED))
     (request,) = streaming.asked(cursor=f'"{streaming.at[0].isoformat()}"')
-    assert streaming.run(request).success, "what a dead run has taken is published, though the queue is empty"
+    streaming.report(*map(sum, zip(*reported(9).values(), strict=True)))
+    ran = streaming.run(request)
+    assert ran.success, "what a dead run has taken is published, though the queue is empty"
+    assert [each.passed for each in judged(ran)] == [True], "the date has settled by now, and has reports"
     assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(9)
     assert streaming.asked() == []
+    assert judged(streaming.run(request)) == [], "a date is judged once"

@@ -64,6 +64,7 @@ from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.leases import LeaseHeld
 from adplatform.ledger.publications import Publication
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.pull.stream.agreement import AGREES, judge
 from adplatform.pull.stream.messages import take, waiting
 from adplatform.pull.stream.sums import EQUALS_MESSAGES, KNOWN_PROFILES, build, built, mark, sums_due
 from adplatform.pull.stream.tables import StreamTables
@@ -90,6 +91,10 @@ _AUDITS = {
     **{name: AUDITS[name] for name in ("row_conservation", "schema", "bounds")},
 }
 _WARNINGS = {KNOWN_PROFILES: "Every message is of an advertiser and marketplace of a profile that is known."}
+_OF_DAYS = {
+    AGREES: "Impressions, clicks and cost of each profile and ad product are those of the reports, within the "
+    "tolerance; dates that may still change are not judged."
+}
 
 
 def job_name(source: str) -> str:
@@ -183,7 +188,8 @@ def stream_assets(stream: StreamTables, owners: Sequence[str], tags: dict[str, s
         )
         for flows, audits, warnings in (
             ([flow for _, flow in stream.deltas], _DELTA_AUDITS, SUSPICION),
-            ([stream.hourly, stream.daily], _AUDITS | _WARNINGS, _WARNINGS),
+            ([stream.hourly], _AUDITS | _WARNINGS, _WARNINGS),
+            ([stream.daily], _AUDITS | _WARNINGS | _OF_DAYS, _WARNINGS | _OF_DAYS),
         )
         for flow in flows
         for name, text in audits.items()
@@ -321,13 +327,17 @@ class _Step:
     work: Path
 
     def do(self, *, of_sensor: bool) -> list[str]:
-        """Take messages, publish what they change, and build its sums; what could not be done."""
+        """Take messages, publish what they change, build its sums, and judge those that have settled; what could not be
+        done."""
         self._take()
         problems = self._publish()
         if not of_sensor:
             for key in self.context.partition_keys:
                 mark(self.services, self.stream, date.fromisoformat(key))
-        return problems + [p for each in sums_due(self.services, self.stream) if (p := self._build(each.day))]
+        problems += [p for each in sums_due(self.services, self.stream) if (p := self._build(each.day))]
+        for judged in judge(self.services, self.stream, self.work):
+            self._log_checks(self.stream.daily, judged.day, _OF_DAYS, [judged.finding])
+        return problems
 
     def _take(self) -> None:
         budget = Budget.of(TAKES_FOR)
