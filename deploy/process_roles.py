@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from adplatform.amazon.ads.stream import topics
 from adplatform.contracts.marketing import MarketingSource
 from adplatform.lake.zones import ENGINE_WORK
 from adplatform.ledger.table import ACTIVE_INDEX
@@ -147,9 +148,15 @@ def _queues(estate: Estate) -> list[Statement]:
 
 
 def _stream(estate: Estate, each: DeployedSource) -> list[Statement]:
-    """Runs of an account take the messages of its Marketing Stream."""
-    queue = each.stream.queue(estate.settings) if each.stream else ""
-    return [allow(_TAKES, estate.arn("sqs", queue))] if queue else []
+    """Runs of an account take the messages of its Marketing Stream, and confirm that they are wanted."""
+    stream = each.stream
+    if stream is None:
+        return []
+    sending = [topics(name, stream.account.region) for name in stream.declared.datasets]
+    return [
+        allow(_TAKES, estate.arn("sqs", stream.queue(estate.settings))),
+        allow(["sns:ConfirmSubscription"], *sending, why="Amazon gives each subscription a topic."),
+    ]
 
 
 def _raw_of_looks(estate: Estate, keys: KeysStack) -> list[Statement]:

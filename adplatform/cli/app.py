@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("status", "Show where everything stands: what is stale, waits or has failed."),
     "ledger": (HISTORY, "Show what arrived, what became of it, and why."),
     "reports": (REPORTS, "Show the reports that were asked for and where each stands."),
+    "stream": ("stream", "Say what Marketing Stream of an Ads account still needs."),
     "runs": ("engine_runs", "Show the runs of managed engines, AppFlow for example."),
     "uploads": ("uploads", "Show what workflows found of files that were uploaded by SFTP."),
     "describe": ("describe", "Write the declaration of a database's tables from its catalogue."),

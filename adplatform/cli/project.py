@@ -186,7 +186,7 @@ def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], list[str], lis
         except PermanentFailure as e:
             line = declared.texts.get(e.text, declared.line) if isinstance(e, BadExpression) else declared.line
             reasons.append(f"{declared.file}:{line}: feeds.{feed.name}: {e}")
-    unfit = [] if reasons else list(_unfit(declared, pattern))
+    unfit = [] if reasons else [*_unfit(declared, pattern), *_misplaced(declared, pattern)]
     reasons += [text for level, text in unfit if level == "error"]
     return reasons, [text for level, text in unfit if level == "warning"], flows
 
@@ -201,6 +201,17 @@ def _unfit(declared: Declared[BaseModel], pattern: Pattern) -> Iterator[tuple[st
             where = ".".join(path if name not in places else ("feeds", name, *path))
             of = "" if name in places else f"table {name}: "
             yield each.level, f"{declared.file}:{declared.line_of(*above, *path)}: {where}: {of}{each}"
+
+
+def _misplaced(declared: Declared[BaseModel], pattern: Pattern) -> Iterator[tuple[str, str]]:
+    """Where a stream of Amazon's would not be sent to."""
+    from adplatform.pull.pattern import PulledReports
+    from adplatform.pull.stream.setup import misplaced
+
+    settings = read_settings()
+    stream = pattern.stream if isinstance(pattern, PulledReports) and settings.env == "aws" else None
+    if stream and (text := misplaced(stream, settings.region)):
+        yield "error", f"{declared.file}:{declared.line_of('stream')}: stream: {text}"
 
 
 def _fitness(pattern: Pattern) -> Iterator[tuple[str, str, str, "Sequence[Finding]"]]:

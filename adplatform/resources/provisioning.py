@@ -18,6 +18,8 @@ from adplatform.flow.services import Services
 from adplatform.patterns import of_kind
 from adplatform.platform.calls import NOBODY, acting
 from adplatform.platform.extras import LOCAL, extra
+from adplatform.pull.pattern import PulledReports
+from adplatform.pull.stream.messages import provide_queue
 
 
 @acting(NOBODY)
@@ -44,6 +46,9 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[
                 from adplatform.resources import simulated_world  # noqa: PLC0415 - as above
 
             simulated_world.connect_functions(services, taken)
+    for account in of_kind(list(patterns), PulledReports):
+        if account.stream and not account.stream.declared.queue:
+            provide_queue(services, account.stream)
     for each in patterns:
         provide_crawlers(services, each.source)
     if services.settings.spark:

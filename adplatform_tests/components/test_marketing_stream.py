@@ -1,5 +1,6 @@
 """Marketing Stream of an Ads account as Dagster runs it: from a queue to sums of hours and days."""
 
+import json
 import random
 from collections.abc import Sequence
 from contextlib import closing
@@ -9,6 +10,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import duckdb
@@ -32,7 +34,9 @@ from adplatform.pull.stream.messages import provide_queue, take
 from adplatform.pull.stream.tables import StreamTables, stream_of
 from adplatform.transform.rules import sql_type
 from adplatform_tests.support.platforms import resources_with
+from adplatform_tests.support.receivers import receiving
 from adplatform_tests.support.report_api import MemoryReports
+from adplatform_tests.support.waiting import eventually
 
 SEED = 7
 PROFILE = DEMO_ACCOUNTS.profiles[0]
@@ -46,6 +50,7 @@ def declared(**stream: Any) -> AdsSource:
         {
             "source": "ads",
             "credentials": "ads/secret",
+            "simulated": True,
             "start_date": "2026-10-01",
             "profiles": [PROFILE.id],
             "reports": ["sp_campaigns"],
@@ -119,6 +124,20 @@ class Streaming:
         with build_lease(self.services, flow, DAY, "reports") as lease:
             publish_made(self.services, flow, DAY, file, lease, "reports", self.work)
 
+    def question(self) -> tuple[str, str]:
+        """What a topic asks before it sends to who has subscribed, and the ARN of the topic."""
+        sns = self.services.sns
+        topic = sns.create_topic(Name=f"marketing-stream-{uuid4().hex[:8]}")["TopicArn"]
+        with receiving(json.loads) as receiver:
+            sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=receiver.url)
+            (asked,) = eventually(lambda: receiver.taken)
+        return json.dumps(asked), topic
+
+    def confirmed(self, topic: str) -> bool:
+        (found,) = self.services.sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        attributes = self.services.sns.get_subscription_attributes(SubscriptionArn=found["SubscriptionArn"])
+        return bool(attributes["Attributes"]["PendingConfirmation"] == "false")
+
     def in_flight(self) -> int:
         """Messages that somebody has received and not deleted."""
         name = "ApproximateNumberOfMessagesNotVisible"
@@ -164,14 +183,16 @@ def test_sums_are_those_of_the_reports_whatever_comes_in_whatever_order_and_howe
 ) -> None:
     shuffled = random.Random(5)
     first = sent("sp-traffic", PROFILE, DAY - timedelta(days=2), SEED, 0)[:1]
+    question, topic = streaming.question()
     early = [*first, *sent("sp-traffic", PROFILE, DAY, SEED, 2), *POISON]
     shuffled.shuffle(early)
     streaming.send(early)
     streaming.died_taking(3)
     assert streaming.in_flight() == len(early), "nothing is deleted before the ledger has all files of the batch"
-    streaming.send([*early, *early[:20]])
+    streaming.send([*early, *early[:20], question])
     (request,) = streaming.asked()
     assert streaming.run(request).success
+    assert streaming.confirmed(topic)
     assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(2)
     [(hours, midnight, offsets)] = streaming.query(
         "select count(distinct hour), min(hour_of_day), count(distinct date_diff('hour', timestamptz"

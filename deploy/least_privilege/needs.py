@@ -7,6 +7,7 @@ operation that is in no table here is an error, never a pass.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from adplatform.amazon.ads.stream import AWS_REGIONS, topics
 from adplatform.lake.zones import QUARANTINE, QUERY_RESULTS
 from adplatform.platform import names as platform
 from adplatform.platform.calls import GLUE_JOB, SPARK_JOB
@@ -260,11 +261,16 @@ def _glue(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterat
 
 
 def _sns(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
-    """To a topic that is encrypted with a key of ours (SNS Developer Guide, "Key management")."""
+    """To a topic that is encrypted with a key of ours (SNS Developer Guide, "Key management"); topics of Amazon's
+    stream are only asked to send."""
+    if call.operation == "ConfirmSubscription":
+        region = next(name for name, place in AWS_REGIONS.items() if place == names.region)
+        yield Need("sns:ConfirmSubscription", topics("sp-traffic", region).replace("*", "any"))
+        return
     if call.operation != "Publish":
         raise _unknown(call)
-    topics = {"success": names.settings.success_topic, "failure": names.settings.failure_topic}
-    yield Need("sns:Publish", names.arn("sns", topics[place]))
+    own = {"success": names.settings.success_topic, "failure": names.settings.failure_topic}
+    yield Need("sns:Publish", names.arn("sns", own[place]))
     yield from _key("messages", "sns", names, "Decrypt", "GenerateDataKey")
 
 

@@ -193,7 +193,8 @@ class Proof:
                 continue
             if call.role == CODE_SERVER and not _does(source, call):
                 continue
-            if call.service == "sqs" and self.estate.queue(source.source) not in self.policies:
+            unsent = call.service == "sqs" and self.estate.queue(source.source) not in self.policies
+            if unsent or (call.operation == "ConfirmSubscription" and not source.stream):
                 continue
             if call.role in _PROCESSES:
                 yield _PROCESSES[call.role], source

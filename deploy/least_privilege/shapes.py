@@ -61,7 +61,9 @@ def _places(service: str, named: Mapping[str, Any]) -> Iterator[tuple[str, list[
         }
         yield next((kind for kind, pattern in kinds.items() if pattern.match(secret)), "of_source"), []
     elif service == "sns":
-        yield "success" if "success" in named.get("TopicArn", "") else "failure", []
+        topic = named.get("TopicArn", "")
+        kinds_of_topic = ("success", "marketing-stream")
+        yield next((kind for kind in kinds_of_topic if kind in topic), "failure"), []
     elif service == "glue" and named.keys() & {"DatabaseName", "DatabaseInput"}:
         what = "table" if named.keys() & {"TableName", "TableInput", "Name"} else "database"
         database = str(named.get("DatabaseName") or named.get("DatabaseInput"))

@@ -49,8 +49,7 @@ def test_the_queue_of_a_stream_takes_what_amazons_topics_send(assembly: Assembly
         if str(each.properties["Queues"]).find("adplatform-arrivals-ads'") > 0
     ]
     send, review, in_clear = policy["Statement"]
-    assert len(send["Condition"]["ArnLike"]["aws:SourceArn"]) == 2
-    assert all(":sns:eu-west-1:" in arn for arn in send["Condition"]["ArnLike"]["aws:SourceArn"])
+    assert send["Condition"] == {"ArnLike": {"aws:SourceArn": ["arn:aws:sns:eu-west-1:668473351658:*"]}}
     assert (review["Action"], in_clear["Condition"]) == ("sqs:GetQueueAttributes", DENIED_IN_CLEAR)
 
 

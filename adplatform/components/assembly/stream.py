@@ -90,7 +90,7 @@ _AUDITS = {
     EQUALS_MESSAGES: "Every sum is that of the tables of messages.",
     **{name: AUDITS[name] for name in ("row_conservation", "schema", "bounds")},
 }
-_WARNINGS = {KNOWN_PROFILES: "Every message is of an advertiser and marketplace of a profile that is known."}
+_WARNINGS = {KNOWN_PROFILES: "Every message is of the advertiser and marketplace of a profile that is declared."}
 _OF_DAYS = {
     AGREES: "Impressions, clicks and cost of each profile and ad product are those of the reports, within the "
     "tolerance; dates that may still change are not judged."

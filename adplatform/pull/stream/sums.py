@@ -40,7 +40,7 @@ else:
 EQUALS_MESSAGES = "equals_messages"
 """The audit that compares sums with the tables of messages."""
 KNOWN_PROFILES = "known_profiles"
-"""What says of which advertisers messages come that belong to no known profile."""
+"""What says of which advertisers messages come that are no declared profile."""
 UNJUDGED = ""
 """What a date is made of as long as it was not compared with reports."""
 _TYPES: Mapping[str, str] = {c.name: sql_type(c.data_type) for c in (*DIMENSIONS, *HOURS, *NAMED, *MEASURES)}
@@ -116,6 +116,7 @@ def _write(
 ) -> tuple[AuditFinding, ...]:
     settings = services.settings
     profiles = [s for s in services.ledger.scopes.of_source(stream.account.source) if s.owner]
+    wanted = [scope.id for scope in profiles if stream.account.wants(scope)]
     with limited(settings.memory_limit, settings.threads, folder) as con:
         try:
             selects = list(_inputs(services, con, stream, day, folder))
@@ -128,7 +129,7 @@ def _write(
             )
             for flow, columns in ((stream.hourly, HOURS), (stream.daily, ())):
                 con.execute(_copied(flow, columns, targets[flow.feed.name] / MADE_FILE))
-            return _compared(con, stream, targets), _unknown(con)
+            return _compared(con, stream, targets), _unknown(con, wanted)
         except (duckdb.DataError, duckdb.ProgrammingError) as e:
             raise PermanentFailure(f"{stream.daily.name} {day} cannot be computed: {str(e).splitlines()[0]}") from e
 
@@ -224,16 +225,20 @@ def _row(con: "duckdb.DuckDBPyConnection", query: str) -> tuple[Any, ...]:
     return con.execute(query).fetchone() or ()
 
 
-def _unknown(con: "duckdb.DuckDBPyConnection") -> AuditFinding:
+def _unknown(con: "duckdb.DuckDBPyConnection", wanted: Iterable[str]) -> AuditFinding:
+    """Of whom messages come that are no profile of the account, or one that is not declared."""
+    con.execute("create table wanted (profile_id varchar)")
+    if names := [(name,) for name in wanted]:
+        con.executemany("insert into wanted values (?)", names)
     found = con.execute(
-        "select advertiser_id, marketplace_id, count(*) from placed where profile_id is null group by all order by all"
+        "select advertiser_id, marketplace_id, profile_id, count(*) from placed anti join wanted using (profile_id)"
+        " group by all order by all"
     ).fetchall()
     details = tuple(
-        {"advertiser_id": str(owner), "marketplace_id": str(place), "messages": str(count)}
-        for owner, place, count in found
+        {"advertiser_id": str(owner), "marketplace_id": str(place), "profile_id": name or "", "messages": str(count)}
+        for owner, place, name, count in found
     )
     of = listed(f"advertiser {each['advertiser_id']} in {each['marketplace_id']}" for each in details)
-    text = f"messages come of no known profile: {of}" if details else "every message is of a known profile"
-    return AuditFinding(
-        KNOWN_PROFILES, not details, False, text, {"messages": sum(count for *_, count in found)}, details
-    )
+    text = f"messages come of profiles that are not declared: {of}" if details else "every message is of a profile"
+    metrics = {"messages": sum(count for *_, count in found)}
+    return AuditFinding(KNOWN_PROFILES, not details, False, text, metrics, details)

@@ -11,7 +11,7 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from adplatform.local.world.administration import COMMON, Calls, listed, respond
-from adplatform.local.world.amazon import advertising, selling
+from adplatform.local.world.amazon import advertising, selling, stream
 from adplatform.local.world.amazon.accounts import Api
 from adplatform.local.world.amazon.advertising import FOREVER, Query
 from adplatform.local.world.amazon.calls import Call, answer
@@ -123,6 +123,14 @@ def _truth(
     raise ValueError(f"there is no truth of {report_type}")
 
 
+def _stream(world: World, dataset: str, profile: str, date: str) -> list[stream.Record]:
+    """What Marketing Stream has said by now of the hours of a date that have begun: a data set (sp-traffic, ...) of a
+    profile."""
+    known, day, now = world.accounts.profile(profile), _day(date), world.now()
+    said = stream.sent(dataset, known, day, world.settings.seed, advertising.age(known, day, now))
+    return [each for each in said if datetime.fromisoformat(each["time_window_start"]) <= now]
+
+
 def _day(text: str) -> date:
     return date.fromisoformat(text)
 
@@ -140,6 +148,7 @@ _CALLS: Calls = {
     ("GET", "requests"): _requests,
     ("GET", "reports"): _reports,
     ("GET", "truth"): _truth,
+    ("GET", "stream"): _stream,
     ("POST", "revoke"): _revoke,
     ("POST", "rotate_secret"): _rotate,
     ("POST", "expire_tokens"): _expire,
