@@ -7,6 +7,7 @@ Their texts go into ledger rows, messages and metadata, which all have limits, s
 import errno
 import os
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 MAX_TEXT = 8_000
 """Characters of a text for people, at most 32 KB in UTF-8: all that an API says of a wrong column, with the hundreds
 that it allows. A ledger row has up to two and may have 400 KB."""
+_LINE, _SENTENCE = 100, 60
+"""Characters of a line of names, and of what stands before them in the first."""
 SHOWN = 10
 """How many of many names a text lists."""
 _MACHINE = frozenset(
@@ -45,6 +48,16 @@ def listed(items: Iterable[str], shown: int = SHOWN, separator: str = ", ") -> s
     every = list(items)
     more = [f"and {len(every) - shown:,} more"] if len(every) > shown else []
     return separator.join([*every[:shown], *more])
+
+
+def wrapped(names: Iterable[str]) -> str:
+    """All of many names, for the end of a sentence: in its line where they fit, else the first ones, and the others in
+    lines below."""
+    every = ", ".join(names)
+    if len(every) <= _LINE:
+        return every
+    lines = textwrap.TextWrapper(_LINE, _SENTENCE * " ", "    ", break_on_hyphens=False, break_long_words=False)
+    return lines.fill(every).lstrip()
 
 
 _NAME, _END = "\u2068", "\u2069"
@@ -83,6 +96,10 @@ class SenderFailure(PermanentFailure):
 
 class AccessRefused(PermanentFailure):
     """The credentials may not do it until somebody changes that; nothing is wrong with what was asked."""
+
+
+class NotOffered(AccessRefused):
+    """What was asked for is not to be had there; all else that the credentials may do is."""
 
 
 class CredentialsRefused(AccessRefused):

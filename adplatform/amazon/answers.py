@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
+from adplatform.amazon.refusals import Whose, known_refusal
+
 _DUPLICATE = re.compile(r"duplicate of\s*:?\s*([\w.-]*\d[\w-]*)", re.IGNORECASE)
 _NO_SCOPE = (
     *("not authorized to access scope", "not authorized to manage this profile"),
@@ -31,7 +33,8 @@ _TOO_EARLY, _TOO_MANY = 425, 429
 
 class AnswerKind(StrEnum):
     """What to do about an answer. THROTTLED and TRANSIENT pass; UNAUTHORIZED wants a new token; DUPLICATE is an order
-    that Amazon has already; FORBIDDEN (for this scope), GONE and INVALID stay as they are."""
+    that Amazon has already; FORBIDDEN (for this scope), NOT_OFFERED (this report for this scope), SECRET_EXPIRED (the
+    application's), GONE and INVALID stay as they are."""
 
     OK = "ok"
     DUPLICATE = "duplicate"
@@ -39,18 +42,29 @@ class AnswerKind(StrEnum):
     TRANSIENT = "transient"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
+    NOT_OFFERED = "not offered"
+    SECRET_EXPIRED = "secret expired"  # noqa: S105 - no secret
     GONE = "gone"
     INVALID = "invalid"
 
 
+_REFUSED = {
+    Whose.SCOPE: AnswerKind.FORBIDDEN,
+    Whose.REPORT: AnswerKind.NOT_OFFERED,
+    Whose.APPLICATION: AnswerKind.SECRET_EXPIRED,
+}
+
+
 @dataclass(frozen=True)
 class Meaning:
-    """What an answer means. ``text`` is Amazon's own, ``retry_after`` in seconds, ``duplicate_of`` a report id."""
+    """What an answer means. ``text`` is Amazon's own, ``retry_after`` in seconds, ``duplicate_of`` a report id;
+    ``advice`` says who has to do what where Amazon's text does not."""
 
     kind: AnswerKind
     text: str = ""
     retry_after: float | None = None
     duplicate_of: str = ""
+    advice: str = ""
 
 
 def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Meaning:
@@ -71,24 +85,27 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime)
         return Meaning(AnswerKind.TRANSIENT, f"HTTP {status}, a redirect, which is not followed with a token")
     text = error_text(body)
     after = _retry_after(headers.get("retry-after", ""), now)
-    lower = text.lower()
     if status == _TOO_EARLY:
         return Meaning(AnswerKind.DUPLICATE, text, after, _duplicated(text, body))
     if status == _TOO_MANY:
         return Meaning(AnswerKind.THROTTLED, text, after)
-    if status == 401 and any(phrase in lower for phrase in _NO_SCOPE):
-        return Meaning(AnswerKind.FORBIDDEN, text)
     if status != 401 and body.lstrip().startswith(b"<"):
         return Meaning(AnswerKind.TRANSIENT, text or f"HTTP {status} with a page", after)
-    if status == 401 or (status == 403 and any(word in lower for word in _TOKEN_REFUSED)):
-        return Meaning(AnswerKind.UNAUTHORIZED, text)
-    if status == 403:
-        return Meaning(AnswerKind.FORBIDDEN, text)
-    if status == 404:
-        return Meaning(AnswerKind.GONE, text)
     if status == 408 or status >= 500:
         return Meaning(AnswerKind.TRANSIENT, text or f"HTTP {status}", after)
-    return Meaning(AnswerKind.INVALID, text or f"HTTP {status}")
+    if refusal := known_refusal(status, text):
+        return Meaning(_REFUSED[refusal.whose], text, advice=refusal.advice)
+    kind = _refused(status, text.lower())
+    return Meaning(kind, text or (f"HTTP {status}" if kind is AnswerKind.INVALID else ""))
+
+
+def _refused(status: int, text: str) -> AnswerKind:
+    """What a client error is about that no pause makes good."""
+    if status == 401:
+        return AnswerKind.FORBIDDEN if any(phrase in text for phrase in _NO_SCOPE) else AnswerKind.UNAUTHORIZED
+    if status == 403:
+        return AnswerKind.UNAUTHORIZED if any(word in text for word in _TOKEN_REFUSED) else AnswerKind.FORBIDDEN
+    return AnswerKind.GONE if status == 404 else AnswerKind.INVALID
 
 
 def _duplicated(text: str, body: bytes) -> str:

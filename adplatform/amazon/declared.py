@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.strict import Strict
+from adplatform.failures import wrapped
 
 T = TypeVar("T")
 
@@ -64,6 +65,6 @@ def ready_made(name: str, known: Mapping[str, T]) -> T:
     """
     if name not in known:
         raise ValueError(
-            f"there is no ready-made report {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
+            f"there is no ready-made report {name!r}{did_you_mean(name, known)}; there are {wrapped(known)}"
         )
     return known[name]

@@ -26,7 +26,7 @@ from tenacity import (
 from adplatform.amazon.answers import AnswerKind, Meaning, meaning, without
 from adplatform.amazon.reports import Document
 from adplatform.amazon.tokens import TOKEN_URL, Tokens
-from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
+from adplatform.failures import AccessRefused, CredentialsRefused, NotOffered, PermanentFailure, TransientFailure
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rate_limits import LONGEST_PAUSE, RateLimits
 
@@ -45,6 +45,7 @@ LONGEST_ANSWER = timedelta(minutes=2)
 SLOWEST, SLOW_START = 16 << 10, timedelta(minutes=1)
 """Bytes per second that a download must have come to on average, once it has lasted this long."""
 _NO_ACCESS = "fresh tokens are refused too; has the application access to this API, and is the secret that of this one?"
+_FAILURES = {AnswerKind.FORBIDDEN: AccessRefused, AnswerKind.NOT_OFFERED: NotOffered}
 _ANNOUNCED_RATE = "x-amzn-ratelimit-limit"
 _ADDRESSES = 3
 """How many addresses of one document are tried: each lives for minutes, and may have expired when it is used."""
@@ -90,11 +91,13 @@ class Answer:
 
         Raises:
             AccessRefused: it is forbidden.
+            NotOffered: Amazon does not make it there.
             PermanentFailure: it was refused for another reason.
         """
-        if self.meaning.kind is not AnswerKind.OK:
-            kind = AccessRefused if self.meaning.kind is AnswerKind.FORBIDDEN else PermanentFailure
-            raise kind(f"{what}: {self.meaning.kind}: {self.meaning.text}".rstrip(": "))
+        said = self.meaning
+        if said.kind is not AnswerKind.OK:
+            text = f"{what}: {said.kind}: {said.text}".rstrip(": ")
+            raise _FAILURES.get(said.kind, PermanentFailure)(f"{text} ({said.advice})" if said.advice else text)
 
     def members(self) -> Mapping[str, Any]:
         """The JSON object that was answered; an empty one for any other body, so that the caller misses a member."""
@@ -199,6 +202,8 @@ class AmazonHttp:
             log.debug("%s %s: %s %s", operation, bucket, answer.status, found.text)
             if announced := answer.headers.get(_ANNOUNCED_RATE):
                 self.limits.learn(name, announced)
+            if found.kind is AnswerKind.SECRET_EXPIRED:
+                return self._with_secret_anew(operation, found, refused, token)
             if found.kind is AnswerKind.UNAUTHORIZED:
                 refused.append(token)
                 if len(refused) == REFUSALS:
@@ -218,6 +223,17 @@ class AmazonHttp:
             return made
 
         return self._until_settled(attempt if repeatable else once, until)
+
+    def _with_secret_anew(self, operation: str, found: Meaning, refused: list[str], token: str) -> Answer:
+        """Once more by the secret as it is stored now: somebody may have replaced it since.
+
+        Raises:
+            CredentialsRefused: that was tried.
+        """
+        if refused:
+            raise CredentialsRefused(f"Amazon refuses secret {self.tokens.secret}: {found.text}: {found.advice}")
+        refused.append(token)
+        return Answer(operation, replace(found, kind=AnswerKind.UNAUTHORIZED))
 
     def _received(self, method: str, url: str, **sent: Any) -> _Received:
         """The whole answer; ``httpx.ReadTimeout`` when it trickles in for too long."""

@@ -63,7 +63,8 @@ class Created:
 class Progress:
     """How far a report is. ``document`` names what to fetch (SP: document id); ``size`` is in bytes where reported.
 
-    ``reason`` is Amazon's own text about a failure; ``retryable`` whether to order again later can help.
+    ``reason`` is Amazon's own text about a failure; ``retryable`` whether to order again later can help. One that has
+    FAILED because it is not what was ordered can be taken all the same: ``otherwise``.
     """
 
     report_id: str
@@ -72,6 +73,25 @@ class Progress:
     size: int | None = None
     reason: str = ""
     retryable: bool = False
+    otherwise: "MadeOtherwise | None" = None
+
+
+@dataclass(frozen=True)
+class MadeOtherwise:
+    """How a report differs from its order by what Amazon says of it, in words, and how far it is. ``start`` and ``end``
+    are the first and the last instant that it is about; ``options`` whether it was made with other ones."""
+
+    text: str
+    progress: Progress
+    start: datetime
+    end: datetime
+    options: bool = False
+
+    @property
+    def refused(self) -> Progress:
+        """The progress of a report that is not taken."""
+        reason = f"Amazon made another report: {self.text}"
+        return Progress(self.progress.report_id, ReportStatus.FAILED, reason=reason, otherwise=self)
 
 
 @dataclass(frozen=True)
@@ -124,7 +144,8 @@ class MadeToOrder(Protocol):
         """
 
     def progress(self, order: ReportOrder, report_id: str) -> Progress:
-        """Ask how far the report is, and compare what Amazon made of the order with the order itself."""
+        """Ask how far the report is, and compare what Amazon made of the order with the order itself: a report
+        that differs has FAILED."""
 
     def fetch(self, order: ReportOrder, progress: Progress, target: Path) -> Document:
         """Stream the document to ``target`` and verify its size; a URL that expired is minted anew."""

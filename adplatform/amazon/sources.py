@@ -24,8 +24,9 @@ from adplatform.contracts.feed import NAME, require_crawlable
 from adplatform.contracts.model import TableFormat, TableLayout, UndeclaredPersonal
 from adplatform.contracts.orchestration import FreshWithin, Owner, TagKey, TagValue
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
-from adplatform.contracts.strict import Strict
+from adplatform.contracts.strict import BY_FORM, PLAIN, SETTINGS, Strict
 from adplatform.contracts.types import parse_type
+from adplatform.failures import wrapped
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -37,9 +38,21 @@ def _one_id(value: Any) -> str:
     return text
 
 
+def _one_country(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("put the country in quotes: YAML reads NO as no")
+    if isinstance(value, str) and not re.fullmatch("[A-Z]{2}", value):
+        raise ValueError(f"{value!r} is no country: give its two capital letters (ISO 3166), such as US, GB or DE")
+    return value
+
+
+Country = Annotated[
+    str, BeforeValidator(_one_country, json_schema_input_type=Annotated[str, Field(pattern=r"^[A-Z]{2}$")])
+]
 Id = Annotated[str, BeforeValidator(_one_id, json_schema_input_type=str | int)]
 
 
+MadeOtherwisePolicy = Literal["check", "accept", "refuse"]
 _Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$", examples=["06:00"])]
 
 
@@ -52,7 +65,7 @@ def _time(value: Any) -> Any:
 class Profiles(Strict):
     """Which of the scopes that the credentials can read: all, or those of some countries and kinds."""
 
-    countries: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ()
+    countries: tuple[Country, ...] = ()
     """Countries (ISO 3166, two letters) of the profiles; by default all."""
     types: tuple[Literal["seller", "vendor", "agency"], ...] = ()
     """Kinds of the profiles' accounts; by default all."""
@@ -61,7 +74,7 @@ class Profiles(Strict):
 class Marketplaces(Strict):
     """Which of the seller's marketplaces: all, or those of some countries."""
 
-    countries: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ()
+    countries: tuple[Country, ...] = ()
     """Countries (ISO 3166, two letters) of the marketplaces; by default all."""
 
 
@@ -162,6 +175,11 @@ class ReportSource(Strict):
     """After how long a report that is not ready counts as overdue, which is reported."""
     give_up_after: Duration = timedelta(hours=24)
     """After how long a report that is not ready is given up and asked for anew."""
+    made_otherwise: MadeOtherwisePolicy = "check"
+    """What becomes of a report that is about other dates than were ordered, or was made with other options, by what
+    Amazon says of it: ``check`` (default) takes one whose rows have the dates that were ordered, all of them and no
+    others, ``accept`` also one with others, which are kept aside, and one of other options; ``refuse`` takes none. One
+    that is taken has a warning."""
     poll_every: Duration = timedelta(seconds=60)
     """How long after its order a report is asked after; the pauses then grow."""
     fresh_within: FreshWithin | None = timedelta(hours=36)
@@ -240,7 +258,7 @@ class ReportSource(Strict):
 class AdsSource(ReportSource):
     """An Amazon Ads account: its profiles and the reports to pull for each."""
 
-    profiles: tuple[Id, ...] | Profiles = Profiles()
+    profiles: Annotated[Annotated[tuple[Id, ...], PLAIN] | Annotated[Profiles, SETTINGS], BY_FORM] = Profiles()
     """Ids of the profiles, or the countries and kinds of those to take; by default all that the credentials can
     read."""
     reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnAdsReport, _OWN], _KIND]] = Field(min_length=1)
@@ -264,7 +282,9 @@ class SellingPartnerSource(ReportSource):
 
     partner: Literal["seller", "vendor"] = "seller"
     """Whether the account is a seller's (default) or a vendor's, whose ``marketplaces`` have to be listed by id."""
-    marketplaces: tuple[Id, ...] | Marketplaces = Marketplaces()
+    marketplaces: Annotated[Annotated[tuple[Id, ...], PLAIN] | Annotated[Marketplaces, SETTINGS], BY_FORM] = (
+        Marketplaces()
+    )
     """Ids of the marketplaces, or the countries of those to take; by default all in which the seller takes part."""
     reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnSellingPartnerReport, _OWN], _KIND]] = Field(
         min_length=1
@@ -311,4 +331,4 @@ def _named_once(definitions: Iterable[ReportDefinition]) -> None:
 
 
 def _marketplaces() -> str:
-    return ", ".join(f"{name} ({m.country})" for name, m in MARKETPLACES.items())
+    return wrapped(f"{name} ({m.country})" for name, m in MARKETPLACES.items())

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition
 from adplatform.cli.context import connect, console
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.services import Services
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.observations import Observation
@@ -25,7 +25,12 @@ from adplatform.patterns import declared_patterns, of_kind
 from adplatform.pull.account import Account
 from adplatform.pull.pattern import PulledReports
 
-_COLORS = {ReportState.DONE: "green", ReportState.EMPTY: "green", ReportState.FAILED: "red"}
+_COLORS = {
+    ReportState.DONE: "green",
+    ReportState.EMPTY: "green",
+    ReportState.UNPUBLISHED: "red",
+    ReportState.FAILED: "red",
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def report_feeds(ledger: Ledger, accounts: Sequence[Account], wanted: str | None
     names = [f"{account.source}/{definition.name}" for account in accounts for definition in account.definitions]
     if found or wanted is None or any(f"{name}/".startswith(f"{wanted}/") for name in names):
         return found
-    raise PermanentFailure(f"no report {wanted!r}; there are {', '.join(names)}, each with /<profile or marketplace>")
+    raise PermanentFailure(f"no report {wanted!r}; there are {wrapped(names)}, each with /<profile or marketplace>")
 
 
 def report_tables(ledger: Ledger, feeds: Iterable[ReportFeed], since: date | None = None) -> Iterator[Table]:

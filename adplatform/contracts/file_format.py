@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from adplatform.contracts.presets import PresetName, resolved_format
 from adplatform.contracts.sizes import Size, write_size
-from adplatform.contracts.strict import Names, Strict
+from adplatform.contracts.strict import BY_FORM, PLAIN, SETTINGS, Names, Strict
 
 MOST_FOOTER_LINES = 1000
 
@@ -78,7 +78,7 @@ class FileFormat(Strict):
     """For csv: the character around fields; empty where fields are never quoted."""
     escape: str = Field(default='"', max_length=1)
     """For csv: the character before a quote inside a field; the quote itself where quotes are doubled."""
-    header: bool | LineStart = True
+    header: Annotated[Annotated[bool, PLAIN] | Annotated[LineStart, SETTINGS], BY_FORM] = True
     """For csv and xlsx: whether the first line names the columns; otherwise they are in declared order.
     ``{starts_with: Date}`` is for exports with a title of some lines above the table: the first line that begins so
     names the columns, and those before it are left out. A file without such a line is refused."""
@@ -96,7 +96,7 @@ class FileFormat(Strict):
     comment: Names = ()
     """For csv and xlsx: lines that begin with this text, such as ``"#"``, or with one of several, are left out. Within
     quotes it is a text like any other."""
-    skip_footer: int | LineStart = 0
+    skip_footer: Annotated[Annotated[int, PLAIN] | Annotated[LineStart, SETTINGS], BY_FORM] = 0
     """For csv and xlsx: the last lines that are not empty are left out, so many of them; or, with
     ``{starts_with: [Total, "***"]}``, all from the first line behind the header that begins so: a text with which no
     row begins."""

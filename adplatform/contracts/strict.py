@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 from warnings import warn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, model_validator
 
 from adplatform.contracts.durations import write_duration
 
@@ -119,4 +119,13 @@ def kind_tag(value: Any) -> str:
     return f"({kind})"
 
 
+SETTINGS, PLAIN = Tag("(settings)"), Tag("(plain)")
+"""The branches of a union of settings and of what is none, so that what is wrong of one is said of that alone."""
+
+
+def _form(value: Any) -> str:
+    return SETTINGS.tag if isinstance(value, Mapping | BaseModel) else PLAIN.tag
+
+
+BY_FORM = Discriminator(_form)
 Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many, json_schema_input_type=str | list[str])]

@@ -84,7 +84,7 @@ def _in_place_of_array(text: "_Text") -> str:
     if text.peek() == "{":
         return "one object stands after another; set format.kind: ndjson"
     if told := [name for name in value if name.lower() in ERROR_MEMBERS]:
-        return f"it is one object with {listed(map(repr, told))}, as an error is; ask for the file again"
+        return f"it is one object with {listed(map(repr, told))}, as an error is: it says why there is no data"
     arrays = [name for name, each in value.items() if isinstance(each, list) and _PLAIN.fullmatch(name)]
     if arrays:
         return f"it is one object; set format.records to one of its arrays, which are {listed(arrays)}"

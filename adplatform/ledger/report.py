@@ -8,7 +8,8 @@ from enum import StrEnum
 
 class ReportState(StrEnum):
     """Where a report stands. LANDED: its slices are in the raw zone; DONE: the common flow has dealt with all of them.
-    EMPTY is an outcome like DONE: the API has no rows for these dates."""
+    UNPUBLISHED: it could publish none that was new, until it does. EMPTY is an outcome like DONE: the API has no rows
+    for these dates."""
 
     INTENDED = "intended"
     REQUESTED = "requested"
@@ -16,13 +17,14 @@ class ReportState(StrEnum):
     STORED = "stored"
     LANDED = "landed"
     DONE = "done"
+    UNPUBLISHED = "unpublished"
     EMPTY = "empty"
     FAILED = "failed"
 
 
 FETCHABLE = (ReportState.READY, ReportState.STORED, ReportState.LANDED)
 """States in which a run may take a report to land it."""
-ENDED = frozenset({ReportState.DONE, ReportState.EMPTY, ReportState.FAILED})
+ENDED = frozenset({ReportState.DONE, ReportState.UNPUBLISHED, ReportState.EMPTY, ReportState.FAILED})
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Report:
     date from 1. ``waves`` maps the dates that were due to the age in days for which they were. ``report_id`` is stored
     before the first poll. ``attempt`` counts the tries of the present step, which rests until ``not_before``, and
     ``returned`` the runs that spent none, because they were stopped or hindered.
-    ``doubt`` is why people should look at what it brought, which is believed all the same.
+    ``otherwise`` says how it differs from the order by what the API says of it, and ``made_from`` and ``made_to`` what
+    it is about by that. ``doubt`` is why people should look at what it brought, which is believed all the same.
     ``revision`` counts the writes of the row, so that a write based on an older reading fails.
     """
 
@@ -60,6 +63,9 @@ class Report:
     polled_at: datetime | None = None
     overdue: bool = False
     document: str = ""
+    otherwise: str = ""
+    made_from: datetime | None = None
+    made_to: datetime | None = None
     ready_at: datetime | None = None
     run_id: str = ""
     bytes: int = 0

@@ -1,8 +1,8 @@
 """Reports and everything that may happen to one, each step by its name.
 
 A step is given the report as it was ``seen``, writes only if nobody has written it since, and returns None otherwise:
-somebody else was faster. A step that the report is not in a state for raises ``IllegalStep``; none moves one that has
-ended. ``feed`` is ``<source>/<definition>/<scope>``.
+somebody else was faster. A step that the report is not in a state for raises ``IllegalStep``; none but ``published``
+moves one that has ended. ``feed`` is ``<source>/<definition>/<scope>``.
 """
 
 from dataclasses import dataclass, replace
@@ -85,15 +85,33 @@ class Reports:
         polled = _polled(seen, polled_at, "polled")
         return self._move(seen, replace(polled, overdue=overdue, not_before=next_poll))
 
-    def ready(self, seen: Report, polled_at: datetime, document: str, size: int) -> Report | None:
-        """Its document can be fetched; ``size`` in bytes, 0 when the API does not say.
+    def ready(
+        self,
+        seen: Report,
+        polled_at: datetime,
+        document: str,
+        size: int,
+        *,
+        otherwise: str = "",
+        made: tuple[datetime | None, datetime | None] = (None, None),
+    ) -> Report | None:
+        """Its document can be fetched; ``size`` in bytes, 0 when the API does not say. ``otherwise`` is how it differs
+        from the order, and ``made`` what it is about where it does.
 
         Raises:
             IllegalStep: it is not requested.
         """
         polled = _polled(seen, polled_at, "ready")
         ready = replace(
-            polled, state=ReportState.READY, document=document, bytes=size, ready_at=polled_at, not_before=None
+            polled,
+            state=ReportState.READY,
+            document=document,
+            bytes=size,
+            otherwise=otherwise,
+            made_from=made[0],
+            made_to=made[1],
+            ready_at=polled_at,
+            not_before=None,
         )
         return self._move(seen, ready)
 
@@ -203,15 +221,26 @@ class Reports:
             seen, replace(seen, state=ReportState.LANDED, rows=rows, doubt=doubt, landed_at=at, not_before=None)
         )
 
-    def finish(self, seen: Report, error: str) -> Report | None:
-        """The common flow has dealt with all its slices; ``error`` is what went wrong on the way.
+    def finish(self, seen: Report, error: str, *, unpublished: bool = False) -> Report | None:
+        """The common flow has dealt with all its slices; ``error`` is what went wrong on the way, and ``unpublished``
+        says that it could publish none of them.
 
         Raises:
             IllegalStep: its slices have not landed.
         """
         _require(seen.state is ReportState.LANDED, seen, "finished")
         state = ReportState.DONE if seen.rows else ReportState.EMPTY
+        state = ReportState.UNPUBLISHED if unpublished else state
         return self._move(seen, replace(seen, state=state, run_id="", error=error))
+
+    def published(self, seen: Report) -> Report | None:
+        """The common flow has published some of what it brought after all.
+
+        Raises:
+            IllegalStep: it was no report of which nothing was published.
+        """
+        _require(seen.state is ReportState.UNPUBLISHED, seen, "published")
+        return self._move(seen, replace(seen, state=ReportState.DONE))
 
     def withdraw(self, seen: Report, why: str, successor: Report | None = None) -> Report | None:
         """Nobody wants it any more; see :meth:`give_up` for the ``successor``.

@@ -65,7 +65,7 @@ from adplatform.failures import clipped
 from adplatform.ledger.item_size import require_fit
 
 Item = dict[str, Any]
-_TEXTS = frozenset({"error", "note", "reason", "doubt", "settled_because", "waiting"})
+_TEXTS = frozenset({"error", "note", "reason", "doubt", "otherwise", "settled_because", "waiting"})
 
 
 class Row(Protocol):

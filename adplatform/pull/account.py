@@ -10,7 +10,14 @@ from adplatform.amazon.ads.declared_stream import Stream
 from adplatform.amazon.ads.metadata import ENTITIES
 from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
 from adplatform.amazon.reports import ReportOrder
-from adplatform.amazon.sources import AdsSource, Marketplaces, Profiles, ReportSource, SellingPartnerSource
+from adplatform.amazon.sources import (
+    AdsSource,
+    MadeOtherwisePolicy,
+    Marketplaces,
+    Profiles,
+    ReportSource,
+    SellingPartnerSource,
+)
 from adplatform.contracts.consumers import NO_CONSUMERS, Consumers
 from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.feed import Arrival
@@ -29,6 +36,7 @@ _ARRIVES_ALONE = {
 }
 _EASTERNMOST = timedelta(hours=14)
 """How far before UTC the days of the easternmost time zone begin."""
+_REMEDY = "Amazon made the report so: have its columns take what came, then `adplatform retry`"
 SLICE_FILE = "rows.json.gz"
 """One name for every version of a slice: a new one replaces the older, as a file does that a partner sends again."""
 
@@ -42,6 +50,7 @@ class Account:
     ``request_at`` is the time of day, in each scope's own time zone, from which yesterday is asked for; the orders of
     different reports are spread over ``spread`` from then on. A report that is not ready ``overdue_after`` it was
     asked for is overdue, of which people are notified; after ``give_up_after`` it is cancelled and asked for anew.
+    ``made_otherwise`` is what becomes of a report that Amazon says it made otherwise than ordered.
     ``finished_queue`` is an SQS queue with messages of reports that are ready. ``stream`` is what is taken of the
     Marketing Stream, if anything is.
     """
@@ -63,6 +72,7 @@ class Account:
     vendor: bool = False
     overdue_after: timedelta = timedelta(hours=3)
     give_up_after: timedelta = timedelta(hours=24)
+    made_otherwise: MadeOtherwisePolicy = "check"
     poll_every: timedelta = timedelta(seconds=60)
     finished_queue: str = ""
     stream: Stream | None = None
@@ -112,6 +122,10 @@ class Account:
         """What waits together where Amazon takes no more for now: exports of one kind, of which it makes a few at a
         time for all profiles; of all else what it gives access to."""
         return report.report_type if self.api == "ads" and report.report_type in ENTITIES else self.gate(report)
+
+    def gates(self, report: Report) -> tuple[str, str]:
+        """What Amazon may refuse of a report: the whole of its gate, or this report for its scope alone."""
+        return self.gate(report), f"{report.name}/{report.scope}"
 
     def declared(self, report: Report, scope: Scope) -> ReportDefinition | None:
         """The report's definition; None when it was removed or changed since, or its scope was."""
@@ -175,6 +189,7 @@ class Account:
         definition = self._of(dataset)
         return FeedFlow(
             *(self.source, declared, layout, self.topics, self.archive),
+            remedy=_REMEDY,
             retention=self.retention,
             budget=self.budget,
             compacted=self.layout == "compacted",
@@ -248,7 +263,8 @@ def account_of(declared: ReportSource) -> Account:
 def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
         *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
-        *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive", "retention", "crawl"),
+        *("overdue_after", "give_up_after", "made_otherwise", "poll_every", "fresh_within", "topics", "archive"),
+        *("retention", "crawl"),
         *("consumers", "table_format", "layout", "undeclared_personal", "budget"),
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

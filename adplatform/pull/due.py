@@ -20,6 +20,7 @@ from adplatform.flow.settling import MOST_STARTED, Due, Ending, Problem, Runs
 from adplatform.flow.slices import slice_settler
 from adplatform.ledger.leases import Lease, LeaseHeld
 from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.messages import Trouble
 from adplatform.ledger.report import FETCHABLE, Report, ReportState
 from adplatform.pull.account import Account
 from adplatform.pull.discover import discover, looked
@@ -30,6 +31,7 @@ from adplatform.pull.ends import (
     may_be_asked,
     note_refusal,
     refused,
+    refused_gate,
     rest,
     withdraw,
 )
@@ -155,19 +157,19 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
         if report.scope not in scopes:
             continue
         lease.check()
-        gate, queue = account.gate(report), account.queue(report)
+        queue = account.queue(report)
         if queue in resting:
             rest(services.ledger, report, resting[queue], ASK_AGAIN_AFTER)
             continue
-        if gate in closed:
-            refused(services, account, report, closed[gate])
+        if refusal := next((closed[g] for g in account.gates(report) if g in closed), None):
+            refused(services, account, report, refusal)
             continue
         try:
             asked = request(services, account, api, report, scopes[report.scope])
         except CredentialsRefused:
             raise
         except AccessRefused as e:
-            closed[gate] = e
+            closed[refused_gate(account, report, e)] = e
             continue
         except TurnIsLater as e:
             resting[queue] = str(e)
@@ -182,8 +184,14 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
                 raise TransientFailure(f"{account.source}: Amazon takes no orders at present: {asked.error}")
         elif asked.state is ReportState.REQUESTED:
             failing = 0
-            if troubles.pop(gate, None) is not None:
-                services.ledger.messages.clear_trouble(account.source, gate)
+            _end_troubles(services, account, report, troubles)
+
+
+def _end_troubles(services: Services, account: Account, report: Report, troubles: dict[str, Trouble]) -> None:
+    """Amazon refuses nothing of a report any more."""
+    for gate in account.gates(report):
+        if troubles.pop(gate, None) is not None:
+            services.ledger.messages.clear_trouble(account.source, gate)
 
 
 def _intended(ledger: Ledger, account: Account) -> list[Report]:
@@ -235,24 +243,23 @@ def _progress(
     for report in sorted(waiting, key=lambda r: r.polled_at or r.requested_at or started):
         if ledger.now() - started > POLL_BUDGET or failing >= ENOUGH_FAILED:
             return
-        gate = account.gate(report)
-        if gate in closed:
-            refused(services, account, report, closed[gate])
+        if refusal := next((closed[g] for g in account.gates(report) if g in closed), None):
+            refused(services, account, report, refusal)
             continue
         try:
             asked = poll(services, account, api, report, scopes[report.scope])
         except CredentialsRefused:
             raise
         except AccessRefused as e:
-            closed[gate] = e
+            closed[refused_gate(account, report, e)] = e
             continue
         if asked is None:
             continue
         yield report, asked
         failed = asked.state is ReportState.REQUESTED and asked.attempt > 0
         failing = failing + 1 if failed else 0
-        if not failed and troubles.pop(gate, None) is not None:
-            ledger.messages.clear_trouble(account.source, gate)
+        if not failed:
+            _end_troubles(services, account, report, troubles)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from adplatform.failures import (
     AccessRefused,
     CredentialsRefused,
     EnvironmentFailure,
+    NotOffered,
     PermanentFailure,
 )
 from adplatform.flow.hindrances import begin_hindrance
@@ -55,11 +56,17 @@ def refused(
 ) -> Report | None:
     """Let a report rest that Amazon gives no access to, the longer the longer that lasts. People are notified when
     it begins; of credentials that are good for nothing they are by the job that places orders."""
-    ledger, gate = services.ledger, account.gate(report)
+    ledger, gate = services.ledger, refused_gate(account, report, error)
     if isinstance(error, CredentialsRefused):
         return rest(services.ledger, report, str(error), ASK_AGAIN_AFTER, attempt)
     lasts = ledger.now() - note_refusal(services, account, gate, error).since
     return rest(services.ledger, report, str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT), attempt)
+
+
+def refused_gate(account: Account, report: Report, error: AccessRefused) -> str:
+    """What a refusal is about, and all that need not be asked for meanwhile."""
+    whole, alone = account.gates(report)
+    return alone if isinstance(error, NotOffered) else whole
 
 
 def hindered(services: Services, account: Account, report: Report, error: EnvironmentFailure) -> Report | None:

@@ -10,14 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition
 from adplatform.amazon.documents import other_options, verify
 from adplatform.amazon.http import TurnIsLater
-from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
+from adplatform.amazon.reports import Document, Progress, ReportApi, ReportOrder, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.contracts.undeclared_names import header_of, told_apart
 from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
@@ -30,7 +30,7 @@ from adplatform.lake.zones import Zones
 from adplatform.ledger.leases import Lease
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.observations import Observation
-from adplatform.ledger.report import FETCHABLE, Report
+from adplatform.ledger.report import FETCHABLE, Report, ReportState
 from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws import longest_call
 from adplatform.pull.account import Account, local_zone, slice_file
@@ -48,6 +48,7 @@ from adplatform.pull.ends import (
     withdraw,
 )
 from adplatform.pull.notices import notify_given_up
+from adplatform.pull.otherwise import checked
 from adplatform.transform.json_lines import field_names, opened
 from adplatform.transform.layouts import names_taken
 
@@ -113,20 +114,24 @@ def land(
     """
     scope = next((s for s in services.ledger.scopes.of_source(account.source) if s.id == claimed.scope), None)
     definition = account.declared(claimed, scope) if scope else None
-    if scope is None or definition is None:
+    order = account.order(claimed, scope) if scope else None
+    if scope is None or definition is None or order is None:
         raise NotDeclared(NOT_DECLARED)
     report, slices, doubt = claimed, [], ""
     if report.document or report.raw_key:
         document = work / "document"
-        report = _stored(services, account, api, report, scope, document)
+        report = _stored(services, account, api, report, order, document)
+        parts = None
         if verify(document, _origin(report)):
             parts = _split(services, account, report, definition, scope, document, work)
             report = _keep_outside(services, account, report, parts)
-            slices, doubt = list(parts.slices), parts.doubt
-            if doubt:
-                log.warning("%s %s: %s", report.feed, report.key, doubt)
-            if not definition.discovered and not parts.rows and is_doubtful(services.ledger, account, report):
-                return _must(give_up(services.ledger, account, report, DOUBTFUL, reorder=True), report), []
+            slices = list(parts.slices)
+        made = checked(account, definition, order, report, slices, report.outside_rows)
+        if doubt := "; ".join(filter(None, (made, parts.doubt if parts else ""))):
+            log.warning("%s %s: %s", report.feed, report.key, doubt)
+        empty = parts is not None and not parts.rows and not definition.discovered
+        if empty and is_doubtful(services.ledger, account, report):
+            return _must(give_up(services.ledger, account, report, DOUBTFUL, reorder=True), report), []
     landed = [
         each
         for dataset in definition.datasets
@@ -135,14 +140,26 @@ def land(
     return _must(services.ledger.reports.landed(report, sum(s.rows for s in slices), doubt), report), landed
 
 
-def finish(ledger: Ledger, landed: Report, problems: str = "") -> Report | None:
-    """The common flow has dealt with every slice; ``problems`` says which dates it could not publish."""
+def finish(ledger: Ledger, landed: Report, problems: str = "", *, unpublished: bool = False) -> Report | None:
+    """The common flow has dealt with every slice; ``problems`` says which dates it could not publish, ``unpublished``
+    that those were all that had changed."""
     if landed.ended:
         return landed
     if landed.returned:
         end_hindrances(ledger, landed.source, REPORTS)
     survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
-    return ledger.reports.finish(landed, problems or survived)
+    return ledger.reports.finish(landed, problems or survived, unpublished=unpublished)
+
+
+def published(ledger: Ledger, account: Account, definition: ReportDefinition, flow: FeedFlow, day: date) -> None:
+    """Readers see a date after all that the run of its report could not publish."""
+    observed = next((o for o in reversed(ledger.observations.of_day(flow.name, day)) if o.landed), None)
+    if observed is None or flow.scope is None:
+        return
+    feed, since = f"{account.source}/{definition.name}/{flow.scope.value}", observed.as_of.date() - timedelta(days=1)
+    for report in ledger.reports.of_feed(feed, since):
+        if report.report_id == observed.report_id and report.state is ReportState.UNPUBLISHED:
+            ledger.reports.published(report)
 
 
 def failed(services: Services, account: Account, report: Report, error: Exception) -> Report | None:
@@ -177,16 +194,13 @@ def _after(services: Services, account: Account, current: Report, error: Excepti
 
 
 def _stored(
-    services: Services, account: Account, api: Callable[[], ReportApi], report: Report, scope: Scope, target: Path
+    services: Services, account: Account, api: Callable[[], ReportApi], report: Report, order: ReportOrder, target: Path
 ) -> Report:
     """The document is on disk and in the raw zone, byte for byte as Amazon sent it."""
     s3, bucket = services.s3, services.zones.raw_bucket
     if report.raw_key:
         s3.download_file(bucket, report.raw_key, str(target))
         return report
-    order = account.order(report, scope)
-    if order is None:
-        raise NotDeclared(NOT_DECLARED)
     ready = Progress(report.report_id, ReportStatus.READY, report.document, report.bytes or None)
     document: Document = api().fetch(order, ready, target)
     if not verify(target, _origin(report)) and report.sequence == 1:
@@ -209,13 +223,13 @@ def _split(
     document: Path,
     work: Path,
 ) -> Split:
+    differs = other_options(document, definition.configuration, _origin(report)) if definition.api != "ads" else ""
     # Lists of reports name no options: one that was looked for after a lost answer may be another definition's.
-    named = definition.configuration if report.adopted and definition.api == "selling_partner" else {}
-    if differs := other_options(document, named, _origin(report)):
+    if differs and report.adopted and account.made_otherwise != "accept":
         raise PermanentFailure(f"{_origin(report)}: another report was adopted: {differs}; nothing changed")
     fixed = {"_as_of": _as_of(report).isoformat(), "_report_id": report.report_id, "_currency": scope.currency}
     waves = {day: _wave(report, definition, day) for day in report.days}
-    return split(
+    parts = split(
         document,
         definition.datasets,
         definition.layout,
@@ -230,6 +244,9 @@ def _split(
         private=definition.restricted,
         spelled=lambda dataset, names: _spelled(services, account.flow(dataset, scope.id), names),
     )
+    if not differs:
+        return parts
+    return replace(parts, doubt="; ".join(filter(None, (f"Amazon says that it made it with {differs}", parts.doubt))))
 
 
 def _spelled(services: Services, flow: FeedFlow, names: Collection[str]) -> Mapping[str, str]:

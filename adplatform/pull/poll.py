@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from adplatform.amazon.reports import Progress, ReportApi, ReportOrder, ReportStatus
+from adplatform.amazon.reports import MadeOtherwise, Progress, ReportApi, ReportOrder, ReportStatus
 from adplatform.failures import (
     AccessRefused,
     CredentialsRefused,
@@ -17,6 +17,7 @@ from adplatform.ledger.report import Report
 from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account
 from adplatform.pull.ends import DOUBTFUL, NOT_DECLARED, give_up, is_doubtful, pause_of, refused, rest, withdraw
+from adplatform.pull.otherwise import as_taken
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,10 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
         raise
     except PermanentFailure as e:
         return give_up(services.ledger, account, report, str(e), reorder=False)
+    otherwise, progress = progress.otherwise, as_taken(account, progress)
     match progress.status:
         case ReportStatus.READY:
-            return ledger.reports.ready(report, now, progress.document, progress.size or 0)
+            return _ready(services.ledger, report, now, progress, otherwise)
         case ReportStatus.EMPTY:
             return _empty(services.ledger, account, report, now, progress)
         case ReportStatus.FAILED | ReportStatus.GONE:
@@ -62,6 +64,16 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
             return give_up(services.ledger, account, report, reason, reorder=progress.retryable, polled_at=now)
         case _:
             return _still_waiting(services.ledger, account, api, order, report, now)
+
+
+def _ready(
+    ledger: Ledger, report: Report, polled_at: datetime, progress: Progress, otherwise: MadeOtherwise | None
+) -> Report | None:
+    size = progress.size or 0
+    if otherwise is None:
+        return ledger.reports.ready(report, polled_at, progress.document, size)
+    made = (otherwise.start, otherwise.end)
+    return ledger.reports.ready(report, polled_at, progress.document, size, otherwise=otherwise.text, made=made)
 
 
 def _still_waiting(

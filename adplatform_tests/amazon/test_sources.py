@@ -6,6 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from adplatform.amazon.sources import AdsSource
+from adplatform.contracts.file_format import FileFormat
+from adplatform.failures import wrapped
 from adplatform.pull.account import account_of
 
 
@@ -37,3 +39,41 @@ def test_requests_may_be_spread_until_midnight() -> None:
 def test_the_tables_store_undeclared_personal_data_where_the_account_says_so(said: str) -> None:
     [(_, flow)] = account_of(declare(undeclared_personal=said)).tables()
     assert (flow.feed.contract.schema_policy, flow.feed.contract.undeclared_personal) == ("evolve", said)
+
+
+@pytest.mark.parametrize(
+    ("profiles", "where", "reason"),
+    [
+        ({"countries": ["US", "usa"]}, ("countries", 1), "'usa' is no country: give its two capital letters"),
+        ({"countries": [False]}, ("countries", 0), "put the country in quotes: YAML reads NO as no"),
+        ({"country": ["US"]}, ("country",), "Extra inputs are not permitted"),
+        ({"types": ["sellers"]}, ("types", 0), "Input should be 'seller', 'vendor' or 'agency'"),
+        (["a b"], (0,), "'a b' is not an id"),
+        ("all", (), "Input should be a valid tuple"),
+    ],
+)
+def test_a_wrong_choice_of_profiles_gets_one_message(profiles: Any, where: tuple[Any, ...], reason: str) -> None:
+    with pytest.raises(ValidationError) as failure:
+        declare(profiles=profiles)
+    [error] = failure.value.errors()
+    assert (error["loc"][0], error["loc"][2:]) == ("profiles", where)
+    assert reason in error["msg"]
+
+
+def test_a_setting_that_has_two_forms_is_wrong_in_one() -> None:
+    for setting in ("header", "skip_footer"):
+        with pytest.raises(ValidationError) as failure:
+            FileFormat.model_validate({setting: {"starts": "Date"}})
+        assert {error["loc"][1] for error in failure.value.errors()} == {"(settings)"}
+
+
+def test_many_names_are_wrapped_and_few_are_not() -> None:
+    assert wrapped(["one", "two"]) == "one, two"
+    many = wrapped(f"report_{n}" for n in range(30))
+    assert many.startswith("report_0, report_1, ")
+    assert "\n    report_" in many
+    assert len(many.splitlines()) > 3
+    assert max(map(len, many.splitlines())) <= 100
+    assert " ".join(many.split()) == ", ".join(f"report_{n}" for n in range(30))
+    with pytest.raises(ValidationError, match=r"there is no ready-made report 'sp'.*; there are s[^\n]*\n    s"):
+        declare(reports=["sp"])

@@ -1,5 +1,6 @@
 """An Ads account as Dagster runs it: one run per report, one materialization per date that changed."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,10 @@ from adplatform.components import AmazonAdsReports
 from adplatform.components.assembly import report_assets
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.ledger.report import ReportState
 from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import account_of
+from adplatform.pull.land import published
 from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
 
@@ -180,6 +183,31 @@ def test_a_run_that_fails_says_which_report_and_what_becomes_of_it(
     text = str(failure.user_failure_data.description)
     assert text.startswith("ads/sp_small/111 2026-06-05 to 2026-06-09, report report-00001: ")
     assert text.endswith("; it is tried again from 2026-06-10 20:25:00 UTC")
+
+
+def test_a_report_of_which_nothing_was_published_is_not_done_and_nobody_is_to_send_anything(
+    timed: Services, at: list[datetime], instance: dg.DagsterInstance
+) -> None:
+    api = MemoryReports(lambda: at[0], lambda _, day, __: [{"date": str(day), "campaignId": "x", "clicks": "many"}])
+    defs = definitions(timed, api)
+    defs.resolve_job_def("ads_orders").execute_in_process(instance=instance)
+    at[0] += timedelta(minutes=20)
+    (download,) = tick(defs, timed, instance)
+    pull = defs.resolve_assets_def(dg.AssetKey(["raw", "ads", "sp_small"]))
+    assert not dg.materialize([pull], instance=instance, tags=download.tags, raise_on_error=False).success
+    (report,) = timed.ledger.reports.of_feed("ads/sp_small/111")
+    assert (report.state, report.rows) == (ReportState.UNPUBLISHED, 5)
+    assert "bounds" in report.error
+    assert not re.search("send|partner", report.error)
+    assert report.error.count("ads/sp_small/111 2026-06-05") == 1
+    orders = len(api.placed)
+    defs.resolve_job_def("ads_orders").execute_in_process(instance=instance)
+    assert len(api.placed) == orders, "it is not ordered again"
+    account = account_of(DECLARED)
+    (definition,) = account.definitions
+    flow = account.flow(definition.datasets[0], "111")
+    published(timed.ledger, account, definition, flow, report.days[0])
+    assert [r.state for r in timed.ledger.reports.of_feed("ads/sp_small/111")] == [ReportState.DONE]
 
 
 def test_dates_show_which_report_brought_them_as_of_when_and_at_which_age(

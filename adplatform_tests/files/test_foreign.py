@@ -106,7 +106,7 @@ def test_single_bad_lines_are_left_to_the_quarantine(tmp_path: Path, content: by
         (b'{"id": 1}\n{"id": 2}\n', "data", "which records names; another object follows, as of format.kind: ndjson"),
         (b'{"data": []}\n{"data": []}\n', "data", "of objects one after another set format.kind: ndjson"),
         (b'{"zqvalue@b": [], "rows": [1], "n": 2}', None, "set format.records to one of its arrays, which are rows"),
-        (b'{"error": "zqvalue"}', None, "it is one object with 'error', as an error is; ask for the file again"),
+        (b'{"error": "zqvalue"}', None, "it is one object with 'error', as an error is: it says why there is no data"),
         (b'"zqvalue"', None, "set records to the path of the array, or kind: ndjson"),
     ],
 )

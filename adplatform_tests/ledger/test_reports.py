@@ -17,7 +17,7 @@ from adplatform_tests.support.ledger_rows import put_report
 DAY = date(2026, 6, 9)
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 POLLED, LATER = NOW - timedelta(seconds=3), NOW + timedelta(minutes=7)
-INTENDED, REQUESTED, READY, STORED, LANDED, DONE, EMPTY, FAILED = ReportState
+INTENDED, REQUESTED, READY, STORED, LANDED, DONE, UNPUBLISHED, EMPTY, FAILED = ReportState
 NEW = Report("ads", "sp_small", "111", DAY, DAY, DAY, 1, "spCampaigns", "hash")
 NEXT = replace(NEW, sequence=2)
 ALIVE = set(ReportState) - ENDED
@@ -113,6 +113,12 @@ SEEN: dict[str, tuple[Step, set[ReportState], dict[str, Any]]] = {
         {"state": LANDED, "rows": 5, "landed_at": NOW, "not_before": None},
     ),
     "finish": (lambda r, seen: r.finish(seen, "late"), {LANDED}, {"state": EMPTY, "run_id": "", "error": "late"}),
+    "finish without publication": (
+        lambda r, seen: r.finish(seen, "refused", unpublished=True),
+        {LANDED},
+        {"state": UNPUBLISHED, "run_id": "", "error": "refused"},
+    ),
+    "published": (lambda r, seen: r.published(seen), {UNPUBLISHED}, {"state": DONE}),
     "withdraw": (
         lambda r, seen: r.withdraw(seen, "not declared"),
         ALIVE,

@@ -121,11 +121,22 @@ class Simulated(Seller):
 @contextmanager
 def simulated_seller(services: Services, folder: Path, marketplace: Marketplace = GERMANY) -> Iterator[Simulated]:
     """The seller of a simulated Amazon of its own, on a platform whose clock goes with Amazon's."""
+    account = declared("sales_and_traffic", "all_orders", "settlements", region=marketplace.region)
+    with simulated(services, folder, account, open_selling_partner) as made:
+        made.marketplace = marketplace
+        yield made
+
+
+@contextmanager
+def simulated(
+    services: Services, folder: Path, account: Account, open_api: Callable[..., ReportApi]
+) -> Iterator[Simulated]:
+    """An account of a simulated Amazon of its own, whose clock goes with the platform's."""
     at = [MORNING]
     timed = replace(services, now=lambda: at[0])
     provision(timed, [])
-    secret = json.dumps(asdict(DEMO_CREDENTIALS["selling_partner"]))
-    name = f"{timed.settings.database_prefix}seller/secret"
+    secret = json.dumps(asdict(DEMO_CREDENTIALS["ads" if account.api == "ads" else "selling_partner"]))
+    name = f"{timed.settings.database_prefix}{account.credentials}"
     timed.secrets.create_secret(Name=name, SecretString=secret)
     world = World(Settings(queue_seconds=60, processing_seconds=60))
     world.clock.set(MORNING, frozen=True)
@@ -134,11 +145,9 @@ def simulated_seller(services: Services, folder: Path, marketplace: Marketplace 
         at[0] += timedelta(seconds=seconds)
         world.clock.set(at[0], frozen=True)
 
-    work, region = folder / "work", marketplace.region
+    work, region = folder / "work", account.region
     work.mkdir()
     with serving(world) as server:
         endpoint, tokens = f"{server.url}/{region}", folder / "tokens"
-        api = open_selling_partner(timed.secrets, name, region, timed.ledger, tokens, sleep=sleep, endpoint=endpoint)
-        account = declared("sales_and_traffic", "all_orders", "settlements", region=region)
-        moved = partial(world.clock.set, frozen=True)
-        yield Simulated(timed, account, api, at, work, moved, marketplace=marketplace, world=world)
+        api = open_api(timed.secrets, name, region, timed.ledger, tokens, sleep=sleep, endpoint=endpoint)
+        yield Simulated(timed, account, api, at, work, partial(world.clock.set, frozen=True), world=world)

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from zoneinfo import available_timezones
 
 from adplatform.amazon.ads.exports import MEDIA_TYPES, AdsExports
 from adplatform.amazon.ads.made import fetched, size_of
-from adplatform.amazon.answers import AnswerKind
+from adplatform.amazon.answers import AnswerKind, Meaning
 from adplatform.amazon.http import (
     PATIENCE,
     AmazonHttp,
@@ -23,10 +23,12 @@ from adplatform.amazon.http import (
     plain_text,
     uncounted,
 )
+from adplatform.amazon.refusals import is_about_the_definition
 from adplatform.amazon.reports import (
     Created,
     Discovered,
     Document,
+    MadeOtherwise,
     MadeToOrder,
     PastRetention,
     Progress,
@@ -52,10 +54,6 @@ _ENDED = ("FAILED", "FAILURE", "CANCELLED")
 _ORDERS, _POLLS, _LISTS = Limit(1.0, 10), Limit(5.0, 20), Limit(1.0, 5)
 _KEPT_FROM = re.compile(r"retention start date \((\d{4}-\d\d-\d\d)\)")
 """In Amazon's refusal of an order that begins before what it keeps of the report type."""
-_TO_DO = {
-    AnswerKind.INVALID: " (correct the report's definition)",
-    AnswerKind.FORBIDDEN: " (have the advertiser grant access, or leave the profile out)",
-}
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class AdsReports:
         answer = self._call("create_report", "POST", "/reporting/reports", order, _ORDERS, json=body, kind=_CREATE)
         if answer.meaning.kind is AnswerKind.DUPLICATE:
             return self._adopted(order, answer)
-        what = f"Amazon refuses the order for profile {order.scope}{_TO_DO.get(answer.meaning.kind, '')}"
+        what = f"Amazon refuses the order for profile {order.scope}{_to_do(answer.meaning)}"
         if oldest := _kept_from(answer.meaning.text):
             raise PastRetention(f"{what}: {answer.meaning.text}", oldest)
         answer.require(what)
@@ -146,8 +144,15 @@ class AdsReports:
         report = self._report(order, report_id)
         if report is None:
             return Progress(report_id, ReportStatus.GONE, reason="Amazon does not know the report", retryable=True)
-        if differs := _difference(order, report):
+        differs, dates = _difference(order, report), _made_dates(order, report)
+        if not differs:
+            return self._standing(report_id, report)
+        if dates is None:
             return Progress(report_id, ReportStatus.FAILED, reason=f"Amazon made another report: {differs}")
+        options = bool(_other_configuration(order, report))
+        return MadeOtherwise(differs, self._standing(report_id, report), *dates, options=options).refused
+
+    def _standing(self, report_id: str, report: Mapping[str, Any]) -> Progress:
         status = str(report.get("status") or "")
         if not status:
             raise TransientFailure(f"Amazon's answer about report {report_id} names no status")
@@ -212,6 +217,14 @@ def _path(report_id: str) -> str:
     return f"/reporting/reports/{quote(report_id, safe='')}"
 
 
+def _to_do(refused: Meaning) -> str:
+    """Who has to act, where the refusal itself does not say it."""
+    if refused.kind is AnswerKind.FORBIDDEN and not refused.advice:
+        return " (have the advertiser grant access, or leave the profile out)"
+    wrong = refused.kind is AnswerKind.INVALID and is_about_the_definition(refused.text)
+    return " (correct the report's definition)" if wrong else ""
+
+
 def _kept_from(text: str) -> date | None:
     """The first date of the report type that Amazon keeps, where its refusal names one."""
     found = _KEPT_FROM.search(text)
@@ -246,12 +259,32 @@ def _scope(profile: Mapping[str, Any]) -> Scope:
 
 def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
     """How a report differs from the order; "" when it is the same. What Amazon does not repeat is not compared."""
+    dates = [
+        f"{name} {found} instead of {wanted}"
+        for name, wanted in (("startDate", order.start), ("endDate", order.end))
+        if (found := report.get(name)) not in (None, wanted.isoformat())
+    ]
+    return "; ".join(filter(None, (*dates, _other_configuration(order, report))))
+
+
+def _made_dates(order: ReportOrder, report: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
+    """The first and the last instant of the dates that a report is about, as if they were of UTC; None where it says
+    dates that are none."""
+    start, end = (
+        report.get(name) or day.isoformat() for name, day in (("startDate", order.start), ("endDate", order.end))
+    )
+    try:
+        first, last = date.fromisoformat(start), date.fromisoformat(end)
+    except (ValueError, TypeError):
+        return None
+    return datetime.combine(first, time.min, UTC), datetime.combine(last, time.max, UTC)
+
+
+def _other_configuration(order: ReportOrder, report: Mapping[str, Any]) -> str:
     reported = report.get("configuration")
     made = reported if isinstance(reported, dict) else {}
     unasked = {"filters": made["filters"]} if made.get("filters") and not order.configuration.get("filters") else {}
     pairs = [
-        ("startDate", order.start.isoformat(), report.get("startDate")),
-        ("endDate", order.end.isoformat(), report.get("endDate")),
         *((name, _plain(wanted), _plain(made.get(name))) for name, wanted in order.configuration.items()),
         *((name, None, _plain(found)) for name, found in unasked.items()),
     ]

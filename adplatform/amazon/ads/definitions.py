@@ -7,6 +7,7 @@ from typing import Any
 from adplatform.amazon.ads.report_types import AdsReportType, check, column_type, report_type
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, table_names, with_metrics
 from adplatform.amazon.restatement import ads_policy, single_day_policy
+from adplatform.failures import wrapped
 
 SHORT_ATTRIBUTION, LONG_ATTRIBUTION = 14, 30
 _REQUIRED = ("date", "campaignId", "adGroupId")
@@ -391,6 +392,6 @@ def with_columns(report: AdsReport, add: Sequence[str], remove: Sequence[str]) -
     """
     unknown = sorted(set(remove) - set(report.columns))
     if unknown:
-        raise ValueError(f"{', '.join(unknown)} cannot be removed: the report has {', '.join(report.columns)}")
+        raise ValueError(f"{', '.join(unknown)} cannot be removed: the report has {wrapped(report.columns)}")
     kept = (c for c in report.columns if c not in remove)
     return replace(report, columns=tuple(dict.fromkeys((*kept, *add))))

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from adplatform.contracts.hints import did_you_mean
-from adplatform.failures import listed
+from adplatform.failures import listed, wrapped
 from adplatform.platform.packaged_yaml import packaged_yaml
 
 _SHOWN = 80
@@ -185,4 +185,4 @@ def _columns_of(kind: AdsReportType, allowed: Collection[str]) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names if isinstance(names, Sequence) else sorted(names))
+    return wrapped(names if isinstance(names, Sequence) else sorted(names))

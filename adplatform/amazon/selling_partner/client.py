@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from adplatform.amazon.answers import AnswerKind
+from adplatform.amazon.answers import AnswerKind, Meaning
 from adplatform.amazon.documents import content, error_details
 from adplatform.amazon.http import (
     PATIENCE,
@@ -26,7 +26,17 @@ from adplatform.amazon.http import (
     plain_text,
     uncounted,
 )
-from adplatform.amazon.reports import Created, DateIsOver, Discovered, Document, Progress, ReportOrder, ReportStatus
+from adplatform.amazon.refusals import is_about_the_definition
+from adplatform.amazon.reports import (
+    Created,
+    DateIsOver,
+    Discovered,
+    Document,
+    MadeOtherwise,
+    Progress,
+    ReportOrder,
+    ReportStatus,
+)
 from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.bad_file import BadFile
@@ -118,7 +128,7 @@ class SellingPartnerReports:
         answer = self._call(
             "createReport", "POST", _REPORTS, _CREATING, json=body, repeatable=False, turn_within=_ORDERED_WITHIN
         )
-        answer.require(f"Amazon refuses the order for marketplace {order.scope}")
+        answer.require(f"Amazon refuses the order for marketplace {order.scope}{_to_do(answer.meaning)}")
         report_id = plain_text(answer.members(), "reportId")
         if not report_id:
             raise TransientFailure("Amazon took the order but named no report")
@@ -137,8 +147,13 @@ class SellingPartnerReports:
             return Progress(report_id, ReportStatus.GONE, reason="Amazon does not know the report", retryable=True)
         answer.require(f"report {report_id} cannot be asked for")
         report = answer.members()
-        if differs := _difference(order, report):
+        if differs := _other_report(order, report):
             return Progress(report_id, ReportStatus.FAILED, reason=f"Amazon made another report: {differs}")
+        standing = self._standing(order, report_id, report)
+        differs = _other_range(order, report)
+        return MadeOtherwise(differs, standing, *_made_range(order, report)).refused if differs else standing
+
+    def _standing(self, order: ReportOrder, report_id: str, report: Mapping[str, Any]) -> Progress:
         status, document = (plain_text(report, name) for name in ("processingStatus", "reportDocumentId"))
         if not status:
             raise TransientFailure(f"Amazon's answer about report {report_id} names no status")
@@ -280,6 +295,14 @@ class SellingPartnerReports:
         )
 
 
+def _to_do(refused: Meaning) -> str:
+    """Who has to act, where the refusal itself does not say it."""
+    if refused.kind is AnswerKind.FORBIDDEN and not refused.advice:
+        return " (the application needs the role of this type of report, and the seller's authorisation with it)"
+    wrong = refused.kind is AnswerKind.INVALID and is_about_the_definition(refused.text)
+    return " (correct the report's definition)" if wrong else ""
+
+
 def _report_path(report_id: str) -> str:
     return f"{_REPORTS}/{quote(report_id, safe='')}"
 
@@ -324,19 +347,31 @@ def _sent_range(order: ReportOrder, now: datetime) -> Mapping[str, str]:
 
 def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
     """How a report differs from the order; "" when it is the same. What Amazon does not repeat is not compared."""
+    return "; ".join(filter(None, (_other_report(order, report), _other_range(order, report))))
+
+
+def _other_report(order: ReportOrder, report: Mapping[str, Any]) -> str:
     parts = []
     if (kind := report.get("reportType")) not in (None, order.report_type):
         parts.append(f"type {kind} instead of {order.report_type}")
     places = _places(report)
     if places and set(places) != {order.scope}:
         parts.append(f"marketplaces {', '.join(places)} instead of {order.scope}")
-    reported = [report.get(name) for name in ("dataStartTime", "dataEndTime")]
-    wanted = _range(order)
-    other = any(text and _instant(text) != instant for text, instant in zip(reported, wanted, strict=True))
-    if other and not order.snapshot:
-        start, end = (_text(_instant(text)) if text else "?" for text in reported)
-        parts.append(f"data from {start} to {end} instead of {_text(wanted[0])} to {_text(wanted[1])}")
     return "; ".join(parts)
+
+
+def _other_range(order: ReportOrder, report: Mapping[str, Any]) -> str:
+    made, wanted = _made_range(order, report), _range(order)
+    if order.snapshot or made == wanted:
+        return ""
+    return "data from {} to {} instead of {} to {}".format(*map(_text, (*made, *wanted)))
+
+
+def _made_range(order: ReportOrder, report: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """The first and the last second that a report is about: those of the order where Amazon does not say."""
+    start, end = (report.get(name) for name in ("dataStartTime", "dataEndTime"))
+    first, last = _range(order)
+    return _instant(start) if start else first, _instant(end) if end else last
 
 
 def _made_on_its_date(order: ReportOrder, report: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from adplatform.amazon.selling_partner.inventory import LISTING_OPTIONS, SNAPSHO
 from adplatform.contracts.column import Column
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.pii import Pii, PiiKind
+from adplatform.failures import wrapped
 
 _ORDER_TEXTS = (
     *("amazon-order-id", "merchant-order-id"),
@@ -164,9 +165,9 @@ def check_options(name: str, report_type: str, options: Mapping[str, str]) -> No
     for option, value in options.items():
         if known and option not in known:
             hint = did_you_mean(option, known)
-            raise ValueError(f"{name}: {report_type} has no option {option}{hint}; it has {', '.join(known)}")
+            raise ValueError(f"{name}: {report_type} has no option {option}{hint}; it has {wrapped(known)}")
         if (choices := known.get(option)) and value not in choices:
-            raise ValueError(f"{name}: option {option} is {value!r}; Amazon takes {', '.join(choices)}")
+            raise ValueError(f"{name}: option {option} is {value!r}; Amazon takes {wrapped(choices)}")
         if option in ("asin", "asins") and len(value) > _LONGEST_LIST:
             raise ValueError(
                 f"{name}: option {option} has {len(value)} characters, and Amazon takes {_LONGEST_LIST}: declare a"
@@ -189,7 +190,7 @@ def period_of(options: Mapping[str, str]) -> Period:
     """
     asked = options.get(option_of_period(options), Period.DAY)
     if asked not in set(Period):
-        raise ValueError(f"{asked!r} is no period; there are {', '.join(Period)}")
+        raise ValueError(f"{asked!r} is no period; there are {wrapped(Period)}")
     return Period(asked)
 
 

@@ -22,6 +22,7 @@ from adplatform.contracts.column import IDENTIFIER, Column, ColumnSettings, requ
 from adplatform.contracts.columns import Columns
 from adplatform.contracts.feed import NAME
 from adplatform.contracts.strict import Strict
+from adplatform.failures import wrapped
 
 _RESERVED = {*(c.name for c in STAMPS), "marketplace_id"}
 _PERSONAL = re.compile(
@@ -313,7 +314,7 @@ class OwnSellingPartnerReport(Table):
             {feeds[0]: self.columns} if self.columns else {}
         )
         if unknown := sorted(added.keys() - set(feeds)):
-            raise ValueError(f"{self.name}: {base.name} has no table {', '.join(unknown)}; it has {', '.join(feeds)}")
+            raise ValueError(f"{self.name}: {base.name} has no table {', '.join(unknown)}; it has {wrapped(feeds)}")
         if others := sorted({name for table in self.tables for name in table.model_fields_set - {"name", "columns"}}):
             raise ValueError(f"{self.name}: tables of {base.name} take columns, not {', '.join(others)}")
         for name, columns in added.items():
@@ -331,7 +332,7 @@ def _header(table: str, columns: tuple[Column, ...], setting: str, name: str, ki
     """What the report calls a column that is given by either of its names."""
     column = next((c for c in columns if name in (c.field_name, c.name)), None)
     if column is None:
-        raise ValueError(f"{table}: {setting} names {name}, which is no column; there are {', '.join(_names(columns))}")
+        raise ValueError(f"{table}: {setting} names {name}, which is no column; there are {wrapped(_names(columns))}")
     if column.data_type.name not in kinds or column.pii or column.expression:
         raise ValueError(
             f"{table}: {setting} names {name}, a column of type {column.type}; it takes {', '.join(kinds)}"

@@ -79,7 +79,7 @@ from adplatform.pull.account import Account
 from adplatform.pull.awaited import awaited
 from adplatform.pull.connect import Connect
 from adplatform.pull.derived import Derived, derived_of, mark
-from adplatform.pull.land import Landed, claim, failed, finish, land, release
+from adplatform.pull.land import Landed, claim, failed, finish, land, published, release
 from adplatform.pull.plan import intend_days
 from adplatform.pull.publish import keep_newest
 from adplatform.resources.named import (
@@ -352,8 +352,10 @@ class _Step:
                     failed(self.services, self.account, claimed, too_long)
             raise
         self._log_landed(landed, slices)
-        problems = self._publish((part.flow, part.day) for part in slices if part.changed)
-        finish(self.services.ledger, landed, listed(map(str, problems), separator="; "))
+        outcomes = self._publish((part.flow, part.day) for part in slices if part.changed)
+        problems = [problem for *_, problem in outcomes if problem]
+        unpublished = bool(problems) and len(problems) == len(outcomes)
+        finish(self.services.ledger, landed, listed(map(str, problems), separator="; "), unpublished=unpublished)
         return problems
 
     @property
@@ -377,7 +379,11 @@ class _Step:
                     there.append((flow, day))
                 else:
                     missing.setdefault(scope, set()).add(day)
-        problems = self._publish(there)
+        outcomes = self._publish(there)
+        for flow, day, problem in outcomes:
+            if problem is None:
+                published(self.services.ledger, self.account, self.definition, flow, day)
+        problems = [problem for *_, problem in outcomes if problem]
         followed = is_follower(self.context.run)
         for scope, days in missing.items() if not followed else ():
             for report in intend_days(self.services.ledger, self.account, self.definition, scope, days):
@@ -457,18 +463,16 @@ class _Step:
         event = clean_materialization(self.services.zones, self.account, flow, publication, columns, *observed)
         self.context.log_event(event)
 
-    def _publish(self, slices: Iterable[tuple[FeedFlow, date]]) -> list[Exception]:
-        """Settle and publish slices, unless readers see them; the problems that there are. Those of a date that share
-        its partition are shown together."""
+    def _publish(self, slices: Iterable[tuple[FeedFlow, date]]) -> list[tuple[FeedFlow, date, Exception | None]]:
+        """Settle and publish slices of selected tables, unless readers see them; each with the problem, if there is
+        one. Those of a date that share its partition are shown together."""
         selected = self.context.selected_asset_keys
         wanted = [each for each in slices if clean_key(self.account, each[0].feed.name) in selected]
         if self.account.layout == "compacted":
             run_id = self.context.run.run_id
             came = publish_slices(self.services, wanted, run_id, self.work, self._log_checks)
-            problems = [self._log_published(flow, day, came[flow.name, day]) for flow, day in wanted]
-        else:
-            problems = [self._log_published(flow, day, self._published(flow, day)) for flow, day in wanted]
-        return [problem for problem in problems if problem]
+            return [(flow, day, self._log_published(flow, day, came[flow.name, day])) for flow, day in wanted]
+        return [(flow, day, self._log_published(flow, day, self._published(flow, day))) for flow, day in wanted]
 
     def _published(self, flow: FeedFlow, day: date) -> Done | Failure | None:
         """What publishing one slice came to; None when readers see it already."""

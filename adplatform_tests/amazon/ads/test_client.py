@@ -705,3 +705,14 @@ def test_nothing_that_is_logged_or_raised_holds_a_secret(amazon: Amazon, caplog:
     assert "Bearer [secret]" in " ".join(said)
     assert "HTTP/1.1 200 Something" in caplog.text, "requests are logged, by host"
     assert not [text for text in said if "S3CR3T" in text or "X-Amz" in text]
+
+
+def test_a_report_that_names_other_dates_or_options_says_how_it_could_be_taken(amazon: Amazon) -> None:
+    amazon.reported(amazon.report(endDate="2026-11-01"))
+    other = amazon.progress().otherwise
+    assert other is not None
+    assert (other.options, other.end.date(), other.progress.status) == (False, date(2026, 11, 1), ReportStatus.READY)
+    amazon.reported(amazon.report(configuration={"timeUnit": "SUMMARY"}))
+    other = amazon.progress().otherwise
+    assert other is not None
+    assert (other.options, other.start.date(), other.end.date()) == (True, ORDER.start, ORDER.end)

@@ -175,13 +175,15 @@ def _described(call: Call, report: AdsReport, media_type: str, *, with_url: bool
         minted = now - timedelta(seconds=seconds + 60) if call.fault("expired_url") else now
         url = signed(call, f"/download/ads/{report.id}/report-{report.id}.json.gz", seconds, minted)
         expires = (minted + timedelta(seconds=seconds)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    filters = [_UNASKED] if report.fate == "other_option" else report.configuration.get("filters")
+    earlier = (date.fromisoformat(report.end) - timedelta(days=1)).isoformat()
     body = {
         "reportId": report.id,
         "status": status,
         "name": report.name,
         "startDate": report.start,
-        "endDate": report.end,
-        "configuration": {**report.configuration, "filters": report.configuration.get("filters")},
+        "endDate": earlier if report.fate == "other_end" else report.end,
+        "configuration": {**report.configuration, "filters": filters},
         "createdAt": instant(report.created),
         "updatedAt": instant(min(now.timestamp(), done)),
         "generatedAt": instant(done) if completed else None,
@@ -193,6 +195,7 @@ def _described(call: Call, report: AdsReport, media_type: str, *, with_url: bool
     return _accepted(call, body, media_type)
 
 
+_UNASKED = {"field": "campaignStatus", "values": ["ENABLED"]}
 WAITS = {"stuck": "PENDING", "stuck_processing": "PROCESSING"}
 """What a report says for ever under a fault."""
 

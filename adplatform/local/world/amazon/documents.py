@@ -114,6 +114,8 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
         body = selling.sales_and_traffic(seed, marketplace, start.date(), end.date(), report.options, as_of)
         if report.fate == "empty":
             body |= {"salesAndTrafficByDate": [], "salesAndTrafficByAsin": []}
+        if report.fate == "other_option":
+            body["reportSpecification"]["reportOptions"]["asinGranularity"] = "SKU"
         return SpDocument(iter([json.dumps(body, ensure_ascii=False).encode()]), "application/json", True)
     if report.type == SEARCH_TERMS:
         period = report.options["reportPeriod"]

@@ -27,6 +27,7 @@ _RATES = {
 _STATUSES = ("IN_QUEUE", "IN_PROGRESS", "DONE", "CANCELLED", "FATAL")
 _DOCUMENT_PREFIX = "amzn1.spdoc.1.4"
 EXPIRED = "The access token you provided has expired."
+SECRET_EXPIRED = "The LWA secret token you provided has expired."  # noqa: S105 - words of Amazon
 _NOT_FOUND = "The requested resource doesn't exist."
 
 
@@ -251,7 +252,7 @@ def _described(world: World, report: SpReport, says: str | None = None) -> dict[
         "reportId": report.id,
         "reportType": report.type,
         "dataStartTime": report.start,
-        "dataEndTime": report.end,
+        "dataEndTime": _earlier(report.end) if report.fate == "other_end" else report.end,
         "createdTime": _iso(report.created),
         "processingStatus": status,
         "marketplaceIds": report.marketplaces,
@@ -263,6 +264,10 @@ def _described(world: World, report: SpReport, says: str | None = None) -> dict[
     if _has_document(report, status):
         reported["reportDocumentId"] = f"{_DOCUMENT_PREFIX}.{report.region}.{report.id}"
     return reported
+
+
+def _earlier(instant: str) -> str:
+    return (datetime.fromisoformat(instant) - timedelta(days=1)).isoformat()
 
 
 def _has_document(report: SpReport, status: str) -> bool:

@@ -185,6 +185,13 @@ def _broken(call: Call, fault: Fault) -> Response | None:
         return _refused(call, _REFUSALS[kind])
     if kind == "expired_token":
         return selling_partner.unauthorized(selling_partner.EXPIRED)
+    if kind == "expired_secret":
+        return selling_partner.unauthorized(selling_partner.SECRET_EXPIRED)
+    if kind == "agency_profile":
+        return ads.error(400, "Advertiser ID cannot be decrypted")
+    if kind == "bad_request":
+        said = ads.error(400, "Bad Request") if call.operation == "create_report" else None
+        return said or selling_partner.error(400, "InvalidInput", "Bad Request")
     if kind == "revoke_scope":
         return ads.error(401, f"Not authorized to access scope {call.about.get('scope', '')}")
     return login.refused(kind) if kind in login.ERRORS else None

@@ -68,6 +68,11 @@ def listings(selling: Selling) -> str:
     return japan.fetch(made)[0].decode("cp932")
 
 
+def said_charset(selling: Selling) -> str | None:
+    report = selling.finished(ALL_ORDERS, MARKETPLACE, days_ago(9), days_ago(8))
+    return HTTP.get(selling.document(report["reportDocumentId"]).json()["url"]).charset_encoding
+
+
 def is_gzip(body: bytes) -> bool:
     try:
         gzip.decompress(body)
@@ -200,6 +205,29 @@ CASES: list[tuple[str, str, Check]] = [
     ("sp_get", "stuck_processing", lambda _, sp: sp_finished(sp)["processingStatus"] == "IN_PROGRESS"),
     ("sp_create", "empty", lambda _, sp: json.loads(sp.fetch(sp_finished(sp))[0])["salesAndTrafficByAsin"] == []),
     ("sp_create", "empty", lambda _, sp: len(orders(sp).splitlines()) == 1),
+    ("sp_create", "other_end", lambda _, sp: sp_finished(sp)["dataEndTime"].startswith(days_ago(5))),
+    ("create_report", "other_end", lambda ads, _: ads.get(finished(ads)).json()["endDate"] == days_ago(4)),
+    ("create_report", "other_option", lambda ads, _: bool(ads.get(finished(ads)).json()["configuration"]["filters"])),
+    (
+        "sp_create",
+        "other_option",
+        lambda _, sp: (
+            json.loads(sp.fetch(sp_finished(sp))[0])["reportSpecification"]["reportOptions"]["asinGranularity"] == "SKU"
+        ),
+    ),
+    ("sp_create", "lying_charset", lambda _, sp: (said_charset(sp) or "").upper() == "ISO-8859-1"),
+    ("create_report", "agency_profile", lambda ads, _: "cannot be decrypted" in ads.create(days_ago(3)).text),
+    (
+        "create_report",
+        "bad_request",
+        lambda ads, _: ads.create(days_ago(3)).json() == {"code": "400", "detail": "Bad Request"},
+    ),
+    (
+        "sp_create",
+        "bad_request",
+        lambda _, sp: sp.create(ALL_ORDERS, MARKETPLACE, "2026-11-01", "2026-11-02").status_code == 400,
+    ),
+    ("sp_get", "expired_secret", lambda _, sp: "The LWA secret token you provided has expired" in sp.get("1").text),
     ("sp_create", "utf8_bom", lambda _, sp: orders(sp).startswith(b"\xef\xbb\xbfamazon-order-id\t")),
     ("sp_create", "carriage_return", lambda _, sp: b"\r" in orders(sp).replace(b"\r\n", b"")),
     ("sp_create", "grouped_thousands", lambda _, sp: any("," in price for price in yen(sp))),
