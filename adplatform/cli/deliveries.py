@@ -1,6 +1,7 @@
 """Commands that bring files in and move deliveries on."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors, parse_day, say_if_paused
+from adplatform.cli.pauses import require_source
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.watches import engine_names, everything_failed
 from adplatform.failures import PermanentFailure
@@ -74,6 +76,9 @@ def push(
 
 
 def process(
+    source: Annotated[
+        str | None, typer.Argument(help="A source, to work on that alone and say what is done.", show_default=False)
+    ] = None,
     wait: Annotated[float, typer.Option(help="Stop when nothing was due for this many seconds.")] = 0,
     take_over: Annotated[
         bool, typer.Option(help="Start runs here from now on, whichever Dagster instance did before.")
@@ -81,15 +86,21 @@ def process(
 ) -> None:
     """Process whatever is due, here and now, without sensors or a daemon. Ends with status 1 while anything has
     failed."""
-    from adplatform.cli.headless import declared_automations, process_all  # noqa: PLC0415 - Dagster takes seconds to import
+    from adplatform.cli.headless import declared_automations, nobody, process_all  # noqa: PLC0415 - Dagster takes seconds to import
     from adplatform.resources.provisioning import provision_patterns  # noqa: PLC0415 - as above
 
     services = connect()
     patterns = declared_patterns(services.settings)
+    if source is not None:
+        require_source(source, [pattern.source.name for pattern in patterns])
+        patterns = [pattern for pattern in patterns if pattern.source.name == source]
     if services.settings.env == "local":
         provision_patterns(services, patterns)
     guard(services, (pattern.source for pattern in patterns))
-    ok = process_all(services, declared_automations(), wait, console, errors, take_over=take_over)
+    every = declared_automations()
+    automations = every if source is None else [each for each in every if each.source == source]
+    told = partial(console.print, highlight=False, soft_wrap=True, markup=False) if source is not None else nobody
+    ok = process_all(services, automations, wait, console, errors, take_over=take_over, told=told)
     failed = [each for pattern in patterns for each in everything_failed(services, pattern) if each.counts]
     for each in failed:
         console.print(Text.assemble(("has failed ", "red"), str(each)), soft_wrap=True)

@@ -16,7 +16,7 @@ from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target, Watch, again, asked
 from adplatform.engines.watches import engine_watches
 from adplatform.engines.window_flows import Window, WindowFlows, feed_name, windows_between
-from adplatform.failures import PermanentFailure, TransientFailure, plain
+from adplatform.failures import PermanentFailure, TransientFailure, plain, wrapped
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import PURSUED, WROTE, EngineRun, Intention, IntentState
 from adplatform.ledger.ledger import Ledger
@@ -138,7 +138,7 @@ def one_going(runs: Sequence[EngineRun], name: str, begins: str) -> EngineRun:
     known = [each for each in runs if not each.final]
     found = [each for each in known if each.run_id.startswith(begins) or last_part(each.run_id).startswith(begins)]
     if len(found) != 1:
-        going = ", ".join(last_part(each.run_id) for each in known) or "none"
+        going = wrapped(last_part(each.run_id) for each in known) or "none"
         raise PermanentFailure(f"{name}: {len(found)} runs that go on begin with {begins!r}; going on: {going}")
     return found[0]
 
@@ -254,6 +254,6 @@ def _targets(services: Services, name: str | None) -> list[tuple[Watch, Target]]
         if name in (None, watch.source.name, f"{watch.source.name}/{target.name}")
     ]
     if name is not None and not found:
-        there = ", ".join(f"{watch.source.name}/{target.name}" for watch, target in known) or "none"
+        there = wrapped(f"{watch.source.name}/{target.name}" for watch, target in known) or "none"
         raise PermanentFailure(f"no flow, task or crawler {name!r}; there are {there}")
     return found

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from adplatform.cli.context import connect, console, errors
 from adplatform.contracts.durations import parse_duration
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.pattern import Pattern
 from adplatform.patterns import declared_patterns
 from adplatform.privacy.person import Identifier, read_identifiers
@@ -46,7 +46,7 @@ def erase(
     patterns = declared_patterns(services.settings)
     pattern = next((each for each in patterns if each.source.name == source), None)
     if pattern is None:
-        raise PermanentFailure(f"no source {source!r}; there are {', '.join(p.source.name for p in patterns)}")
+        raise PermanentFailure(f"no source {source!r}; there are {wrapped(p.source.name for p in patterns)}")
     result = run(services, patterns, pattern, identifiers, _period(readers), dry_run=dry_run)
     if receipt:
         receipt.write_text(json.dumps(result.document, indent=1, sort_keys=True), "utf-8")

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,6 +51,10 @@ LOOK_AGAIN = 60.0
 """Seconds after which what is due is looked at again, so that the runs of one source hold up no other's."""
 
 
+def nobody(_said: str) -> None:
+    """For nobody who wants to be told."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """One run that ended. ``dates`` are those of its partitions: a date, the first and the last, or "" when it has none
@@ -82,6 +87,7 @@ def process(
     patience: float,
     watch: Callable[[str], None],
     stands: Callable[[str], None] = lambda _: None,
+    told: Callable[[str], object] = nobody,
     rest: float | None = None,
     loaded: dg.Definitions | None = None,
     sleep: Callable[[float], None] = time.sleep,
@@ -91,7 +97,8 @@ def process(
     are enough in which no source waits for anything either. A source that cannot be looked at has failed, and holds up
     no other.
 
-    ``watch`` gets what happens, for a progress display, and ``stands`` in the end what each source waits for.
+    ``watch`` gets what happens, for a progress display, and ``stands`` in the end what each source waits for. ``told``
+    is for who wants all of it: what was seen and begun, and where each source stands that waits for nothing.
     ``loaded`` are the definitions of a caller that has them already.
 
     Raises:
@@ -118,9 +125,13 @@ def process(
             ticks[each.source] = tick = launchable(found, partitions_in(loaded), instance)
             cursors[each.source] = tick.cursor
             _tell(instance, tick, each.new_partitions(services, instance))
+            for seen in _counted(tick):
+                told(f"{each.source}: {seen}")
         requests, began = list(in_turns(tick.requests for tick in ticks.values())), clock()
         for request in requests:
-            watch(f"{request.tags[FEED_TAG]} {_dates(request)}".rstrip())
+            what = f"{request.tags[FEED_TAG]} {_dates(request)}".rstrip()
+            watch(what)
+            told(f"running {request.job_name or 'assets'} for {what}")
             yield run_request(loaded, request, services, instance)
             if clock() - began >= LOOK_AGAIN:
                 break
@@ -131,12 +142,19 @@ def process(
             idle_since = clock()
         elif clock() - idle_since >= patience or (rest is not None and clock() - awaited >= rest):
             for name, tick in ticks.items():
-                if tick.waits:
-                    stands(f"{name}: {tick.standing}")
+                (stands if tick.waits else told)(f"{name}: {tick.standing}")
             return
         else:
             watch("waiting for more files")
             sleep(0.5)
+
+
+def _counted(tick: Tick) -> Iterator[str]:
+    """What a look saw, in few words: how often each thing that is said of it in the end."""
+    said = Counter(
+        str(event.description or event.asset_key.to_user_string()).rpartition(": ")[2] for event in tick.events
+    )
+    yield from (f"{count:,} {what}" for what, count in said.items())
 
 
 def _look(automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick | str:
@@ -227,9 +245,10 @@ def process_all(
     take_over: bool = False,
     rest: float | None = None,
     loaded: dg.Definitions | None = None,
+    told: Callable[[str], object] = nobody,
 ) -> bool:
-    """Process until idle with a progress display; whether the last run of everything succeeded. ``rest`` and ``loaded``
-    are as for :func:`process`."""
+    """Process until idle with a progress display; whether the last run of everything succeeded. ``rest``, ``loaded``
+    and ``told`` are as for :func:`process`."""
     ended: dict[tuple[str, str], bool] = {}
     with opened(services.settings) as instance, errors.status("looking for files") as status:
         if take_over:
@@ -242,6 +261,7 @@ def process_all(
             patience=patience,
             watch=status.update,
             stands=waiting.append,
+            told=told,
             rest=rest,
             loaded=loaded,
         ):

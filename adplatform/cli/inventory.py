@@ -13,7 +13,7 @@ from adplatform.engines.pattern import TASK, EngineFiles
 from adplatform.engines.sftp.client import TARGET
 from adplatform.engines.sftp.connector import is_listing
 from adplatform.engines.sftp.inventory import take_inventory as listed_files
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 from adplatform.ledger.engine_run import EngineRun
 from adplatform.patterns import declared_patterns, of_kind
 
@@ -27,7 +27,7 @@ def inventory(
     patterns = of_kind(declared_patterns(services.settings), EngineFiles)
     known = {each.source.name: each for each in patterns if _is_known(each)}
     if source not in known:
-        raise PermanentFailure(f"no store or server is known of {source!r}; there are {', '.join(known) or 'none'}")
+        raise PermanentFailure(f"no store or server is known of {source!r}; there are {wrapped(known) or 'none'}")
     pattern = known[source]
     replicated = TASK in pattern.names_of_targets
     found = take_inventory(services, pattern) if replicated else listed_files(services, pattern.source)

@@ -8,7 +8,7 @@ import typer
 
 from adplatform.cli.context import connect, console
 from adplatform.contracts.hints import did_you_mean
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 from adplatform.patterns import declared_patterns
 
 SourceName = Annotated[str, typer.Argument(help="A source.", show_default=False)]
@@ -58,5 +58,5 @@ def require_source(source: str, known: list[str], paused: list[str] | None = Non
         return
     feed = "; a source is paused as a whole" if source.partition("/")[0] in known else ""
     there = f"; paused are {', '.join(paused)}" if paused else ""
-    names = ", ".join(known)
-    raise PermanentFailure(f"no source {source!r}{did_you_mean(source, known)}{feed}; there are {names}{there}")
+    names = wrapped(known)
+    raise PermanentFailure(f"no source {source!r}{did_you_mean(source, known)}{feed}{there}; there are {names}")

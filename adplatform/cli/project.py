@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from adplatform.cli.context import connect, console, errors
 from adplatform.contracts.templates import templated
 from adplatform.contracts.yaml_files import Declared
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.automation_names import clashes
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.source import FeedFlow
@@ -235,7 +235,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a component's attributes, for editors."""
     if component not in KINDS:
-        raise PermanentFailure(f"no component {component!r}; there are {', '.join(KINDS)}")
+        raise PermanentFailure(f"no component {component!r}; there are {wrapped(KINDS)}")
     print(json.dumps(templated(Models()[component]).model_json_schema(), indent=2))
 
 
@@ -245,7 +245,7 @@ def onboard(source: Annotated[str, typer.Argument(help="A source.")]) -> None:
 
     takers = {p.source.name: p for p in declared_patterns(read_settings()) if p.source.takes_files}
     if source not in takers:
-        raise PermanentFailure(f"no partner {source!r}; there are {', '.join(takers)}")
+        raise PermanentFailure(f"no partner {source!r}; there are {wrapped(takers)}")
     print(onboarding_page(takers[source].source, sftp_access(takers[source])))
 
 

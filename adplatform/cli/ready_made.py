@@ -18,7 +18,7 @@ from adplatform.contracts.pii import Pii
 from adplatform.contracts.presets import NAMES, preset_of
 from adplatform.contracts.ready_made import ReadyMadeFeeds, connectors, ready_made_of
 from adplatform.contracts.saas import FlowFeed, SaasSource
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 
 
 def ready_made(
@@ -75,7 +75,7 @@ def _columns(connector: str, name: str, known: ReadyMadeFeeds) -> Table:
     if name not in known.feeds:
         raise PermanentFailure(
             f"there is no ready-made feed {name!r} for {connector}{did_you_mean(name, known.feeds)}; there are "
-            f"{', '.join(known.feeds)}"
+            f"{wrapped(known.feeds)}"
         )
     made = _made(connector, name)
     table = Table("column", "field", "type", "personal data", box=SIMPLE, pad_edge=False)

@@ -9,7 +9,7 @@ from adplatform.changes.followed import Followed
 from adplatform.cli.context import connect, console
 from adplatform.engines.changes import ChangedFiles
 from adplatform.engines.changes import reload as load_again
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.services import Services
 from adplatform.patterns import declared_patterns, of_kind
 from adplatform.platform.aws_errors import aws_failures
@@ -67,5 +67,5 @@ def _find(patterns: Sequence[ChangedFiles], table: str) -> tuple[ChangedFiles, F
     for pattern, each in every:
         if each.name == table:
             return pattern, each
-    known = ", ".join(each.name for _, each in every) or "none"
+    known = wrapped(each.name for _, each in every) or "none"
     raise PermanentFailure(f"no table {table!r} whose changes are followed; there are {known}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from adplatform.cli.context import connect, console
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 from adplatform.lake.catalog import Catalog
 from adplatform.lake.string_keys import dated_tables
 
@@ -34,7 +34,7 @@ def change(catalog: Catalog, database_prefix: str, wanted: Collection[str], *, d
     }
     if unknown := sorted(set(wanted) - found.keys()):
         raise PermanentFailure(
-            f"{', '.join(unknown)}: no such table with a date as a key; there are {', '.join(sorted(found)) or 'none'}"
+            f"{', '.join(unknown)}: no such table with a date as a key; there are {wrapped(sorted(found)) or 'none'}"
         )
     for name in sorted(wanted or found):
         table, keys = found[name]

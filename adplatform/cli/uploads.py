@@ -9,7 +9,7 @@ from rich.table import Table
 
 from adplatform.cli.context import connect, console
 from adplatform.engines.sftp.server import UploadedFiles
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.failed import instant
 from adplatform.ledger.uploads import Finding, Upload
 from adplatform.patterns import declared_patterns, of_kind
@@ -25,7 +25,7 @@ def uploads(
     services = connect()
     known = {each.source.name for each in of_kind(declared_patterns(services.settings), UploadedFiles)}
     if source not in known:
-        raise PermanentFailure(f"nobody uploads to {source!r}; there are {', '.join(sorted(known)) or 'none'}")
+        raise PermanentFailure(f"nobody uploads to {source!r}; there are {wrapped(sorted(known)) or 'none'}")
     console.print(upload_table(services.ledger.uploads.of_source(source), last, bad))
 
 

@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from itertools import groupby, pairwise
 
 from adplatform.contracts.months import Language, month_names
+from adplatform.failures import wrapped
 
 YEAR = "(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
 """Four digits, but for 0000, a year that is in no calendar and that neither Python nor PostgreSQL has; MySQL writes it
@@ -231,7 +232,7 @@ def _problem(found: DateFormat) -> str:
     directives = found.directives
     for directive in directives:
         if directive not in DIRECTIVES:
-            return f"has {directive}; known are " + ", ".join(f"{d} ({said})" for d, said in DIRECTIVES.items())
+            return f"has {directive}; known are " + wrapped(f"{d} ({said})" for d, said in DIRECTIVES.items())
         if directives.count(directive) > 1:
             return f"has {directive} twice"
     for needed in (("%Y", "%y"), ("%m", "%b", "%B"), ("%d",)):

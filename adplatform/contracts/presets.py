@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.strict import Strict
+from adplatform.failures import wrapped
 from adplatform.platform.packaged_yaml import packaged_yaml
 
 PresetName = Literal[
@@ -64,7 +65,7 @@ def preset_of(name: str) -> Preset:
         ValueError: there is none of that name, with those that there are.
     """
     if name not in NAMES:
-        raise ValueError(f"there is no preset {name!r}{did_you_mean(name, NAMES)}; there are {', '.join(NAMES)}")
+        raise ValueError(f"there is no preset {name!r}{did_you_mean(name, NAMES)}; there are {wrapped(NAMES)}")
     return Preset.model_validate(packaged_yaml(resources.files(__package__) / _FOLDER / f"{name}.yaml"))
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from adplatform.contracts.column import Column
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.strict import Strict
+from adplatform.failures import wrapped
 from adplatform.platform.packaged_yaml import packaged_yaml
 
 _FOLDER = "ready_made_feeds"
@@ -80,12 +81,12 @@ def _feed(name: Any, connector: str) -> Mapping[str, Any]:
     if known is None:
         raise ValueError(
             f"there are no ready-made feeds for the connector {connector}{did_you_mean(connector, connectors())}; "
-            f"there are for {', '.join(connectors())}"
+            f"there are for {wrapped(connectors())}"
         )
     if not isinstance(name, str) or name not in known.feeds:
         raise ValueError(
             f"there is no ready-made feed {name!r} for {connector}{did_you_mean(str(name), known.feeds)}; there are "
-            f"{', '.join(known.feeds)}"
+            f"{wrapped(known.feeds)}"
         )
     return known.feeds[name]
 
@@ -101,7 +102,7 @@ def _columns(ready: Mapping[str, Any], given: Any, remove: Any) -> Any:
         raise ValueError("remove is a list of columns")
     left, taken = set(remove), set(given) if isinstance(given, list) else set(columns)
     if unknown := sorted((taken | left) - set(columns)):
-        raise ValueError(f"the ready-made feed has no column {', '.join(unknown)}; it has {', '.join(columns)}")
+        raise ValueError(f"the ready-made feed has no column {', '.join(unknown)}; it has {wrapped(columns)}")
     kept = (taken | _needed(ready, taken)) - left
     result = {name: settings for name, settings in columns.items() if name in kept}
     if not isinstance(given, dict):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from adplatform.contracts.strict import RenamedSetting
 from adplatform.contracts.templates import Environment, UnresolvedError, resolve, template_scope, used_variables
 from adplatform.contracts.yaml_nodes import nodes_of, plain
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 
 M = TypeVar("M", bound=BaseModel)
 _LIST, _MAPPING = "must be a list, or a mapping where each has a name", "must be a mapping: {name: value}"
@@ -159,9 +159,7 @@ def _check(
     model = models.get(kind)
     if model is None and component.startswith("adplatform."):
         return [
-            Mistake(
-                file, node.start_mark.line + 1, "type", f"no component {component!r}; there are {', '.join(models)}"
-            )
+            Mistake(file, node.start_mark.line + 1, "type", f"no component {component!r}; there are {wrapped(models)}")
         ]
     if model is None:
         return []

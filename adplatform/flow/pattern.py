@@ -6,7 +6,7 @@ Its assets and what starts their runs are Dagster's: ``adplatform.components``.
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
@@ -71,7 +71,7 @@ def find_feed(patterns: Sequence[Pattern], name: str) -> tuple[Pattern, FeedFlow
     for pattern in patterns:
         if (flow := pattern.find(name)) is not None:
             return pattern, flow
-    known = ", ".join(each for pattern in patterns for each in pattern.names)
+    known = wrapped(each for pattern in patterns for each in pattern.names)
     raise PermanentFailure(f"no feed {name!r}; there are {known}")
 
 
@@ -90,8 +90,8 @@ def require_known(ledger: "Ledger", patterns: Iterable[Pattern], name: str) -> N
     """
     owner, by_name = name.partition("/")[0], {pattern.source.name: pattern for pattern in patterns}
     if owner not in by_name:
-        raise PermanentFailure(f"no source {owner!r}; there are {', '.join(by_name)}")
+        raise PermanentFailure(f"no source {owner!r}; there are {wrapped(by_name)}")
     names = by_name[owner].failing(ledger)
     if name not in (owner, *names):
         feeds = [each for each in names if each.count("/") == 1]
-        raise PermanentFailure(f"{owner} has nothing called {name!r}; there are {', '.join(feeds)}")
+        raise PermanentFailure(f"{owner} has nothing called {name!r}; there are {wrapped(feeds)}")

@@ -64,7 +64,10 @@ def _add_the_partner(project: Path) -> None:
     assert pushed.returncode == 0, pushed.stderr
     settled = adplatform(project, "settle", "acme/orders", str(TODAY))
     assert settled.returncode == 0, settled.stderr
-    processed = adplatform(project, "process")
+    unknown = adplatform(project, "process", "acmee")
+    assert "no source 'acmee' (did you mean acme?)" in unknown.stderr
+    processed = adplatform(project, "process", "acme")
+    assert f"for acme/orders {TODAY}" in processed.stdout
     # One of two rows is broken, and a contract allows 20 % unless it says otherwise.
     assert "failed    acme/orders" in processed.stdout
 

@@ -87,16 +87,15 @@ def test_a_source_that_cannot_be_looked_at_and_a_date_that_is_no_partition_hold_
     monkeypatch.setattr(headless, "defs", lambda: acme.definitions)
     asking = Asking(acme.flow("orders"), [YESTERDAY, TODAY + timedelta(days=9)])
     automations: list[Automation] = [Unreachable(), asking]  # type: ignore[list-item]
-    finished = list(
-        headless.process(
-            acme.services, acme.instance, automations, patience=0, watch=lambda _: None, sleep=lambda _: None
-        )
-    )
+    told: list[str] = []
+    given = (acme.services, acme.instance, automations)
+    finished = list(headless.process(*given, patience=0, watch=lambda _: None, told=told.append, sleep=lambda _: None))
     assert [replace(each, error="") for each in finished] == [
         headless.Finished("broken", "", False, ""),
         headless.Finished("acme/orders", str(YESTERDAY), True, "", lost=True),
     ]
     assert finished[0].error == "the queue is gone"
+    assert told == [f"running assets for acme/orders {YESTERDAY}", "acme: nothing to start"]
 
 
 @dataclass(frozen=True)
