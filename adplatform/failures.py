@@ -125,10 +125,10 @@ class ClaimLost(TransientFailure):
     """Another run has the work, which is no failure of this one: it has nothing left to do."""
 
 
-def kind_of(error: Exception) -> str:
+def kind_of(error: Exception, *, sent: bool = True) -> str:
     """Who has to act on a failure, as metrics count it: ``sender``, ``permanent`` for somebody of ours, or
-    ``transient`` for nobody yet."""
-    if isinstance(error, SenderFailure):
+    ``transient`` for nobody yet. What was not ``sent`` has no sender."""
+    if isinstance(error, SenderFailure) and sent:
         return "sender"
     return "permanent" if isinstance(error, PermanentFailure) else "transient"
 

@@ -39,8 +39,6 @@ def _one_id(value: Any) -> str:
 
 
 def _one_country(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("put the country in quotes: YAML reads NO as no")
     if isinstance(value, str) and not re.fullmatch("[A-Z]{2}", value):
         raise ValueError(f"{value!r} is no country: give its two capital letters (ISO 3166), such as US, GB or DE")
     return value

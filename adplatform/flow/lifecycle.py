@@ -84,7 +84,7 @@ def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exce
     if failed is None:
         return False
     facts = {"feed": flow.name, "run_id": run_id, "day": day, "version": delivery.version}
-    services.metrics.failed(flow.source, kind_of(error), **facts)
+    services.metrics.failed(flow.source, kind_of(error, sent=flow.sent), **facts)
     emit_failed(services, flow, delivery, error)
     if isinstance(error, EnvironmentFailure):
         _notify_hindered(services, flow, delivery, error)

@@ -31,13 +31,14 @@ class FeedFlow:
     """One feed, or one scope of it, with its compiled layout. ``table`` is its full name ``source/feed``; ``name`` is
     that of its deliveries, which ends with the scope's value where there is one. With ``every_version`` each object
     version is a file of its own, whatever is written under its key later; otherwise the newest of a key counts.
-    ``remedy`` is what can be done about a bad file. ``keep_originals`` is for how long they are kept in the archive,
-    where not for ever, once they are in the merges that the ledger has as ``merged_as``, if there are any. Of files
-    that are ``uploaded`` in sessions the ledger may know that one is not whole. ``pattern`` is the way in which the
-    source's data comes, as its declaration calls it. ``budget`` is what the source may use, where it says so.
-    ``awaited_by`` is what services do with other tables of the source and wait for this one with. ``made_of`` are the
-    tables of which this one is made, if it is. Scopes of a ``compacted`` table share the partition of a date. Its dates
-    begin ``ahead`` of when they do by UTC, where they are days of a place and come before they are over."""
+    ``remedy`` is what can be done about a bad file, and ``sent`` whether somebody sends the files. ``keep_originals``
+    is for how long they are kept in the archive, where not for ever, once they are in the merges that the ledger has as
+    ``merged_as``, if there are any. Of files that are ``uploaded`` in sessions the ledger may know that one is not
+    whole. ``pattern`` is the way in which the source's data comes, as its declaration calls it. ``budget`` is what the
+    source may use, where it says so. ``awaited_by`` is what services do with other tables of the source and wait for
+    this one with. ``made_of`` are the tables of which this one is made, if it is. Scopes of a ``compacted`` table share
+    the partition of a date. Its dates begin ``ahead`` of when they do by UTC, where they are days of a place and come
+    before they are over."""
 
     source: str
     feed: Feed
@@ -47,6 +48,7 @@ class FeedFlow:
     scope: ScopeKey | None = None
     every_version: bool = False
     remedy: str = "Ask the sender to send them again under the same names"
+    sent: bool = True
     keep_originals: timedelta | None = None
     merged_as: str = ""
     uploaded: bool = False

@@ -190,6 +190,7 @@ class Account:
         return FeedFlow(
             *(self.source, declared, layout, self.topics, self.archive),
             remedy=_REMEDY,
+            sent=False,
             retention=self.retention,
             budget=self.budget,
             compacted=self.layout == "compacted",

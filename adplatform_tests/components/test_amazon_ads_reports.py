@@ -14,6 +14,7 @@ from adplatform.amazon.reports import ReportStatus
 from adplatform.amazon.sources import AdsSource, SellingPartnerSource
 from adplatform.components import AmazonAdsReports
 from adplatform.components.assembly import report_assets
+from adplatform.components.assembly.metadata import report_metadata
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.ledger.report import ReportState
@@ -200,6 +201,7 @@ def test_a_report_of_which_nothing_was_published_is_not_done_and_nobody_is_to_se
     assert "bounds" in report.error
     assert not re.search("send|partner", report.error)
     assert report.error.count("ads/sp_small/111 2026-06-05") == 1
+    assert report_metadata(replace(report, doubt="garbled"))["adplatform/warning"] == "garbled"
     orders = len(api.placed)
     defs.resolve_job_def("ads_orders").execute_in_process(instance=instance)
     assert len(api.placed) == orders, "it is not ordered again"

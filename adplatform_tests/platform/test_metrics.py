@@ -118,3 +118,4 @@ def test_a_line_goes_to_what_is_the_standard_output_by_then(capsys: pytest.Captu
 )
 def test_a_failure_is_of_the_kind_of_who_has_to_act(error: Exception, kind: str) -> None:
     assert kind_of(error) == kind
+    assert kind_of(error, sent=False) == ("permanent" if kind == "sender" else kind)
