@@ -42,6 +42,7 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.extras import LOCAL, extra
 from adplatform.platform.settings import Settings
 
+Event = dg.AssetObservation | dg.AssetCheckEvaluation | dg.AssetMaterialization
 _UNCAPTURED = {
     "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 }
@@ -59,7 +60,7 @@ def nobody(_said: str) -> None:
 class Finished:
     """One run that ended. ``dates`` are those of its partitions: a date, the first and the last, or "" when it has none
     and publishes nothing. One that is ``lost`` found another run at work, and did nothing. The delivery of one that is
-    ``given`` is with an engine now."""
+    ``given`` is with an engine now. ``seen`` is what it says of what it looked at."""
 
     feed: str
     dates: str
@@ -67,6 +68,7 @@ class Finished:
     error: str
     lost: bool = False
     given: bool = False
+    seen: tuple[str, ...] = ()
 
 
 def declared_automations() -> list[Automation]:
@@ -125,14 +127,15 @@ def process(
             ticks[each.source] = tick = launchable(found, partitions_in(loaded), instance)
             cursors[each.source] = tick.cursor
             _tell(instance, tick, each.new_partitions(services, instance))
-            for seen in _counted(tick):
-                told(f"{each.source}: {seen}")
+            _say(told, each.source, _counted(tick.events))
         requests, began = list(in_turns(tick.requests for tick in ticks.values())), clock()
         for request in requests:
             what = f"{request.tags[FEED_TAG]} {_dates(request)}".rstrip()
             watch(what)
             told(f"running {request.job_name or 'assets'} for {what}")
-            yield run_request(loaded, request, services, instance)
+            finished = run_request(loaded, request, services, instance)
+            _say(told, finished.feed, finished.seen)
+            yield finished
             if clock() - began >= LOOK_AGAIN:
                 break
         at_end = set() if requests else at_end | {name for name, tick in ticks.items() if tick.at_end}
@@ -149,12 +152,15 @@ def process(
             sleep(0.5)
 
 
-def _counted(tick: Tick) -> Iterator[str]:
-    """What a look saw, in few words: how often each thing that is said of it in the end."""
-    said = Counter(
-        str(event.description or event.asset_key.to_user_string()).rpartition(": ")[2] for event in tick.events
-    )
-    yield from (f"{count:,} {what}" for what, count in said.items())
+def _say(told: Callable[[str], object], name: str, seen: Iterable[str]) -> None:
+    for each in seen:
+        told(f"{name}: {each}")
+
+
+def _counted(events: Iterable[Event]) -> Iterator[str]:
+    """What is said in the end of each event, and how often."""
+    said = (str(event.description or event.asset_key.to_user_string()).rpartition(": ")[2] for event in events)
+    yield from (f"{count:,} {what}" for what, count in Counter(said).items())
 
 
 def _look(automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick | str:
@@ -202,8 +208,14 @@ def run_request(
     if not result.success and ended is not None and not said_of(ended, NOTIFIED_TAG):
         failure_of_run(services, result.dagster_run, error)
     lost = request.partition_key is not None and result.success and not result.get_asset_materialization_events()
-    given = result.success and any(e.event_type_value == "ASSET_OBSERVATION" for e in result.all_events)
-    return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost, given)
+    observed = [
+        e.asset_observation_data.asset_observation
+        for e in result.all_events
+        if e.event_type_value == "ASSET_OBSERVATION"
+    ]
+    given = request.partition_key is not None and result.success and bool(observed)
+    seen = () if keys else tuple(_counted(observed))
+    return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost, given, seen)
 
 
 def _dates(request: dg.RunRequest) -> str:
