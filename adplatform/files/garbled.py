@@ -3,10 +3,11 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
-MOST_PLACES = 10_000
-"""Places after which no more pieces are looked at: they say nothing new."""
+MOST_PLACES = 2_000
+"""Places that are looked at, 3 microseconds each: more say nothing new."""
 _PLACE = re.compile(r"[^\x00-\x7f]+")
 _LEADS = frozenset("ÂÃÄÅÎÏÐÑ")
 """The first of two bytes of UTF-8, as cp1252 reads them, for the letters of Latin, Greek and Cyrillic."""
@@ -34,9 +35,9 @@ def garbled(pieces: Iterable[str]) -> Garbled:
     anything."""
     strange = places = 0
     for piece in pieces:
-        if piece.isascii() or places >= MOST_PLACES:
+        if piece.isascii() or places == MOST_PLACES:
             continue
-        for found in _PLACE.finditer(piece):
+        for found in islice(_PLACE.finditer(piece), MOST_PLACES - places):
             places += 1
             before, after = piece[max(found.start() - 1, 0) : found.start()], piece[found.end() : found.end() + 1]
             strange += _is_strange(_letter(before), found[0], _letter(after))
