@@ -1,7 +1,7 @@
 """``adplatform amazon catalogue``: what can be asked of Amazon's reporting APIs, on a terminal, as JSON, and in the
 README."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -73,24 +73,31 @@ def marks(api: Api) -> tuple[str, str]:
     return f"<!-- ready-made reports of {api}, by `make readme-tables` -->", f"<!-- end of {api} -->"
 
 
-def _listed(api: Api, entries: Iterable[CatalogueEntry]) -> Table:
-    table = Table(box=SIMPLE, pad_edge=False)
-    table.title, table.title_justify = f"{_APIS[api]}; columns: adplatform amazon catalogue TYPE", "left"
-    table.add_column("type", overflow="fold")
-    for heading in ("kept", "range"):
-        table.add_column(heading, justify="right")
-    for heading in ("attribution", "group_by" if api == "ads" else "options", "ready-made"):
-        table.add_column(heading)
-    for each in entries:
-        choices = each.group_by if api == "ads" else tuple(each.options.get("", ()))
-        table.add_row(
-            each.type,
-            str(each.retention_days),
-            str(each.longest_range_days),
-            _numbers(each),
-            ", ".join(choices),
-            ", ".join(each.ready_made),
-        )
+def _listed(api: Api, entries: Sequence[CatalogueEntry]) -> Table:
+    options = {each.type: each.group_by if api == "ads" else tuple(each.options.get("", ())) for each in entries}
+    title = f"{_APIS[api]}; what one has: adplatform amazon catalogue TYPE"
+    return _table(
+        title,
+        {
+            "type": [each.type for each in entries],
+            "kept": [str(each.retention_days) for each in entries],
+            "range": [str(each.longest_range_days) for each in entries],
+            "attribution": [_numbers(each) for each in entries],
+            "group_by" if api == "ads" else "options": [", ".join(options[each.type]) for each in entries],
+            "ready-made": [", ".join(each.ready_made) for each in entries],
+        },
+        whole="type",
+    )
+
+
+def _table(title: str, columns: Mapping[str, Sequence[str]], whole: str = "") -> Table:
+    """The columns that have any value; the one that ``whole`` names is not wrapped."""
+    table = Table(box=SIMPLE, pad_edge=False, title=title or None, title_justify="left")
+    some = {heading: values for heading, values in columns.items() if any(values)}
+    for heading in some:
+        table.add_column(heading, no_wrap=heading == whole, overflow="fold")
+    for row in zip(*some.values(), strict=True):
+        table.add_row(*map(Text, row))
     return table
 
 
@@ -102,8 +109,8 @@ def _show(entry: CatalogueEntry) -> None:
     said = {
         "component": _APIS[entry.api],
         "product": entry.product,
-        "kept": f"{entry.retention_days} days",
-        "longest range": f"{entry.longest_range_days} days",
+        "kept": _days(entry.retention_days),
+        "longest range": _days(entry.longest_range_days),
         "attribution": f"{_numbers(entry)} days" if entry.attribution_days else "",
         "time units": ", ".join(entry.time_units),
         "group_by": ", ".join(entry.group_by),
@@ -127,11 +134,17 @@ def _show(entry: CatalogueEntry) -> None:
 
 
 def _columns(of: CatalogueTable) -> Table:
-    table = Table(box=SIMPLE, pad_edge=False)
-    table.title, table.title_justify = of.name or None, "left"
-    for heading in ("field", "column", "type", "known from", "only with group_by"):
-        table.add_column(heading, overflow="fold")
-    for each in of.columns:
-        source = f"{each.source}: {each.reason}" if each.reason else each.source
-        table.add_row(each.name, each.column, each.type, Text(source), " or ".join(each.needs))
-    return table
+    return _table(
+        of.name,
+        {
+            "field": [each.name for each in of.columns],
+            "column": [each.column for each in of.columns],
+            "type": [each.type for each in of.columns],
+            "known from": [f"{each.source}: {each.reason}" if each.reason else each.source for each in of.columns],
+            "only with group_by": [" or ".join(each.needs) for each in of.columns],
+        },
+    )
+
+
+def _days(number: int) -> str:
+    return "1 day" if number == 1 else f"{number} days"
