@@ -40,9 +40,9 @@ attributes:
 class SellingPartnerReports(dg.Component):
     """A seller or vendor: the reports of its marketplaces.
 
-    Reports that can be asked for are pulled again while Amazon corrects them; settlements, which Amazon makes by
-    itself, are found. Each report is a raw asset and a clean asset per table, partitioned by report date and
-    marketplace.
+    Reports that can be asked for are pulled again while Amazon corrects them; those of a present state are asked for
+    once a day; settlements, which Amazon makes by itself, are found. Each report is a raw asset and a clean asset per
+    table, partitioned by report date and marketplace.
 
     Example:
 

@@ -20,7 +20,7 @@ from adplatform.pull.publish import publish_landed
 from adplatform.pull.watch import Gap, freshness, gaps
 from adplatform_tests.pull.conftest import Open
 from adplatform_tests.pull.made_amazon import MadeAmazon, Order
-from adplatform_tests.pull.seller import GERMANY, MORNING, Seller
+from adplatform_tests.pull.seller import GERMANY, MORNING, Seller, declared
 from adplatform_tests.support.platforms import Inbox
 from adplatform_tests.support.runs import Nobody
 
@@ -105,6 +105,19 @@ def test_an_order_of_before_midnight_is_of_its_day_whenever_it_is_made_and_not_p
     seller.at[0] = MORNING + timedelta(days=1)
     seller.orders()
     assert len(amazon.orders) == (2 if arrived else 1), "the next day has an order of its own"
+
+
+def test_what_somebody_ordered_the_day_before_is_not_taken_for_todays(stocked: Stocked) -> None:
+    seller, amazon = stocked()
+    seller.account = declared(STOCK, request_at="00:00")
+    others = {"reportId": "other", "reportType": STOCK["report_type"], "marketplaceIds": [GERMANY.id]}
+    amazon.discovered = [others | {"processingStatus": "DONE", "createdTime": str(MIDNIGHT - timedelta(minutes=5))}]
+    seller.at[0], amazon.created, amazon.lose = MIDNIGHT + timedelta(minutes=1), MIDNIGHT, 1
+    seller.orders()
+    amazon.orders.clear()
+    seller.later(minutes=6)
+    seller.orders()
+    assert [(r.report_id, r.adopted) for r in seller.reports("stock")] == [("1", False)]
 
 
 def test_a_day_that_passed_stays_a_gap_that_is_told_once_and_shown(stocked: Stocked) -> None:

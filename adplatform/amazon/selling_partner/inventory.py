@@ -23,8 +23,8 @@ LISTING_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "preferredReportDocumentLocale": (),
 }
 """Options of reports of listings, with the values that Amazon takes; none for any."""
-_NOT_KNOWN = ("--", "-", "N/A")
-"""What stands where Amazon knows no number: seen in published documents of all three kinds."""
+_NOT_KNOWN = ("--",)
+"""What stands where Amazon knows no number, as published documents of inventory and fees have it."""
 _SPELLED = re.compile(r" *\(.*\)")
 
 

@@ -70,7 +70,9 @@ def watch_asset(
     spec = dg.AssetSpec(
         key,
         deps=[dg.AssetDep(clean_key(account, feed), partition_mapping=dg.AllPartitionMapping())],
-        description=f"How the dates of {account.source}/{feed} changed each time they were asked for again: a plot for "
+        description=f"How fresh {account.source}/{feed} is, and which dates it lacks."
+        if definition.snapshot
+        else f"How the dates of {account.source}/{feed} changed each time they were asked for again: a plot for "
         f"each {account.dimension} and metric that changed, the newest changes, and what is unusual, late or about to "
         "be lost.",
         group_name=account.source,
@@ -115,12 +117,13 @@ def watch_asset(
                 work_ended(context, services.ledger, work)
         except (PermanentFailure, TransientFailure) as e:
             raise dg.Failure(str(e), allow_retries=False) from e
-        since = services.ledger.now().date() - REPORTED_FOR
-        metrics = (*definition.dataset(feed).plotted, restatement_watch.ROWS)
-        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(watched, metrics, since))
         if definition.snapshot:
+            yield dg.MaterializeResult(asset_key=key)
             yield _check(kept, risky, f"every date of the last {REPORTED_FOR.days} days was had")
         else:
+            since = services.ledger.now().date() - REPORTED_FOR
+            metrics = (*definition.dataset(feed).plotted, restatement_watch.ROWS)
+            yield dg.MaterializeResult(asset_key=key, metadata=_metadata(watched, metrics, since))
             findings = [f"{w.scope.id}: {finding}" for w in watched for finding in w.recent(since)]
             yield _check(usual, findings, f"no date changed unusually in the last {REPORTED_FOR.days} days")
             yield _check(kept, risky, "all dates that Amazon keeps are read or planned")

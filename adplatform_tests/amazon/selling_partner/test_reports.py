@@ -69,6 +69,7 @@ def test_a_period_is_asked_for_whole_without_an_option_that_amazon_may_not_know(
 def test_a_snapshot_is_of_its_own_date_alone() -> None:
     dated, snapshot = definition(UNDATED | {"period": "day"}), definition(UNDATED | {"snapshot": True})
     assert (snapshot.snapshot, snapshot.keep, dated.snapshot) == (True, "daily", False)
+    assert definition({"name": "fba_inventory", "keep": "newest"}).keep == "newest"
     assert snapshot.definition_hash != dated.definition_hash, "what became of it before says nothing of its dates"
     today = date(2026, 9, 22)
     had = [today + timedelta(days=n) for n in range(-3, 3) if snapshot.policy.can_be_had(today + timedelta(n), today)]
