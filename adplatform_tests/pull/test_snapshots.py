@@ -246,3 +246,15 @@ def test_a_snapshot_that_fails_is_ordered_again_for_as_long_as_its_day_lasts(sto
     assert asked == [(TODAY, n, ReportState.FAILED) for n in range(1, 7)]
     assert len(amazon.orders) == 5, "what was due after midnight was not asked for"
     assert told(inbox) == [("report_failed", str(TODAY))]
+
+
+def test_a_declaration_that_changed_asks_anew_for_what_is_not_there_yet_and_for_nothing_else(stocked: Stocked) -> None:
+    seller, amazon = stocked()
+    seller.orders()
+    seller.account = declared(STOCK | {"options": {"custom": "true"}})
+    seller.day()
+    assert [r.state for r in seller.reports("stock")] == [ReportState.FAILED, ReportState.DONE]
+    seller.account = declared(STOCK | {"options": {"custom": "false"}})
+    seller.day()
+    assert [order.get("reportOptions") for order in amazon.orders] == [None, {"custom": "true"}]
+    assert stock(seller) == [(TODAY, 2209)]
