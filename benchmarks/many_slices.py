@@ -32,8 +32,8 @@ from adplatform.flow.services import Services
 from adplatform.lake.catalog import Partition
 from adplatform.lake.parquet import arrow_type
 from adplatform.lake.publish import publish
+from adplatform.lake.shared_dates import Share, publish_shares
 from adplatform.lake.table import TableSpec, table_spec
-from adplatform.lake.together import Delivered, publish_together
 from adplatform.lake.zones import JOINT, partition_folder
 from adplatform.local.endpoint import ensure
 from adplatform.platform.at_once import at_once
@@ -141,8 +141,8 @@ def name_of(profile: int) -> str:
 
 def publish_day(services: Services, spec: TableSpec, brought: list[Staged], temp: Path) -> None:
     if spec.compacted:
-        delivered = [Delivered(spec, name_of(n), 1, each) for n, each in enumerate(brought)]
-        publish_together(services.lake, FIRST, delivered, run_id="r", temp=temp)
+        shares = [Share(spec, name_of(n), 1, each) for n, each in enumerate(brought)]
+        publish_shares(services.lake, FIRST, shares, run_id="r", temp=temp)
         return
     for n, each in enumerate(brought):
         publish(services.lake, spec, FIRST, 1, each, run_id="r", temp=temp, scope=name_of(n))

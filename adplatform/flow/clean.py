@@ -34,8 +34,8 @@ from adplatform.lake.filled import filled, remembered, vanished
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
+from adplatform.lake.shared_dates import Share, publish_shares
 from adplatform.lake.table import TableSpec, table_spec
-from adplatform.lake.together import Delivered, publish_together
 from adplatform.ledger.keys import TableKeys
 from adplatform.ledger.leases import Beside
 from adplatform.ledger.ledger import Ledger
@@ -314,10 +314,11 @@ def publish_version(
     """
     staged, scope, day, version = transformed.staged, flow.scope, row.day, row.version
     _require_earlier(services.ledger, flow, day, version)
-    counted = _counted_version(services, flow, row, transformed, run_id)
+    counted = counts_of(services, flow, row, transformed, run_id)
+    table = table_of(services.settings, flow, staged.columns)
     published = publish(
         services.lake,
-        table_of(services.settings, flow, staged.columns),
+        table,
         day,
         version,
         staged,
@@ -329,9 +330,26 @@ def publish_version(
         first=first,
         fresh=fresh,
         # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
-        beside=_counts(services, flow, transformed, counted),
+        beside=beside_of(services, flow, transformed, counted),
     )
-    return _shown_row(services, flow, transformed, counted, published)
+    hidden = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
+    return shown_row(services, flow, counted, transformed, published, hidden)
+
+
+def shown_row(
+    services: Services,
+    flow: FeedFlow,
+    counted: Publication,
+    transformed: Transformed,
+    published: Published,
+    hidden: str = "",
+) -> Publication:
+    """The row of a version that was published, ``counted`` before; ``hidden`` says why readers do not see it."""
+    staged = transformed.staged
+    seen = (withheld_said(staged), lacking_said(staged), footers_said(staged), emptied_said(staged))
+    note = "; ".join(filter(None, (hidden, said_of(transformed.outcomes), *seen)))
+    shown = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
+    return replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
 
 
 def publish_versions(
@@ -341,35 +359,25 @@ def publish_versions(
 
     Raises: as :func:`publish_version`; then none of them counts as published by this run.
     """
-    counted, delivered = [], []
+    shares, rows = [], []
     for flow, row, transformed in versions:
         _require_earlier(services.ledger, flow, row.day, row.version)
-        counted.append(_counted_version(services, flow, row, transformed, run_id))
+        counted = counts_of(services, flow, row, transformed, run_id)
         table = table_of(services.settings, flow, transformed.staged.columns)
-        scope, beside = flow.scope.value if flow.scope else "", _counts(services, flow, transformed, counted[-1])
+        scope, beside = flow.scope.value if flow.scope else "", beside_of(services, flow, transformed, counted)
         own = row.version, transformed.staged, transformed.key_id, row.manifest_key, beside
-        delivered.append(Delivered(table, scope, *own))
-    published = publish_together(services.lake, versions[0][1].day, delivered, run_id=run_id, temp=work)
-    return [
-        _shown_row(services, flow, transformed, each, done)
-        for (flow, _, transformed), each, done in zip(versions, counted, published, strict=True)
-    ]
+        shares.append(Share(table, scope, *own))
+        rows.append(counted)
+    published = publish_shares(services.lake, versions[0][1].day, shares, run_id=run_id, temp=work)
+    found = []
+    for (flow, _, transformed), share, counted, done in zip(versions, shares, rows, published, strict=True):
+        superseded = done.result is Result.SUPERSEDED
+        hidden = _not_shown(flow, share.table, counted.day, counted.version, done) if superseded else ""
+        found.append(shown_row(services, flow, counted, transformed, done, hidden))
+    return found
 
 
-def _shown_row(
-    services: Services, flow: FeedFlow, transformed: Transformed, counted: Publication, published: Published
-) -> Publication:
-    """The row of a version with what became of it."""
-    staged, day, version = transformed.staged, counted.day, counted.version
-    table = table_of(services.settings, flow, staged.columns)
-    hidden = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
-    seen = (withheld_said(staged), lacking_said(staged), footers_said(staged), emptied_said(staged))
-    note = "; ".join(filter(None, (hidden, said_of(transformed.outcomes), *seen)))
-    shown = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
-    return replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
-
-
-def _counts(services: Services, flow: FeedFlow, transformed: Transformed, counted: Publication) -> Beside:
+def beside_of(services: Services, flow: FeedFlow, transformed: Transformed, counted: Publication) -> Beside:
     """What notes the version with its counts and the outcomes of its files, unless the hashing key was replaced."""
     publications, key_id = services.ledger.publications, "" if transformed.kept else transformed.key_id
 
@@ -399,7 +407,7 @@ def stage_for_rotation(
     if row is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
     services.ledger.publications.put_file_outcomes(flow.name, transformed.rows)
-    counted = _counted_version(services, flow, row, transformed, run_id)
+    counted = counts_of(services, flow, row, transformed, run_id)
     stage_version(
         services.lake,
         table_of(services.settings, flow, transformed.staged.columns),
@@ -426,7 +434,7 @@ def table_of(settings: Settings, flow: FeedFlow, columns: Iterable[OutputColumn]
     )
 
 
-def _counted_version(
+def counts_of(
     services: Services, flow: FeedFlow, row: Publication, transformed: Transformed, run_id: str
 ) -> Publication:
     """The version with where its rows went; the quarantined ones are stored."""

@@ -28,9 +28,9 @@ from adplatform.lake.catalog import Partition, PartitionChanged
 from adplatform.lake.entry import FEED, ROWS, Entry, Settled, is_known, provenance, require_known, settled, unknown
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import complete, follow_to
+from adplatform.lake.shared_dates import Share, publish_shares
 from adplatform.lake.slices import forget, place, placed
 from adplatform.lake.table import TableSpec
-from adplatform.lake.together import Delivered, publish_together
 from adplatform.ledger.leases import Beside, Lease
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.values import Staged
@@ -73,8 +73,8 @@ def publish(
     if bool(scope) != bool(table.scope):
         raise PermanentFailure(f"{table.feed} {day}: scope {scope!r} does not fit the partitions of {table.qualified}")
     if table.compacted:
-        one = Delivered(table, scope, version, staged, key_id, manifest, beside)
-        return publish_together(lake, day, [one], run_id=run_id, temp=temp, allowed=allowed)[0]
+        one = Share(table, scope, version, staged, key_id, manifest, beside)
+        return publish_shares(lake, day, [one], run_id=run_id, temp=temp, allowed=allowed)[0]
     token = f"{day}-{version:04d}-{lake.token()}"
     attempt = Attempt(table, run_id, token, day, version, scope, key_id, manifest)
     look, show = _way(table)

@@ -20,8 +20,8 @@ from adplatform.lake.compacted import Base, Part, Plan, planned, read_parts
 from adplatform.lake.lake import Lake
 from adplatform.lake.query import run_query
 from adplatform.lake.retention import collect
+from adplatform.lake.shared_dates import Share, publish_shares
 from adplatform.lake.table import TableSpec
-from adplatform.lake.together import Delivered, publish_together
 from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import (
     contract,
@@ -46,11 +46,11 @@ def table(**types: str) -> TableSpec:
 
 def put(lake: Lake, spec: TableSpec, temp: Path, version: int, **ids: list[int]) -> list[Published]:
     """Publish what scopes bring together; ``p7`` is the scope 7."""
-    brought = [
-        Delivered(spec, scope[1:], version, staged(spec, temp, {"": [{"id": i} for i in own]} if own else {}))
+    shares = [
+        Share(spec, scope[1:], version, staged(spec, temp, {"": [{"id": i} for i in own]} if own else {}))
         for scope, own in ids.items()
     ]
-    return publish_together(lake, DAY, brought, run_id="r", temp=temp)
+    return publish_shares(lake, DAY, shares, run_id="r", temp=temp)
 
 
 def shown(lake: Lake, spec: TableSpec) -> Partition:
@@ -125,8 +125,8 @@ def test_rows_of_a_file_written_before_a_column_have_none_of_it(lake: Lake, temp
     put(lake, before, temp, 1, p1=[1], p2=[2])
     wider = contract({"id": "bigint", "note": "string"})
     after = spec_of(wider, source=before.feed.partition("/")[0], scope="profile_id", compacted=True)
-    brought = Delivered(after, "2", 2, staged(after, temp, {"": [{"id": 5, "note": "n"}]}))
-    publish_together(lake, DAY, [brought], run_id="r", temp=temp)
+    share = Share(after, "2", 2, staged(after, temp, {"": [{"id": 5, "note": "n"}]}))
+    publish_shares(lake, DAY, [share], run_id="r", temp=temp)
     [file] = download(lake.store.s3, shown(lake, after).location, temp).iterdir()
     assert pq.read_table(file).to_pylist() == [
         {"id": 1, "profile_id": "1", "note": None},

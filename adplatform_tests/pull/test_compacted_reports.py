@@ -15,9 +15,9 @@ from adplatform.failures import PermanentFailure, SenderFailure
 from adplatform.flow.doctor import examine
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.shared_dates import Done, Failure, publish_slices
 from adplatform.flow.slices import publish_slice, slice_settler
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.together import Done, Failure, publish_slices
 from adplatform.lake.query import run_query
 from adplatform.lake.table import TableName, table_name
 from adplatform.ledger.scopes import Scope

@@ -66,9 +66,9 @@ from adplatform.failures import (
 )
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
+from adplatform.flow.shared_dates import Done, Failure, publish_slices
 from adplatform.flow.slices import publish_slice
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.together import Done, Failure, publish_slices
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.zones import Zones
 from adplatform.ledger.observations import Observation

@@ -8,7 +8,7 @@ such a delivery again finds it there, and so does ``agreement.compare``.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,9 +28,12 @@ from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.values import Staged
 
+_LATELY = timedelta(minutes=10)
+"""For how long uploaded files are certainly there: what a collection removes was unreferenced for days."""
+
 
 @dataclass(frozen=True)
-class Delivered:
+class Share:
     """What one scope brings to a date, as :func:`adplatform.lake.publish.publish` takes it."""
 
     table: TableSpec
@@ -42,10 +45,10 @@ class Delivered:
     beside: Beside | None = None
 
 
-def publish_together(
+def publish_shares(
     lake: Lake,
     day: date,
-    brought: Sequence[Delivered],
+    shares: Sequence[Share],
     *,
     run_id: str,
     temp: Path,
@@ -57,25 +60,25 @@ def publish_together(
         PermanentFailure, TransientFailure: as :func:`adplatform.lake.publish.publish`; then nobody can tell of which of
             them that is true, and each has to be published again.
     """
-    table = brought[0].table
+    table = shares[0].table
     with aws_failures(f"table {table.qualified}, {lake.store.zones.clean_uri(lake.store.zones.versions(table.feed))}"):
-        for spec in _distinct(each.table for each in brought):
+        for spec in _distinct(each.table for each in shares):
             lake.catalog.check(spec)
-        for each in brought:
+        for each in shares:
             if each.beside is not None:
                 each.beside.alone()
         with TemporaryDirectory(dir=temp) as work:
-            attempts = [_attempt(lake, day, each, run_id) for each in brought]
-            slices = at_once(
-                partial(_uploaded, lake, Path(work)), list(zip(attempts, (b.staged for b in brought), strict=True))
-            )
-            published = _alone(lake, attempts, slices, run_id, Path(work), allowed)
+            began, folder = lake.ledger.now(), Path(work)
+            attempts = [_attempt(lake, day, each, run_id) for each in shares]
+            staged = [(attempt, each.staged) for attempt, each in zip(attempts, shares, strict=True)]
+            slices = at_once(partial(_uploaded, lake, folder), staged)
+            published = _alone(lake, attempts, slices, run_id, folder, began, allowed)
         if any(each.result is not Result.PUBLISHED for each in published):
             complete(lake, table, [day.isoformat()], run_id)
         return published
 
 
-def _attempt(lake: Lake, day: date, each: Delivered, run_id: str) -> Attempt:
+def _attempt(lake: Lake, day: date, each: Share, run_id: str) -> Attempt:
     token = f"{day}-{each.version:04d}-{lake.token()}"
     return Attempt(each.table, run_id, token, day, each.version, each.scope, each.key_id, each.manifest)
 
@@ -94,12 +97,14 @@ def _alone(
     slices: Sequence[Upload],
     run_id: str,
     work: Path,
+    began: datetime,
     allowed: Callable[[], None],
 ) -> list[Published]:
     table, doubtful = attempts[0].table, False
     try:
         with lake.alone(table.feed, run_id) as lease:
-            require(lake, list(slices))
+            if lake.ledger.now() - began > _LATELY:
+                require(lake, list(slices))
             shown = lake.catalog.partition(table, attempts[0].day.isoformat())
             base = base_of(lake, table.qualified, shown)
             seen = [_judged(lake, attempt, base) for attempt in attempts]
