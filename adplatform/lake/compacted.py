@@ -20,7 +20,7 @@ from heapq import merge
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -193,26 +193,13 @@ def make_date(
     token = f"{day}-0000-{lake.token()}"
     prefix = zones.version(feed, token) + partition_folder(table.partitions, day.isoformat())
     before = zones.clean_key(base.partition.location) if base.partition else ""
-    with ExitStack() as here:
-        folder = Path(here.enter_context(TemporaryDirectory(dir=work)))
-        changed = [part for scope, part in wanted.items() if part.rows and not _is_same(base.parts.get(scope), part)]
-        slices = {part.scope: _on_disk(lake, here, day, part, staged, folder) for part in changed}
-        plan = planned(base, wanted, {scope: _bytes(paths) for scope, paths in slices.items()}, lake.file_size)
-        opened = {name: _fetched(lake, f"{before}{name}", base.sizes[name], folder) for name in plan.opened}
-        alike = [*opened.values(), *chain.from_iterable(slices.values())]
-        if not plan.written and not plan.keeps:  # no scope has rows: one file says of which columns
-            alike = _on_disk(lake, here, day, next(iter(wanted.values())), staged, folder)
-            plan = replace(plan, written=((),))
-        held = {name: [part for part in base.parts.values() if part.file == name] for name in opened}
-        kept_rows = [_kept_rows(path, table.shared_by, held[name], wanted) for name, path in opened.items()]
-        rows = merge(*kept_rows, _new_rows(slices), key=itemgetter(0))
-        files, counts = _write(table, plan, rows, alike, folder)
-        if counts != Counter({s: wanted[s].rows for scopes in plan.written for s in scopes}):
-            raise PermanentFailure(f"{feed} {day}: the files of a scope do not hold as many rows as the ledger says")
-        names = [f"{token}-{path.name}" for path in files]
-        for name, path in zip(names, files, strict=True):
-            store.upload(path, zones.clean_bucket, f"{prefix}{name}")
-        made = [CarriedFile(f"{prefix}{name}", path.stat().st_size, 0) for name, path in zip(names, files, strict=True)]
+    with ExitStack() as held, TemporaryDirectory(dir=work) as folder:
+        here = _Here(lake, day, staged, Path(folder), held)
+        plan, paths = _written(here, table, base, before, wanted)
+        names = [f"{token}-{path.name}" for path in paths]
+        made = [CarriedFile(f"{prefix}{name}", _bytes([path]), 0) for name, path in zip(names, paths, strict=True)]
+        for path, file in zip(paths, made, strict=True):
+            store.upload(path, zones.clean_bucket, file.key)
     kept = {f"{prefix}{name}": CarriedFile(f"{before}{name}", base.sizes[name], 0) for name in plan.keeps}
     store.copy_all(zones.clean_bucket, kept)
     holds = {scope: name for name, scopes in zip(names, plan.written, strict=True) for scope in scopes}
@@ -229,6 +216,37 @@ def make_date(
     return MadeDate(partition, parts, (*made, *(replace(file, key=key) for key, file in kept.items())))
 
 
+@dataclass(frozen=True)
+class _Here:
+    """Where a date is made: ``folder`` is this run's, and what is ``held`` is let go when it is made."""
+
+    lake: Lake
+    day: date
+    staged: Mapping[str, Sequence[StagedParquet]]
+    folder: Path
+    held: ExitStack
+
+
+def _written(
+    here: _Here, table: Table, base: Base, before: str, wanted: Mapping[str, Part]
+) -> tuple[Plan, Sequence[Path]]:
+    """How the partition is made, and the files that are written for that. ``before`` is how keys of the base begin."""
+    changed = [part for scope, part in wanted.items() if part.rows and not _is_same(base.parts.get(scope), part)]
+    slices = {part.scope: _slice(here, part) for part in changed}
+    plan = planned(base, wanted, {scope: _bytes(paths) for scope, paths in slices.items()}, here.lake.file_size)
+    opened = {name: _fetched(here, f"{before}{name}", base.sizes[name]) for name in plan.opened}
+    alike = [*opened.values(), *chain.from_iterable(slices.values())]
+    if not plan.written and not plan.keeps:  # no scope has rows: one file says of which columns
+        alike, plan = _slice(here, next(iter(wanted.values()))), replace(plan, written=((),))
+    held = {name: [part for part in base.parts.values() if part.file == name] for name in opened}
+    kept = [_kept_rows(path, table.shared_by, held[name], wanted) for name, path in opened.items()]
+    rows = merge(*kept, _new_rows(slices), key=itemgetter(0))
+    paths, counts = _write(table, plan, rows, alike, here.folder)
+    if counts != Counter({scope: wanted[scope].rows for scopes in plan.written for scope in scopes}):
+        raise PermanentFailure(f"{here.day}: files of a scope do not hold as many rows as were published; {DOCTOR}")
+    return plan, paths
+
+
 def _is_same(one: Part | None, other: Part | None) -> bool:
     return one is not None and other is not None and one.location == other.location
 
@@ -237,27 +255,30 @@ def _bytes(paths: Iterable[Path]) -> int:
     return sum(path.stat().st_size for path in paths)
 
 
-def _on_disk(
-    lake: Lake, here: ExitStack, day: date, part: Part, staged: Mapping[str, Sequence[StagedParquet]], folder: Path
-) -> list[Path]:
+def _slice(here: _Here, part: Part) -> list[Path]:
     """The files of a slice."""
-    if part.location in staged:
-        return [here.enter_context(file.on_disk(folder)) for file in staged[part.location]]
-    zones = lake.store.zones
-    found = list(lake.store.listing(zones.clean_bucket, zones.clean_key(part.location)))
+    if part.location in here.staged:
+        return [here.held.enter_context(file.on_disk(_place(here))) for file in here.staged[part.location]]
+    zones = here.lake.store.zones
+    found = list(here.lake.store.listing(zones.clean_bucket, zones.clean_key(part.location)))
     if not found:
         raise PermanentFailure(
-            f"{part.location} is gone, where the delivery of {day} of {part.scope} has {part.rows} rows: publish that "
-            "delivery again first"
+            f"{part.location} is gone, where the delivery of {here.day} of {part.scope} has {part.rows} rows: publish "
+            "that delivery again first"
         )
-    return [_fetched(lake, file.key, file.size, folder) for file in found]
+    return [_fetched(here, file.key, file.size) for file in found]
 
 
-def _fetched(lake: Lake, key: str, size: int, folder: Path) -> Path:
-    require_room(folder, size, "a file of a table")
-    path = folder / f"fetched-{len(list(folder.iterdir())):05d}.parquet"
-    lake.store.download(lake.store.zones.clean_bucket, key, path, size)
+def _fetched(here: _Here, key: str, size: int) -> Path:
+    require_room(here.folder, size, "a file of a table")
+    path = _place(here) / "fetched.parquet"
+    here.lake.store.download(here.lake.store.zones.clean_bucket, key, path, size)
     return path
+
+
+def _place(here: _Here) -> Path:
+    """A directory for one file: those of slices may be called alike."""
+    return Path(mkdtemp(dir=here.folder))
 
 
 def _kept_rows(

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from adplatform.amazon.sources import AdsSource
 from adplatform.failures import PermanentFailure, SenderFailure
+from adplatform.flow.collection import collect_source
 from adplatform.flow.doctor import examine
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -162,6 +163,11 @@ def test_a_table_that_exists_keeps_its_layout_until_it_is_dropped(pull: Pull) ->
         publish_slice(services, left.flow, left.day, pull.run_id(), pull.work)
     pull.publish(pull.put("333", 4))
     assert pull.shown() == {"111": 1, "222": 2, "333": 4}
+    services.glue.delete_table(DatabaseName=_named(pull).database, Name="sp")
+    publish_slice(services, *apart.put("333", 6), "r", apart.work)
+    [(_, collected)] = [each for each in collect_source(services, source, "c") if each[0].feed.name == "sp"]
+    assert len(collected.compared.repaired) == 2
+    assert pull.shown() == {"111": 1, "222": 2, "333": 6}
 
 
 def test_iceberg_has_partitions_of_scopes() -> None:
