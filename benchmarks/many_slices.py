@@ -84,6 +84,7 @@ given = {"partition_filter": lambda found: found["profile_id"] == one} if one an
 before = resource.getrusage(resource.RUSAGE_SELF)
 BODY
 after = resource.getrusage(resource.RUSAGE_SELF)
+print()
 print(int(rows), int(clicks), after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 """
 READERS = {"DuckDB": _DUCKDB, "awswrangler": _WRANGLER}
@@ -191,7 +192,7 @@ def read(endpoint: str, spec: TableSpec, reader: str, one: str) -> tuple[tuple[i
             text=True,
             env=os.environ | {"AWS_ENDPOINT_URL": url},
         )
-    rows, clicks, cpu = found.stdout.split()
+    rows, clicks, cpu = found.stdout.splitlines()[-1].split()  # behind DuckDB's bar of progress
     return (int(rows), int(clicks)), asked, float(cpu)
 
 

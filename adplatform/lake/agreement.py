@@ -351,13 +351,18 @@ def _compare_date(
             f"{scene.where(value)}: files of {', '.join(lost)}, which readers are to see, are gone; {DOCTOR}"
         )
         return
-    found.repaired.append(f"{scene.where(value)}: readers saw other versions of {', '.join(behind)} than are placed")
+    sentence = f"{scene.where(value)}: readers saw other versions of {', '.join(behind)} than are placed"
     if scene.lease is not None:
         wanted = {**base.parts, **behind}
-        with scene.lease.kept(lake.call):
-            made = make_date(lake, scene.feed, scene.shown, day, base, wanted, work, run_id=scene.run_id)
+        try:
+            with scene.lease.kept(lake.call):
+                made = make_date(lake, scene.feed, scene.shown, day, base, wanted, work, run_id=scene.run_id)
+        except PermanentFailure as e:
+            found.unclear.append(str(e))
+            return
         formats.move(lake, scene.table, scene.shown, made.partition, _check(scene, scene.lease))
         _follow(scene, value)
+    found.repaired.append(sentence)
 
 
 def _compare_shared(scene: _Scene, values: Iterable[str] | None, work: Path) -> None:

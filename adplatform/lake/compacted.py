@@ -11,6 +11,7 @@ list.
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -45,8 +46,14 @@ else:
     pc = Late("pyarrow.compute")
     pq = Late("pyarrow.parquet")
 
+log = logging.getLogger(__name__)
+
 _SMALL = 8
 """The part of a full file below which one is written again although none of its scopes changed."""
+
+
+class _NotAsListed(PermanentFailure):
+    """Somebody changed a file that nobody changes."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,7 @@ def make_date(
     slices that need not be fetched, by location. ``work`` is a directory of this run.
 
     Raises:
-        PermanentFailure: a slice is gone, or files do not hold the rows that they are said to.
+        PermanentFailure: a slice is gone, or does not hold as many rows as were published.
     """
     if {part.file for part in base.parts.values()} - {""} - base.sizes.keys():
         base = Base(base.partition)  # its files are gone: all of it is made of slices
@@ -195,7 +202,12 @@ def make_date(
     before = zones.clean_key(base.partition.location) if base.partition else ""
     with ExitStack() as held, TemporaryDirectory(dir=work) as folder:
         here = _Here(lake, day, staged, Path(folder), held)
-        plan, paths = _written(here, table, base, before, wanted)
+        try:
+            plan, paths = _written(here, table, base, before, wanted)
+        except _NotAsListed as e:
+            log.warning("%s %s: %s; all of it is made of what scopes brought", feed, day, e)
+            base = Base(base.partition)
+            plan, paths = _written(here, table, base, before, wanted)
         names = [f"{token}-{path.name}" for path in paths]
         made = [CarriedFile(f"{prefix}{name}", _bytes([path]), 0) for name, path in zip(names, paths, strict=True)]
         for path, file in zip(paths, made, strict=True):
@@ -294,7 +306,7 @@ def _by_scope(path: Path, column: str, held: Sequence[Part]) -> "Iterator[tuple[
     """The rows of a file, of one scope at a time. Its parts follow each other as the list has them.
 
     Raises:
-        PermanentFailure: they do not.
+        _NotAsListed: they do not.
     """
     left = [(part.scope, part.rows) for part in reversed(held)]
     for batch in batches(path):
@@ -304,7 +316,7 @@ def _by_scope(path: Path, column: str, held: Sequence[Part]) -> "Iterator[tuple[
             count = min(rest, batch.num_rows - at)
             rows = batch.slice(at, count)
             if not count or not pc.all(pc.equal(rows.column(column), scope)).as_py():
-                raise PermanentFailure(f"a file of a table does not hold what its list says; {DOCTOR}")
+                raise _NotAsListed("a file does not hold what its partition's list says")
             yield scope, rows
             at += count
             if rest > count:

@@ -10,9 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
-from adplatform.failures import PermanentFailure
 from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.catalog import Partition
@@ -137,18 +135,26 @@ def test_rows_of_a_file_written_before_a_column_have_none_of_it(lake: Lake, temp
     assert [name for name, _ in found.columns] == ["id", "profile_id", "note"]
 
 
-def test_a_file_that_is_not_what_its_list_says_is_never_built_upon(lake: Lake, temp: Path) -> None:
+def test_a_date_of_which_somebody_changed_a_file_is_made_of_what_scopes_brought(
+    lake: Lake, aws: Aws, temp: Path
+) -> None:
     spec = table()
-    put(lake, spec, temp, 1, p1=[1], p2=[2])
+    put(lake, spec, temp, 1, p1=[1], p2=[2], p3=[3])
     parts, entry = read_parts(lake.store, shown(lake, spec)), shown(lake, spec)
     assert parts is not None
-    other = temp / f"{uuid.uuid4()}.parquet"
-    pq.write_table(pa.table({"id": [1, 1], "profile_id": ["1", "1"]}), other)
+    other, bucket = temp / f"{uuid.uuid4()}.parquet", lake.store.zones.clean_bucket
+    pq.write_table(pa.table({"id": [9, 9, 9], "profile_id": ["1", "1", "2"]}), other)
     key = lake.store.zones.clean_key(entry.location) + parts["1"].file
-    lake.store.s3.put_object(Bucket=lake.store.zones.clean_bucket, Key=key, Body=other.read_bytes())
-    with pytest.raises(PermanentFailure, match="does not hold what its list says"):
-        put(lake, spec, temp, 2, p2=[3])
-    assert shown(lake, spec) == entry
+    lake.store.s3.put_object(Bucket=bucket, Key=key, Body=other.read_bytes())
+    put(lake, spec, temp, 2, p2=[4])
+    assert seen(aws, lake, spec, temp) == {"1": [1], "2": [4], "3": [3]}
+    key = lake.store.zones.clean_key(parts["1"].location) + "part-00000.parquet"
+    lake.store.s3.put_object(Bucket=bucket, Key=key, Body=other.read_bytes())
+    lake.catalog.delete_partition(spec, str(DAY))
+    with lake.alone(spec.feed, "c") as lease:
+        compared = compare(lake, lease, spec.feed, spec, run_id="c", temp=temp, scopes=("1", "2", "3"))
+    assert "do not hold as many rows as were published" in str(compared.unclear)
+    assert list(lake.catalog.partitions(spec)) == []
 
 
 def test_a_partition_that_is_gone_or_lost_a_scope_is_made_anew_of_what_scopes_brought(
