@@ -231,6 +231,7 @@ def _clean_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> lis
             f"{estate.settings.database_prefix}{each.name}",
             "All tables of its own database.",
             *("CreateDatabase", "CreateTable", "UpdateTable", "CreatePartition", "UpdatePartition", "DeletePartition"),
+            *(("BatchCreatePartition", "BatchUpdatePartition") if each.source.pattern == "reports" else ()),
         ),
     ]
 

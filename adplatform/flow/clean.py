@@ -44,7 +44,7 @@ from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
 from adplatform.platform.traces import linked, span
-from adplatform.transform.duckdb_engine import EngineLimits, transform
+from adplatform.transform.duckdb_engine import EngineLimits, transform, transform_apart
 from adplatform.transform.rejects import SWALLOWED
 from adplatform.transform.values import OutputColumn, Staged
 
@@ -95,10 +95,12 @@ def transform_version(
     *,
     rows_before: int | None = None,
     known: TableKeys | None = None,
+    made: Staged | None = None,
 ) -> Transformed:
     """Fetch, unpack, transform and audit the files of a version that the raw step loaded. ``keys`` are those of a
     rotation; by default the feed's own, for which ``known`` is as in :func:`hashing_keys`. Of what was ``kept`` of the
-    raw step nothing is fetched. ``rows_before`` are what readers see of the delivery.
+    raw step nothing is fetched. ``rows_before`` are what readers see of the delivery. ``made`` is what they were
+    transformed to already (:func:`staged_together`).
 
     Raises:
         PermanentFailure: a file is bad and the feed refuses bad files, or the hashing key cannot be had.
@@ -107,10 +109,43 @@ def transform_version(
     """
     keys = keys or hashing_keys(services, flow, known)
     with span("transform"):
-        staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys, kept)
+        staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys, kept, made=made)
     promised = {item.origin: item.rows for item in objects if item.rows is not None}
     transformed = _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before, work, known=known)
     return _with_rows(services, flow, transformed, outcomes)
+
+
+def staged_together(
+    services: Services,
+    flow: FeedFlow,
+    files: Sequence[tuple[VersionObject, bytes, date]],
+    work: Path,
+    known: TableKeys | None = None,
+) -> list[Staged] | None:
+    """What deliveries of one table become, each of one small file, of which these are the contents: by one transform of
+    all. None where each is to be transformed by itself. ``work`` is a directory of this run, ``known`` as in
+    :func:`transform_version`.
+
+    Raises: as :func:`transform_version`.
+    """
+    contract, keys = flow.feed.contract, hashing_keys(services, flow, known)
+    inputs: list[tuple[InputFile, date]] = []
+    for number, (item, content, day) in enumerate(files):
+        local = work / str(number) / "0.file"
+        local.parent.mkdir(parents=True)
+        with naming(local):
+            local.write_bytes(content)
+        unpacked = unpack(local, item.object.file_id, contract.format, local.parent, number, flow.feed.limits)
+        if len(unpacked) != 1:
+            return None
+        inputs.append((unpacked[0], day))
+    limits = EngineLimits(services.settings.memory_limit, services.settings.threads)
+    current, previous = (keys.current, keys.previous) if keys else (None, None)
+    reserved = (flow.scope.column,) if flow.scope else ()
+    try:
+        return transform_apart(contract, inputs, current, work / "transform", limits, previous, reserved)
+    except BadFile:
+        return None
 
 
 def transformed_by_engine(
@@ -194,9 +229,10 @@ def _read(
     keys: HashingKeys | None,
     kept: Kept,
     before: Iterable[FileOutcome] = (),
+    made: Staged | None = None,
 ) -> tuple[Staged, tuple[FileOutcome, ...], Recorded]:
     """What the files become, what became of each, with counts, and what was recorded of the version before. ``before``
-    are the outcomes of files of the date that are taken over.
+    are the outcomes of files of the date that are taken over, ``made`` is as in :func:`transform_version`.
 
     Raises:
         PermanentFailure: a file has the bytes of another, and the feed refuses that. Otherwise as
@@ -225,7 +261,12 @@ def _read(
         outcomes[item.origin], inputs[item.origin] = _unpacked(flow, item, outcome, ordinal, local)
         ordinal += len(inputs[item.origin])
     try:
-        staged = _transform_good(services.settings, flow, objects, inputs, outcomes, day, keys, work)
+        good = made and all(each.outcome is Outcome.LOADED for each in outcomes.values())
+        staged = (
+            made
+            if made and good
+            else _transform_good(services.settings, flow, objects, inputs, outcomes, day, keys, work)
+        )
     except (PermanentFailure, TransientFailure):
         services.ledger.publications.put_file_outcomes(flow.name, tuple(outcomes.values()))
         raise
@@ -261,7 +302,8 @@ def _transformed(
 ) -> Transformed:
     """The audited version. ``new`` is what of it was read, by default all."""
     evolves = flow.feed.contract.schema_policy == "evolve"
-    last = _published_before(services.ledger, flow, day) if flow.by_runs or evolves else None
+    compares = flow.by_runs or (evolves and flow.feed.contract.format.prepared != "ndjson")  # as compared_to does
+    last = _published_before(services.ledger, flow, day) if compares else None
     now = filled(new or staged) if flow.by_runs else {}
     before = last.filled if last and flow.by_runs else {}
     if evolves:
@@ -437,7 +479,7 @@ def table_of(settings: Settings, flow: FeedFlow, columns: Iterable[OutputColumn]
 def counts_of(
     services: Services, flow: FeedFlow, row: Publication, transformed: Transformed, run_id: str
 ) -> Publication:
-    """The version with where its rows went; the quarantined ones are stored."""
+    """The row of a version with where its rows went; the quarantined ones are stored."""
     staged = transformed.staged
     quarantine_key = ""
     if staged.quarantine is not None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.cost_guard import used_writes
@@ -26,6 +26,7 @@ from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import MOST_ARCHIVED, ObjectState, RawObject
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
+from adplatform.ledger.table import Write
 from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 
@@ -69,12 +70,12 @@ def archive(
         if settled and (only is None or obj.key in only):
             (before if obj.archived_key else there).append(obj)
     moved = 0
-    _delete_originals(services.s3, before)
+    delete_originals(services.s3, before)
     for start in range(0, len(there), _MOST_DELETED):
         copied: list[RawObject] = []
         for first in range(start, min(start + _MOST_DELETED, len(there)), MOST_ARCHIVED):
             copied += _copied_together(services, flow, there[first : first + MOST_ARCHIVED], remember)
-        _delete_originals(services.s3, copied)
+        delete_originals(services.s3, copied)
         moved += len(copied)
     return moved
 
@@ -127,10 +128,15 @@ def _copied(services: Services, flow: FeedFlow, copied: dict[str, RawObject], ob
     """Copy the object, and enter it under its key in the archive; an excluded one only where it is still there."""
     with aws_failures(obj.file_id):
         if obj.state is not ObjectState.EXCLUDED or is_there(services.s3, obj):
-            copied[_copy(services, flow, obj)] = obj
+            copied[archive_copy(services, flow, obj)] = obj
 
 
-def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> str:
+def archive_copy(services: Services, flow: FeedFlow, obj: RawObject) -> str:
+    """Copy an object to the archive, and compare; the key of the copy.
+
+    Raises:
+        TransientFailure: as :func:`archive`.
+    """
     target = archive_key(services.zones, flow, obj.day, obj.key, obj.version)
     try:
         etag = services.store.copy_from(
@@ -148,7 +154,7 @@ def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> str:
     return target
 
 
-def _delete_originals(s3: Any, objects: Sequence[RawObject]) -> None:
+def delete_originals(s3: Any, objects: Sequence[RawObject]) -> None:
     """Those of objects that the archive has: versions by few calls, and again one by one where S3 refuses some, so that
     it says why. An object without one is looked at before."""
     versions = [obj for obj in objects if obj.version_id]
@@ -226,21 +232,13 @@ def close(
     row = closing.row or ledger.publications.get(flow.name, day, delivery.version)
     if row is None:
         raise TransientFailure(f"{flow.name} {day}: version {delivery.version} is not in the ledger")
-    done = replace(
-        row,
-        state=DeliveryState.PUBLISHED,
-        finished_at=ledger.now(),
-        seconds=Decimal(str(round(seconds, 3))),
-        error="",
-    )
+    done = closed_row(ledger, row, seconds)
     # A second run of a version that is published and closed changes nothing, and nobody need hear of it.
     is_news = row.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version
     writes = [ledger.publications.put_write(flow.name, done)]
     if is_news:
         writes += used_writes(services, flow.source, flow.budget, used or {})
-        scope = flow.scope.value if flow.scope else ""
-        writes += announce(services, flow.table, day, done.version, done.clean, done.run_id, scope)
-        writes += wanted(ledger, (*flow.workloads, *flow.awaited_by), flow.table, day, done.version, scope)
+        writes += announced(services, flow, day, done)
     if ledger.deliveries.close(flow.name, day, delivery.run_id, delivery.version, delivery, *writes) is None:
         raise ClaimLost(f"{flow.name} {day} was taken by another run while this one closed it")
     closing.done()
@@ -248,8 +246,23 @@ def close(
     if delivery.hindered:
         no_longer_hindered(ledger, flow, day)
     if is_news:
-        _notify(services, flow, done)
+        notify_published(services, [(flow, done)])
     return done
+
+
+def closed_row(ledger: Ledger, row: Publication, seconds: float) -> Publication:
+    """The row of a version that is published now, which took so long."""
+    took = Decimal(str(round(seconds, 3)))
+    return replace(row, state=DeliveryState.PUBLISHED, finished_at=ledger.now(), seconds=took, error="")
+
+
+def announced(services: Services, flow: FeedFlow, day: date, done: Publication) -> list[Write]:
+    """What is to be written with that a version is published: for other tools, and what services do with it."""
+    scope, workloads = flow.scope.value if flow.scope else "", (*flow.workloads, *flow.awaited_by)
+    return [
+        *announce(services, flow.table, day, done.version, done.clean, done.run_id, scope),
+        *wanted(services.ledger, workloads, flow.table, day, done.version, scope),
+    ]
 
 
 @dataclass
@@ -296,13 +309,15 @@ class _Closing:
             self.noted()
 
 
-def _notify(services: Services, flow: FeedFlow, done: Publication) -> None:
-    """Readers see the version whether or not anybody can be notified, so a message that fails is logged, not raised."""
-    subject = f"{flow.name} {done.day}: published version {done.version}"
-    try:
-        services.notifier(flow.topics).success("delivery_published", subject, facts(flow, done))
-    except (BotoCoreError, ClientError) as e:
-        log.error("%s, but nobody could be notified: %s", subject, e)
+def notify_published(services: Services, published: Sequence[tuple[FeedFlow, Publication]]) -> None:
+    """Readers see the versions of one source whether or not anybody can be notified, so a message that fails is logged,
+    not raised."""
+    if not published:
+        return
+    messages = [
+        (f"{flow.name} {done.day}: published version {done.version}", facts(flow, done)) for flow, done in published
+    ]
+    services.notifier(published[0][0].topics).successes("delivery_published", messages)
 
 
 def facts(flow: FeedFlow, publication: Publication) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from adplatform.flow.engine_work import tidy
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.measures import count_judged, count_published
 from adplatform.flow.services import Services
-from adplatform.flow.small_files import Kept, keep, peek, take
+from adplatform.flow.small_files import Kept, keep, named, peek, take
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.telemetry import emit_began, run_key
 from adplatform.flow.transforms import Made
@@ -36,7 +36,7 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.json_logs import about
 from adplatform.platform.traces import linked, span, tracing
 from adplatform.transform.compile import output_columns
-from adplatform.transform.values import OutputColumn
+from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def _working(
     except (PermanentFailure, TransientFailure) as e:
         if not claimed and isinstance(e, TransientFailure):
             raise NotWritten(str(e)) from e
-        if claimed and not _failed(services, flow, day, run_id, e):
+        if claimed and not put_away(services, flow, day, run_id, e):
             raise ClaimLost(str(e)) from e
         raise
     except GeneratorExit:  # the orchestrator stopped between two events; the next look asks it why
@@ -128,8 +128,12 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {described(error)}" if isinstance(error, OSError) else type(error).__name__
 
 
-def _failed(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exception) -> bool:
-    """Write the failure to the ledger; whether this run still has the delivery."""
+def put_away(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exception) -> bool:
+    """Write the failure of a delivery to the ledger; whether this run still has it.
+
+    Raises:
+        NotWritten: the ledger takes nothing.
+    """
     try:
         with aws_failures(f"{flow.name} {day}"):
             return lifecycle.fail(services, flow, day, run_id, error)
@@ -137,16 +141,16 @@ def _failed(services: Services, flow: FeedFlow, day: date, run_id: str, error: E
         raise NotWritten(str(e)) from e
 
 
-def land(begun: Begun, *, alone: bool = False) -> tuple[FileOutcome, ...]:
+def land(begun: Begun, *, alone: bool = False, content: bytes | None = None) -> tuple[FileOutcome, ...]:
     """What became of each file of the claimed version; a version that readers see is not looked at again. One run does
-    all of it ``alone``, in this process."""
+    all of it ``alone``, in this process. ``content`` is that of its only file for who has just put it there."""
     services, flow, delivery = begun.services, begun.flow, begun.delivery
     if begun.shown:
         return tuple(services.ledger.publications.file_outcomes(flow.name, delivery.day, delivery.version))
     if begun.landed is not None:
         return tuple(begun.landed[item.origin] for item in begun.objects)
     taken = begun.base.outcomes_of(delivery.version) if begun.base else ()
-    contents: dict[str, bytes] = {}
+    contents = {} if content is None else {named(begun.objects[0].object): content}
     recorded = not (alone and begun.is_first)
     with span("verify"):
         landed = raw.land(
@@ -162,10 +166,11 @@ def judge(
     keys: HashingKeys | None = None,
     made: Made | None = None,
     landed: Sequence[FileOutcome] = (),
+    staged: Staged | None = None,
 ) -> clean.Transformed | None:
     """Transform and audit the files of the claimed version that have landed; None when readers see it already.
     ``keys`` are those of a rotation, ``made`` is what an engine has made of the files, and ``landed`` is what became of
-    them for who has just landed them.
+    them for who has just landed them. ``staged`` is what they were transformed to already, with those of other dates.
 
     Raises:
         SenderFailure: the audit refuses it; what it found was given to ``audited`` before.
@@ -190,7 +195,10 @@ def judge(
         transformed = _transformed_part(begun, kept)
     if transformed is None:
         transformed = clean.transform_version(
-            services, flow, day, version, begun.objects, begun.work, keys, kept, rows_before=rows_before, known=known
+            *(services, flow, day, version, begun.objects, begun.work, keys, kept),
+            rows_before=rows_before,
+            known=known,
+            made=staged,
         )
     if begun.lessened:
         transformed = clean.without_bounds(transformed)

@@ -75,6 +75,20 @@ def list_page(s3: Any, bucket: str, prefix: str, position: Position, without: It
     return Page(tuple(v for v in versions if not v["Key"].startswith(nested_prefixes)), following)
 
 
+def list_between(s3: Any, bucket: str, prefix: str, first: str, last: str, most: int) -> list[Version] | None:
+    """The versions of all keys below a prefix between two, both included; None where they are behind more pages than
+    ``most``."""
+    position: Position | None = Position(first[:-1])
+    found: list[Version] = []
+    for _ in range(most):
+        page = list_page(s3, bucket, prefix, position or Position())
+        found += [version for version in page.versions if first <= version["Key"] <= last]
+        position = page.next
+        if position is None or position.key > last:
+            return found
+    return None
+
+
 def list_versions(s3: Any, bucket: str, prefix: str) -> Iterator[Page]:
     """All pages of a prefix."""
     position: Position | None = Position()

@@ -46,8 +46,9 @@ def land(
     recorded: bool = True,
 ) -> tuple[FileOutcome, ...]:
     """Check and prepare files of a version; returns and records one outcome per object. ``contents`` gets the small
-    ones (``flow.small_files``), as far as they need no decryption. Of those who transform the files themselves a
-    moment later, outcomes of which nothing is bad need not be ``recorded``: they will be with their counts.
+    ones (``flow.small_files``), as far as they need no decryption; it may have some already. Of those who transform the
+    files themselves a moment later, outcomes of which nothing is bad need not be ``recorded``: they will be with their
+    counts.
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
@@ -101,7 +102,7 @@ def _check_plain(
     obj = item.object
     with aws_failures(obj.file_id):
         if named(obj) in whole:
-            head = read_whole(s3, obj)
+            head = contents.get(named(obj)) or read_whole(s3, obj)
             if not _is_promised(item, sha256(head).hexdigest()):
                 return _not_promised(outcome)
             contents[named(obj)] = head

@@ -407,7 +407,7 @@ class Settler:
             counted = counting(objects, every_version=flow.every_version)
             data = tuple(o for o in counted if not flow.layout.is_marker(o.key))
             decision = Settle(f"an operator did not wait ({decision.because})", data)
-        entries = [_manifest_entry(o, listed.get(o.key)) for o in decision.objects]
+        entries = [manifest_entry(o, listed.get(o.key)) for o in decision.objects]
         if flow.every_version:
             entries = _told_apart(decision.objects, entries)
         since, again = self.ledger.publications.since, anyway or reopened(delivery, objects)
@@ -438,7 +438,7 @@ class Settler:
             flow.name,
             delivery,
             objects=len(entries),
-            manifest_key=self._write_manifest(flow, delivery.day, version, because, entries, again=again),
+            manifest_key=self.write_manifest(flow, delivery.day, version, because, entries, again=again),
             because=because,
             version=version,
         )
@@ -463,7 +463,7 @@ class Settler:
             flow.name,
             seen,
             objects=len(entries),
-            manifest_key=self._write_manifest(flow, seen.day, version, because, entries, erasure=erasure),
+            manifest_key=self.write_manifest(flow, seen.day, version, because, entries, erasure=erasure),
             because=because,
             version=version,
             settled_arrivals=arrivals,
@@ -629,7 +629,7 @@ class Settler:
                     highest = number
         return highest + 1
 
-    def _write_manifest(
+    def write_manifest(
         self,
         flow: FeedFlow,
         day: date,
@@ -751,7 +751,8 @@ def _due(flow: FeedFlow, delivery: Delivery) -> Due:
     return Due(flow, delivery.day, delivery.version, delivery.launch)
 
 
-def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
+def manifest_entry(obj: RawObject, listed: ListedFile | None = None) -> Entry:
+    """What a manifest says of an object, and of what a manifest of the sender has ``listed`` of it."""
     return _as_edited(_as_sent(obj, listed), obj if obj.edited else None)
 
 

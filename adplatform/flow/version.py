@@ -129,6 +129,25 @@ def manifests_of(
     return {each: sorted(manifests) for each, manifests in found.items()}
 
 
+def highest_manifests(s3: Any, zones: Zones, feed: str, first: date, last: date) -> dict[date, int]:
+    """The highest number of a manifest of each delivery of a feed between two dates, both included, that has one; by
+    one listing."""
+    prefix = zones.manifests_of(feed)
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=zones.raw_bucket, Prefix=prefix, StartAfter=zones.manifests(feed, first)
+    )
+    highest: dict[date, int] = {}
+    for page in pages:
+        for entry in page.get("Contents", ()):
+            if not (named := _MANIFEST.fullmatch(entry["Key"].removeprefix(prefix))):
+                continue
+            day = date.fromisoformat(named[1])
+            if day > last:
+                return highest
+            highest[day] = max(int(named[2]), highest.get(day, 0))
+    return highest
+
+
 def read_settlement(s3: Any, zones: Zones, key: str) -> dict[str, Any]:
     """The manifest of a settled version."""
     document: dict[str, Any] = json.loads(s3.get_object(Bucket=zones.raw_bucket, Key=key)["Body"].read())

@@ -18,6 +18,7 @@ from adplatform.platform.batches import answered
 from adplatform.transform.values import OutputColumn
 
 _ATTEMPTS = 10
+_MOST_PUT = 100  # Glue web API, BatchCreatePartition and BatchUpdatePartition
 _BATCH = 1000  # Glue web API, BatchGetPartition: at most 1,000 values
 _STORAGE = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
@@ -201,13 +202,8 @@ class Catalog:
         Raises:
             PartitionChanged: the partition was made or removed by somebody else meanwhile.
         """
-        columns = [{"Name": name, "Type": hive} for name, hive in table.columns]
-        values = partition_values(partition.value, len(table.partitions))
-        wanted = {
-            "Values": values,
-            "StorageDescriptor": _descriptor(columns, partition.location),
-            "Parameters": {**_PARQUET, **partition.parameters},
-        }
+        wanted = _partition_input(table, partition)
+        values: list[str] = wanted["Values"]
         where = {"DatabaseName": spec.database, "TableName": spec.name, "PartitionInput": wanted}
         if exists is None:
             exists = self.partition_of(spec, values) is not None
@@ -223,6 +219,32 @@ class Catalog:
                 raise PartitionChanged(
                     f"partition {partition.value!r} of {spec.database}.{spec.name} was changed by others; run again"
                 ) from e
+
+    def put_partitions(
+        self,
+        spec: Named,
+        table: Table,
+        partitions: Iterable[Partition],
+        check: Callable[[], None] = lambda: None,
+        *,
+        exist: bool,
+    ) -> set[str]:
+        """:meth:`put_partition` for several that are all there, or all not, many by one call; the values of those that
+        were made or removed by somebody else meanwhile, and are as they were. ``check`` is called before each call."""
+        wanted = {each.value: _partition_input(table, each) for each in partitions}
+        by_values = {tuple(made["Values"]): value for value, made in wanted.items()}
+        where, refused, values = {"DatabaseName": spec.database, "TableName": spec.name}, set[str](), list(wanted)
+        for start in range(0, len(values), _MOST_PUT):
+            some = [wanted[value] for value in values[start : start + _MOST_PUT]]
+            check()
+            if exist:
+                moved = [{"PartitionValueList": each["Values"], "PartitionInput": each} for each in some]
+                errors = self.glue.batch_update_partition(**where, Entries=moved).get("Errors", ())
+                refused |= {by_values[tuple(error["PartitionValueList"])] for error in errors}
+            else:
+                errors = self.glue.batch_create_partition(**where, PartitionInputList=some).get("Errors", ())
+                refused |= {by_values[tuple(error["PartitionValues"])] for error in errors}
+        return refused
 
     def delete_partition(self, spec: TableSpec, value: str) -> None:
         values = partition_values(value, len(spec.partitions))
@@ -478,6 +500,15 @@ def _column(column: OutputColumn) -> Json:
         "Type": column.type.hive,
         **({"Comment": column.comment[:_COMMENT_LENGTH]} if column.comment else {}),
         **({"Parameters": parameters} if parameters else {}),
+    }
+
+
+def _partition_input(table: Table, partition: Partition) -> Json:
+    columns = [{"Name": name, "Type": hive} for name, hive in table.columns]
+    return {
+        "Values": partition_values(partition.value, len(table.partitions)),
+        "StorageDescriptor": _descriptor(columns, partition.location),
+        "Parameters": {**_PARQUET, **partition.parameters},
     }
 
 

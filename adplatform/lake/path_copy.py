@@ -56,6 +56,27 @@ def follow_to(
     _apply(lake, lease, _difference_to(lake, feed, columns, value, shown, files, () if is_new else None))
 
 
+def follow_all(
+    lake: Lake,
+    lease: Lease,
+    feed: str,
+    columns: Sequence[str],
+    shown: Iterable[tuple[Partition, Iterable[Sized], bool]],
+) -> None:
+    """:func:`follow_to` for several partitions, each with its files and whether it is the first of them.
+
+    Raises: as :func:`follow`.
+    """
+    missing: dict[str, Sized] = {}
+    extra: list[str] = []
+    for partition, files, is_new in shown:
+        present = () if is_new else None
+        difference = _difference_to(lake, feed, columns, partition.value, partition, files, present)
+        missing |= difference.missing
+        extra += difference.extra
+    _apply(lake, lease, _Difference(missing, tuple(extra)))
+
+
 def complete(lake: Lake, table: TableSpec, values: Iterable[str], run_id: str) -> None:
     """:func:`follow` for partitions that an earlier run flipped. The lease is taken only if there is something to do.
 

@@ -6,24 +6,78 @@ it is, anew when an object arrives meanwhile, and returns None when the run does
 is not in a state for raises ``IllegalStep``. ``feed`` is ``<source>/<feed>``, with ``/<scope>`` where there are any.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from adplatform.failures import PermanentFailure
-from adplatform.ledger.delivery import BUSY, Delivery, DeliveryState, active_deliveries, advance, move, read_delivery
+from adplatform.ledger.delivery import (
+    BUSY,
+    Delivery,
+    DeliveryState,
+    active_deliveries,
+    advance,
+    delivery_write,
+    move,
+    read_delivery,
+)
 from adplatform.ledger.engine_run import Intention, intended
 from adplatform.ledger.keys import TableRotation, rotation_key
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import IllegalStep, from_item, plain
-from adplatform.ledger.table import NEW, Table, Write
+from adplatform.ledger.table import NEW, Table, Write, unwire
 
 Pause = Callable[[int], timedelta]
 """How long a delivery rests after so many of a kind."""
 _SETTLED, _RUNNING, _FAILED = DeliveryState.SETTLED, DeliveryState.RUNNING, DeliveryState.FAILED
 _TRANSFORMING = DeliveryState.TRANSFORMING
 _DUE = (_SETTLED, _RUNNING)
+
+
+MOST_SETTLED = 50
+"""Deliveries of one write, of which each takes two of its actions."""
+
+
+@dataclass(frozen=True)
+class Settling:
+    """A delivery as it was ``seen``, whose ``objects`` are to become ``version``."""
+
+    feed: str
+    seen: Delivery
+    version: int
+    objects: int
+    manifest_key: str
+    because: str
+
+    def rows(self, now: datetime) -> tuple[Delivery, Publication]:
+        """The delivery and its version, settled ``now``.
+
+        Raises:
+            IllegalStep: a version is due or under way, or this is no newer one.
+        """
+        seen = self.seen
+        _require(seen.state not in BUSY, self.feed, seen, "settled")
+        _require(self.version > seen.version, self.feed, seen, f"settled as version {self.version}")
+        settled = replace(
+            seen,
+            state=_SETTLED,
+            version=self.version,
+            settled_arrivals=seen.arrivals,
+            attempt=1,
+            launches=1,
+            deaths=0,
+            hindered=0,
+            not_before=None,
+            run_id="",
+            transform="",
+            manifest_key=self.manifest_key,
+            settled_at=now,
+            settled_because=self.because,
+            error="",
+            permanent=False,
+        )
+        return settled, Publication(seen.day, self.version, self.objects, self.manifest_key, now, self.because)
 
 
 @dataclass(frozen=True)
@@ -35,6 +89,10 @@ class Deliveries:
     def get(self, feed: str, day: date) -> Delivery:
         """The delivery of that date; a fresh one when nothing has arrived yet."""
         return read_delivery(self.table, feed, day)
+
+    def of_days(self, wanted: Iterable[tuple[str, date]]) -> dict[tuple[str, date], Delivery]:
+        """Those of these deliveries, by feed and date, that there are; by few calls."""
+        return self.with_rotations((feed, day, None) for feed, day in wanted)[0]
 
     def with_rotations(
         self, wanted: Iterable[tuple[str, date, str | None]]
@@ -97,31 +155,31 @@ class Deliveries:
         Raises:
             IllegalStep: a version is due or under way, or ``version`` is no newer one.
         """
-        now, number = self.table.now(), version or seen.version + 1
+        number = version or seen.version + 1
         arrivals = seen.arrivals if settled_arrivals is None else settled_arrivals
-        _require(seen.state not in BUSY, feed, seen, "settled")
-        _require(number > seen.version, feed, seen, f"settled as version {number}")
         _require(arrivals <= seen.arrivals, feed, seen, f"settled with {arrivals} arrivals")
-        settled = replace(
-            seen,
-            state=_SETTLED,
-            version=number,
-            settled_arrivals=arrivals,
-            attempt=1,
-            launches=1,
-            deaths=0,
-            hindered=0,
-            not_before=None,
-            run_id="",
-            transform="",
-            manifest_key=manifest_key,
-            settled_at=now,
-            settled_because=because,
-            error="",
-            permanent=False,
-        )
-        publication = Publication(seen.day, number, objects, manifest_key, now, because)
+        settling = Settling(feed, seen, number, objects, manifest_key, because)
+        settled, publication = settling.rows(self.table.now())
+        settled = replace(settled, settled_arrivals=arrivals)
         return move(self.table, feed, seen, settled, self.table.put_write(feed, publication, NEW))
+
+    def settle_and_claim(self, wanted: Sequence[Settling], run_id: str) -> list[tuple[Delivery, Publication]] | None:
+        """Close the sets of objects of up to ``MOST_SETTLED`` deliveries as they were seen, and take all of them for a
+        run, by one write: the deliveries and their versions as they are then. None, and nothing is written, where
+        somebody else has changed one of them.
+
+        Raises:
+            IllegalStep: as :meth:`settle`.
+        """
+        now, done = self.table.now(), []
+        writes: list[Write] = []
+        for each in wanted:
+            settled, publication = each.rows(now)
+            running = replace(settled, state=_RUNNING, run_id=run_id)
+            write = delivery_write(self.table, each.feed, each.seen, running)
+            writes += [write, self.table.put_write(each.feed, publication, NEW)]
+            done.append((from_item(Delivery, unwire(write["Put"]["Item"])), publication))
+        return done if self.table.transact(writes) else None
 
     def same_again(self, feed: str, seen: Delivery) -> Delivery | None:
         """What came is what is published: nothing is pending any more, and there is no new version.
@@ -283,12 +341,17 @@ class Deliveries:
             IllegalStep: the run holds another version.
         """
 
-        def closed(seen: Delivery) -> Delivery:
-            _require(seen.version == version, feed, seen, f"closed as version {version}")
-            return replace(seen, state=DeliveryState.PUBLISHED, published=version, deaths=0, hindered=0)
-
         held = seen if seen is not None and seen.is_held_by(run_id) else None
-        return self._advance_held(feed, day, run_id, closed, held, *others)
+        return self._advance_held(feed, day, run_id, lambda held: _closed(feed, held, version), held, *others)
+
+    def close_write(self, feed: str, seen: Delivery, run_id: str, version: int) -> Write:
+        """The same for a transaction, which is not written where the delivery has changed since ``seen``.
+
+        Raises:
+            IllegalStep: the run holds another version, or not the delivery.
+        """
+        _require(seen.is_held_by(run_id), feed, seen, "closed")
+        return delivery_write(self.table, feed, seen, _closed(feed, seen, version))
 
     def fail_for_good(self, feed: str, day: date, run_id: str, error: str, *, visible: bool) -> Delivery | None:
         """The run failed, and trying again cannot help. ``visible`` when readers see its version all the same."""
@@ -423,6 +486,11 @@ class Deliveries:
 
 def _is_closed(seen: Delivery) -> bool:
     return seen.state is DeliveryState.PUBLISHED and seen.published == seen.version
+
+
+def _closed(feed: str, seen: Delivery, version: int) -> Delivery:
+    _require(seen.version == version, feed, seen, f"closed as version {version}")
+    return replace(seen, state=DeliveryState.PUBLISHED, published=version, deaths=0, hindered=0)
 
 
 def _shown(seen: Delivery, visible: bool) -> Delivery:

@@ -1,10 +1,11 @@
 """Derived tables: their dates whose inputs changed and which must be built anew."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from adplatform.ledger.rows import from_item, plain
-from adplatform.ledger.table import Table, key, unwire, wire
+from adplatform.ledger.table import MOST_ACTIONS, Table, Write, key, unwire, wire
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,19 @@ class Derived:
             ReturnValues="ALL_NEW",
         )
         return from_item(Stale, unwire(answer["Attributes"]))
+
+    def mark_all(self, feed: str, dates: Sequence[tuple[date, str]]) -> None:
+        """:meth:`mark` for several dates and scopes, many by one write."""
+        for start in range(0, len(dates), MOST_ACTIONS):
+            writes = [self._marked(feed, day, scope) for day, scope in dates[start : start + MOST_ACTIONS]]
+            while not self.table.transact(writes):
+                continue
+
+    def _marked(self, feed: str, day: date, scope: str) -> Write:
+        values = {":day": plain(day), ":scope": scope, ":since": plain(self.table.now()), ":one": 1}
+        update = "SET #day = :day, #scope = :scope, #since = if_not_exists(#since, :since) ADD #marks :one"
+        names = ("day", "scope", "since", "marks")
+        return self.table.update_write(feed, f"stale#{day}/{scope}", update, values, names=names)
 
     def clear(self, feed: str, built: Stale) -> bool:
         """It was built from what there was when ``built`` was read; False when it was marked or built by others since.

@@ -8,13 +8,15 @@ from typing import Any
 
 from adplatform.ledger.delivery import Delivery, delivery_write
 from adplatform.ledger.rows import IllegalStep, attribute, digest, from_item, plain
-from adplatform.ledger.table import NEW, Table, Write, key, wire
+from adplatform.ledger.table import NEW, Table, Write, key, unwire, wire
 
 UNPLACED = "_unplaced"
 """The feed of a source under which objects are remembered that fit none of its feeds."""
 MOST_RECORDED = 49
 """Objects of one write, of which each takes two of the hundred actions and their delivery one (DynamoDB API reference,
 TransactWriteItems)."""
+MOST_RECORDED_APART = 20
+"""The same of objects of as many deliveries, of which each takes five of the actions."""
 MOST_ARCHIVED = 98
 """Objects of one write that notes where they are in the archive, of which each takes one of those actions, and two are
 for their delivery and its version."""
@@ -306,6 +308,27 @@ class Objects:
             writes += [self.table.put_write(feed, numbered, NEW), self.table.put_write(source, row, NEW)]
         return self.table.transact(writes)
 
+    def record_next(self, found: Sequence[tuple[str, Delivery, RawObject]]) -> list[tuple[Delivery, RawObject]] | None:
+        """Remember the next object of each of up to ``MOST_RECORDED_APART`` deliveries, which were seen by the names of
+        their feeds, by one write: the deliveries and objects as they are then. None, and nothing is written, where the
+        ledger knows one of the objects or somebody has changed a delivery: then each is for :meth:`record`."""
+        writes: list[Write] = []
+        done = []
+        for feed, seen, obj in found:
+            source = feed.partition("/")[0]
+            numbered = replace(obj, number=seen.arrivals + 1, seen_at=obj.seen_at or self.table.now())
+            unplaced = replace(obj, day=obj.last_modified.astimezone(UTC).date())
+            counted = delivery_write(self.table, feed, seen, replace(seen, arrivals=numbered.number))
+            writes += [
+                counted,
+                self.table.put_write(feed, numbered, NEW),
+                self.table.put_write(source, Arrived(obj.identity, feed, obj.day), NEW),
+                self.table.check_write(source, f"ignored#{obj.identity}", NEW),
+                self.table.check_write(f"{source}/{UNPLACED}", unplaced.sort_key, NEW),
+            ]
+            done.append((from_item(Delivery, unwire(counted["Put"]["Item"])), numbered))
+        return done if self.table.transact(writes) else None
+
     def refuse(self, feed: str, obj: RawObject, reason: str, action: str = "") -> bool:
         """Note why an arrived object is of no use, and with an ``action`` that somebody has to be notified; False when
         that was noted already."""
@@ -353,12 +376,18 @@ class Objects:
         Raises:
             IllegalStep: one was ignored or withdrawn, so it is of no delivery, or the key is empty.
         """
-        for archive_key, obj in objects.items():
-            of_delivery = obj.state in (ObjectState.ARRIVED, ObjectState.EXCLUDED)
-            _require(of_delivery and archive_key != "", feed, obj, "archived")
+        return self.table.transact([*others, *(self.archived_write(feed, key, obj) for key, obj in objects.items())])
+
+    def archived_write(self, feed: str, archive_key: str, obj: RawObject) -> Write:
+        """The same of one object for a transaction.
+
+        Raises:
+            IllegalStep: as :meth:`archived`.
+        """
+        of_delivery = obj.state in (ObjectState.ARRIVED, ObjectState.EXCLUDED)
+        _require(of_delivery and archive_key != "", feed, obj, "archived")
         not_yet = "attribute_exists(pk) AND attribute_not_exists(archived_key)"
-        kept = [self._update(feed, obj, {"archived_key": key}, not_yet) for key, obj in objects.items()]
-        return self.table.transact([*others, *({"Update": update} for update in kept)])
+        return {"Update": self._update(feed, obj, {"archived_key": archive_key}, not_yet)}
 
     def archived_each(self, feed: str, day: date, objects: Mapping[str, RawObject]) -> None:
         """The same of each for itself, of those that the archive does not hold by now."""

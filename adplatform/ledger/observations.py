@@ -1,11 +1,11 @@
 """What each report said of each date, also where it repeated what was known."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from adplatform.ledger.table import Table
+from adplatform.ledger.table import MOST_ACTIONS, Table
 
 
 @dataclass(frozen=True)
@@ -44,5 +44,19 @@ class Observations:
         """What reports said of each date from ``day`` on, in order of date and time of asking."""
         return list(self.table.range(Observation, feed, f"observed#{day}", "observed#~"))
 
+    def between(self, feed: str, first: date, last: date) -> dict[date, list[Observation]]:
+        """What reports said of each of these dates, in order of asking; by one query."""
+        found: dict[date, list[Observation]] = {}
+        for each in self.table.range(Observation, feed, f"observed#{first}", f"observed#{last}#~"):
+            found.setdefault(each.day, []).append(each)
+        return found
+
     def put(self, feed: str, observation: Observation) -> None:
         self.table.put(feed, [observation])
+
+    def put_all(self, feed: str, observations: Sequence[Observation]) -> None:
+        """What one report said of several dates, a hundred by one write."""
+        for start in range(0, len(observations), MOST_ACTIONS):
+            some = observations[start : start + MOST_ACTIONS]
+            if not self.table.transact([self.table.put_write(feed, each) for each in some]):
+                self.table.put(feed, some)  # somebody wrote at the same moment

@@ -1,6 +1,6 @@
 """What readers see of deliveries: placements, the slices of tables partitioned by a column, retired locations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from urllib.parse import quote
@@ -8,6 +8,7 @@ from urllib.parse import quote
 from adplatform.ledger.rows import digest, from_item
 from adplatform.ledger.table import Table
 
+_NOT_NEWER = "attribute_not_exists(pk) OR #version <= :version"
 _EARLIER_KEY_PARTS = 2  # "#" in the key of a slice that names no version; quoting leaves none in the partition
 _LONGEST_EARLIER_KEY = 1024 - len("2026-01-01")  # DynamoDB Developer Guide, sort key length: longer ones never existed
 
@@ -125,8 +126,23 @@ class Placements:
 
     def put(self, feed: str, placement: Placement) -> bool:
         """Note what readers see; False, and nothing changes, when a newer version is placed already."""
-        newer = "attribute_not_exists(pk) OR #version <= :version"
-        return self.table.put_if(feed, placement, newer, {":version": placement.version}, ["version"])
+        return self.table.put_if(feed, placement, _NOT_NEWER, {":version": placement.version}, ["version"])
+
+    def known(self, wanted: Iterable[tuple[str, date]]) -> dict[tuple[str, date], Placement]:
+        """What readers see of these deliveries, by feed and date, by few calls."""
+        keys = {(feed, f"placement#{day}"): (feed, day) for feed, day in wanted}
+        found = self.table.get_many(keys)
+        return {each: from_item(Placement, found[key]) for key, each in keys.items() if key in found}
+
+    def put_together(self, placements: Sequence[tuple[str, Placement]]) -> bool:
+        """:meth:`put` of up to a hundred, each with its feed, by one write; False, and nothing changes, when a newer
+        version of one is placed already."""
+        return self.table.transact(
+            [
+                self.table.put_write(feed, each, _NOT_NEWER, {":version": each.version}, ["version"])
+                for feed, each in placements
+            ]
+        )
 
     def retired(self, feed: str) -> list[Retired]:
         return list(self.table.query(Retired, feed, "retired#"))

@@ -4,7 +4,7 @@ import json
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -14,7 +14,7 @@ from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import TableKeys, keys_of, table_keys
 from adplatform.ledger.objects import RawObject, object_key
 from adplatform.ledger.placements import Placement
-from adplatform.ledger.rows import digest, from_item
+from adplatform.ledger.rows import Item, digest, from_item
 from adplatform.ledger.table import MOST_READ, Table, Write
 
 _PACKED = 240 * 1024
@@ -205,14 +205,19 @@ class Publications:
         objects = {identity: object_key(day, identity) for identity in identities}
         own = [(feed, key) for key in (*keys, *objects.values())]
         items = self.table.get_many([*own, *keys_of(table)])
-        placement, latest, published = (items.get((feed, key)) for key in keys)
-        return Versions(
-            from_item(Placement, placement) if placement else None,
-            from_item(Publication, latest) if latest else None,
-            from_item(Publication, published) if published else None,
-            table_keys(items, table),
-            {each: from_item(RawObject, items[feed, key]) for each, key in objects.items() if (feed, key) in items},
-        )
+        found = {each: from_item(RawObject, items[feed, key]) for each, key in objects.items() if (feed, key) in items}
+        return replace(_versions(items, feed, delivery, table_keys(items, table)), objects=found)
+
+    def of_deliveries(self, table: str, wanted: Sequence[tuple[str, Delivery]]) -> list[Versions]:
+        """The same of several deliveries of a table, each with its feed, by few calls and without their objects."""
+        rows = [
+            (feed, key)
+            for feed, each in wanted
+            for key in (f"placement#{each.day}", *(_version_key(each.day, n) for n in (each.version, each.published)))
+        ]
+        items = self.table.get_many([*rows, *keys_of(table)])
+        keys = table_keys(items, table)
+        return [_versions(items, feed, each, keys) for feed, each in wanted]
 
     def known(self, wanted: Iterable[tuple[str, date, int]]) -> dict[tuple[str, date, int], Publication]:
         """Those of these versions, by feed, date and number, of which there are rows, by few calls."""
@@ -280,6 +285,20 @@ _UNPUBLISHED = (
     {":published": str(DeliveryState.PUBLISHED)},
     ("state",),
 )
+
+
+def _versions(items: Mapping[tuple[str, str], Item], feed: str, delivery: Delivery, keys: TableKeys) -> Versions:
+    placement = items.get((feed, f"placement#{delivery.day}"))
+    latest, published = (
+        items.get((feed, _version_key(delivery.day, number))) for number in (delivery.version, delivery.published)
+    )
+    return Versions(
+        from_item(Placement, placement) if placement else None,
+        from_item(Publication, latest) if latest else None,
+        from_item(Publication, published) if published else None,
+        keys,
+        {},
+    )
 
 
 def _version_key(day: date, version: int) -> str:

@@ -5,12 +5,39 @@ somebody else was faster. A step that the report is not in a state for raises ``
 moves one that has ended. ``feed`` is ``<source>/<definition>/<scope>``.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from adplatform.ledger.report import FETCHABLE, Report, ReportState, active_reports
-from adplatform.ledger.rows import IllegalStep, from_item
+from adplatform.ledger.rows import IllegalStep, digest, from_item, plain
 from adplatform.ledger.table import NEW, Table, Write
+
+_TURN = "turn#"
+_MANY = 500
+"""Turns from which on it costs less to read all reports that have not ended."""
+_CLOCKS_DIFFER = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """From when on there is something to do about a report that has not ended, in the order of these instants; written
+    with each step of the report, under its source."""
+
+    at: datetime
+    feed: str
+    key: str
+    state: ReportState
+    overdue: bool = False
+
+    @property
+    def sort_key(self) -> str:
+        return f"{_TURN}{plain(self.at)}#{digest(self.feed, self.key)}"
+
+
+def _turn(report: Report) -> Turn:
+    at = report.not_before or report.intended_at or datetime.min.replace(tzinfo=UTC)
+    return Turn(at, report.feed, report.key, report.state, report.overdue)
 
 
 @dataclass(frozen=True)
@@ -22,6 +49,12 @@ class Reports:
     def get(self, feed: str, key: str) -> Report | None:
         return self.table.get(Report, feed, f"report#{key}")
 
+    def named(self, wanted: Iterable[Sequence[str]]) -> list[Report | None]:
+        """Reports by feed and key, by few calls; None in the place of one that there is not."""
+        keys = [(feed, f"report#{key}") for feed, key in wanted]
+        found = self.table.get_many(keys)
+        return [from_item(Report, found[key]) if key in found else None for key in keys]
+
     def of_feed(self, feed: str, since: date | None = None) -> list[Report]:
         """The reports of a definition and scope that were asked on or after ``since``, oldest first."""
         return list(self.table.range(Report, feed, f"report#{since or ''}", "report#~"))
@@ -30,6 +63,32 @@ class Reports:
         """Reports that have not ended. The index is eventually consistent: a later look sees what one misses."""
         return [from_item(Report, item) for item in self.table.active(active_reports(source))]
 
+    def due(self, source: str) -> list[Report]:
+        """Those of them that do not rest now; what a call costs does not grow with those that do."""
+        last = f"{_TURN}{plain(self.table.now())}#~"
+        turns = list(self.table.range(Turn, source, _TURN, last, most=_MANY))
+        if len(turns) == _MANY:
+            return self.active(source)
+        found = self.named((turn.feed, turn.key) for turn in turns)
+        return [report for report in found if report is not None and not report.ended]
+
+    def resting(self, source: str, most: int) -> list["Turn"]:
+        """Those that rest, the first ``most`` of them, with when that ends."""
+        first = f"{_TURN}{plain(self.table.now())}#~"
+        return list(self.table.range(Turn, source, first, f"{_TURN}~", most=most))
+
+    def mend_turns(self, source: str) -> None:
+        """Have those among what :meth:`due` finds of which an earlier release, which knew no turns, or a clock that was
+        ahead has written."""
+        known = {(turn.feed, turn.key): turn for turn in self.table.query(Turn, source, _TURN)}
+        for report in self.active(source):
+            now, turn = self.table.now(), _turn(report)
+            seen = known.get((report.feed, report.key))
+            if report.changed_at is not None and report.changed_at - now > _CLOCKS_DIFFER and turn.at > now:
+                self.hasten(report)
+            elif seen is None or seen.at != turn.at:
+                self.table.put(source, [turn])
+
     def intend(self, report: Report) -> bool:
         """Remember that a report will be asked for; False when that was known already.
 
@@ -37,7 +96,7 @@ class Reports:
             IllegalStep: it was asked for.
         """
         _require(report.state is ReportState.INTENDED, report, "intended")
-        return self.table.transact([self._first(report)])
+        return self.table.transact(self._first(report))
 
     def discovered(self, report: Report) -> bool:
         """Remember a report that the API made by itself; False when it was known already.
@@ -46,7 +105,7 @@ class Reports:
             IllegalStep: it is not ready, or has no id.
         """
         _require(report.state is ReportState.READY and report.report_id != "", report, "found ready")
-        return self.table.transact([self._first(report)])
+        return self.table.transact(self._first(report))
 
     def begin(self, seen: Report) -> Report | None:
         """It is asked for now, which may reach the API even if nobody hears of it.
@@ -272,20 +331,30 @@ class Reports:
         ended = replace(polled, state=ReportState.FAILED, error=error, permanent=permanent, not_before=None, run_id="")
         return self._move(seen, ended, successor)
 
-    def _first(self, report: Report) -> Write:
+    def _first(self, report: Report) -> list[Write]:
         now = self.table.now()
         row = replace(report, revision=1, intended_at=report.intended_at or now, changed_at=now)
-        return self.table.put_write(report.feed, row, NEW)
+        return [self.table.put_write(report.feed, row, NEW), *self._turns(None, row)]
+
+    def _turns(self, seen: Report | None, new: Report) -> list[Write]:
+        """That there is something to do about a report then, and not when there was before."""
+        before = _turn(seen) if seen is not None else None
+        after = None if new.ended else _turn(new)
+        writes = [self.table.put_write(new.source, after)] if after else []
+        if before is not None and (after is None or after.sort_key != before.sort_key):
+            writes.append(self.table.delete_write(new.source, before.sort_key))
+        return writes
 
     def _move(self, seen: Report, new: Report, successor: Report | None = None) -> Report | None:
         """Write the report on, and in the same transaction intend its ``successor``, which may be known already; None
         when somebody else changed the report since ``seen``."""
         row = replace(new, revision=seen.revision + 1, changed_at=self.table.now())
         write = self.table.put_write(seen.feed, row, "revision = :r", {":r": seen.revision})
+        writes = [write, *self._turns(seen, row)]
         if successor is not None and self.get(successor.feed, successor.key) is None:
             _require(successor.state is ReportState.INTENDED, successor, "intended")
-            return row if self.table.transact([write, self._first(successor)]) else None
-        return row if self.table.transact([write]) else None
+            writes += self._first(successor)
+        return row if self.table.transact(writes) else None
 
 
 def _polled(seen: Report, at: datetime, done: str) -> Report:

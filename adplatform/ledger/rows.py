@@ -27,6 +27,8 @@ pk                            sk                                   row
 ``feed#<source>``             ``arrived#<digest>``                 :class:`Arrived`, where an object has arrived
 ``feed#<source>``             ``refused#<digest>``                 :class:`Refused`, of which nobody was notified yet
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
+``feed#<source>``             ``turn#<at>#<digest>``                :class:`Turn`, when a report's rest is over
+``feed#<source>``             ``opening``                          :class:`Opening`, until when nothing is to be planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, what its reports are asked for
 ``feed#<source>``             ``upload#<execution>``               :class:`Upload`, what a workflow found of a file
 ``feed#<source>``             ``cutoff#<digest>``                  :class:`CutOff`, an upload that is not whole

@@ -45,6 +45,21 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """That nothing of a source is to be planned before ``until``, by what is ``declared``."""
+
+    until: datetime
+    declared: str
+
+    @property
+    def sort_key(self) -> str:
+        return _OPENING
+
+
+_OPENING = "opening"
+
+
+@dataclass(frozen=True)
 class Scopes:
     """The scopes of all sources."""
 
@@ -55,6 +70,12 @@ class Scopes:
 
     def put_planned(self, source: str, planned: Planned) -> None:
         self.table.put(source, [planned])
+
+    def opening(self, source: str) -> Opening | None:
+        return self.table.get(Opening, source, _OPENING)
+
+    def put_opening(self, source: str, opening: Opening) -> None:
+        self.table.put(source, [opening])
 
     def of_source(self, source: str) -> list[Scope]:
         return list(self.table.query(Scope, source, "scope#"))

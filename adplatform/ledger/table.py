@@ -24,6 +24,8 @@ MOST_READ = 100
 """Keys of one call (DynamoDB API reference, BatchGetItem)."""
 MOST_WRITTEN = 25
 """Items of one call (DynamoDB API reference, BatchWriteItem)."""
+MOST_ACTIONS = 100
+"""Actions of one transaction (DynamoDB API reference, TransactWriteItems)."""
 _SAFE_NUMBER = 10**38
 """Below, DynamoDB keeps every digit of a whole number."""
 _NOT_HELD = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict"})

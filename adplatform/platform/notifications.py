@@ -6,6 +6,7 @@ from the data, nor the name of a file (:func:`adplatform.failures.unnamed`).
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ SUBJECT_LIMIT = 100
 
 MESSAGE_LIMIT = 256 * 1024
 """Bytes of a message with its attributes (SNS API reference, Publish)."""
+_MOST_TOGETHER = 10
+"""Messages of one call, which together are no longer than one may be (SNS API reference, PublishBatch)."""
 _BOUNDS = ((50, MAX_TEXT), (50, MAX_TEXT // 8), (10, MAX_TEXT // 40))
 """How many of many values a message names and how many characters of each text: the first pair that fits is taken."""
 
@@ -36,6 +39,18 @@ class Notifier:
     def success(self, event: str, subject: str, facts: dict[str, Any]) -> None:
         self._publish(self.success_topic, event, subject, facts)
 
+    def successes(self, event: str, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Notify of several things of a kind, each by its subject and facts and as a message of its own. One that
+        cannot be sent is logged."""
+        for start in range(0, len(messages), _MOST_TOGETHER):
+            some = messages[start : start + _MOST_TOGETHER]
+            try:
+                refused = self._publish_some(self.success_topic, event, some)
+            except (BotoCoreError, ClientError) as e:
+                refused = {number: str(e) for number in range(len(some))}
+            for number, why in refused.items():
+                log.error("%s, but nobody could be notified: %s", unnamed(some[number][0]), why)
+
     def failure(self, event: str, subject: str, facts: dict[str, Any]) -> bool:
         """Notify of what went wrong; whether it was sent. A message that cannot be sent is logged: it must not stop the
         work that goes on."""
@@ -47,13 +62,26 @@ class Notifier:
         return True
 
     def _publish(self, topic: str, event: str, subject: str, facts: dict[str, Any]) -> None:
-        self.sns.publish(
-            TopicArn=topic,
-            Subject=unnamed(subject).encode("ascii", "replace").decode().replace("\n", " ")[: SUBJECT_LIMIT - 1],
-            MessageStructure="json",
-            Message=message_of(event, subject, facts),
-            MessageAttributes={"event": {"DataType": "String", "StringValue": event}},
-        )
+        self.sns.publish(TopicArn=topic, **_sent(event, subject, facts))
+
+    def _publish_some(self, topic: str, event: str, some: Sequence[tuple[str, dict[str, Any]]]) -> dict[int, str]:
+        """Those that were not sent, by their number, and why."""
+        entries = [{"Id": str(n), **_sent(event, subject, facts)} for n, (subject, facts) in enumerate(some)]
+        if len(entries) == 1 or sum(len(each["Message"].encode()) for each in entries) > MESSAGE_LIMIT // 2:
+            for subject, facts in some:
+                self._publish(topic, event, subject, facts)
+            return {}
+        answer = self.sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)
+        return {int(each["Id"]): each.get("Message", each["Code"]) for each in answer.get("Failed", ())}
+
+
+def _sent(event: str, subject: str, facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Subject": unnamed(subject).encode("ascii", "replace").decode().replace("\n", " ")[: SUBJECT_LIMIT - 1],
+        "MessageStructure": "json",
+        "Message": message_of(event, subject, facts),
+        "MessageAttributes": {"event": {"DataType": "String", "StringValue": event}},
+    }
 
 
 def message_of(event: str, subject: str, facts: dict[str, Any]) -> str:

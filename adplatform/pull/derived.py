@@ -1,7 +1,7 @@
 """The tables of an account that are made of tables of its reports, one date of one scope at a time: the daily fact, and
 histories. ``adplatform.pull.build`` makes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from adplatform.flow.source import FeedFlow
@@ -26,8 +26,12 @@ def derived_of(account: Account) -> tuple[Derived, ...]:
 def mark(ledger: Ledger, tables: Iterable[Derived], flow: FeedFlow, day: date) -> None:
     """Say that a date of a table is about to change. To be called by the run that holds the delivery, before readers
     see it; tables that none of these takes are ignored."""
-    if flow.scope is None:
-        return
+    mark_all(ledger, tables, [(flow, day)])
+
+
+def mark_all(ledger: Ledger, tables: Iterable[Derived], dates: Sequence[tuple[FeedFlow, date]]) -> None:
+    """:func:`mark` for several dates."""
     for each in tables:
-        if each.takes(flow):
-            ledger.derived.mark(each.table.table, day, flow.scope.value)
+        taken = [(day, flow.scope.value) for flow, day in dates if flow.scope is not None and each.takes(flow)]
+        if taken:
+            ledger.derived.mark_all(each.table.table, taken)

@@ -5,7 +5,7 @@ The ledger remembers everything, so this may be asked at any time, by any number
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -22,6 +22,8 @@ from adplatform.ledger.leases import Lease, LeaseHeld
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Trouble
 from adplatform.ledger.report import FETCHABLE, Report, ReportState
+from adplatform.ledger.rows import digest
+from adplatform.ledger.scopes import Opening
 from adplatform.pull.account import Account
 from adplatform.pull.discover import discover, looked
 from adplatform.pull.ends import (
@@ -38,7 +40,7 @@ from adplatform.pull.ends import (
 from adplatform.pull.finished import receive_finished
 from adplatform.pull.notices import MOST_NAMED, notify, notify_given_up, notify_reports
 from adplatform.pull.order import request
-from adplatform.pull.plan import Turn, plan_turn, turns
+from adplatform.pull.plan import Turn, next_opening, plan_turn, turns
 from adplatform.pull.poll import poll
 from adplatform.pull.scopes import missing, refresh_scopes
 
@@ -49,19 +51,48 @@ POLL_BUDGET, POLL_PATIENCE = timedelta(seconds=20), timedelta(seconds=10)
 (Dagster, sensor evaluation)."""
 ALONE_FOR = timedelta(seconds=60)
 """After which a worker that died while it placed orders is followed by another."""
+_LOOKED_FOR_EVERY = timedelta(hours=1)
+"""How long it is remembered, at most, that nothing is to be planned."""
+MOST_DATES = 200
+"""Dates of a table that one run lands, at most, unless a single report has more."""
 ENOUGH_FAILED = 3
 """Failures for now, of profiles or report types in a row, after which Amazon is left alone."""
 
 
-def orders_are_due(ledger: Ledger, account: Account) -> bool:
-    """Whether somebody should run :func:`place_orders`."""
+def orders_are_due(ledger: Ledger, account: Account, due: Sequence[Report] | None = None) -> bool:
+    """Whether somebody should run :func:`place_orders`. ``due`` are the reports that do not rest, for who has just read
+    them. That nothing is to be planned is remembered for a while, so that it need not be found out each time."""
+    intended = _intended(ledger, account, ledger.reports.due(account.source) if due is None else due)
+    if intended:
+        return True
+    now, declared = ledger.now(), _declared(account)
+    opening = ledger.scopes.opening(account.source)
+    # One of further ahead was written by a clock that was.
+    if opening and opening.declared == declared and now < opening.until <= now + _LOOKED_FOR_EVERY:
+        return False
+    if _turns_are_due(ledger, account):
+        return True
+    until = min(next_opening(ledger, account), now + _LOOKED_FOR_EVERY)
+    if until > now:
+        ledger.scopes.put_opening(account.source, Opening(until, declared))
+    return False
+
+
+def _declared(account: Account) -> str:
+    """What it depends on what is to be planned, beside what Amazon says of scopes."""
+    definitions = (f"{each.name} {each.definition_hash}" for each in account.definitions)
+    asked = f"{account.request_at} {account.spread} {account.start_date}"
+    return digest(*account.wanted, *account.countries, *account.kinds, *definitions, asked)
+
+
+def _turns_are_due(ledger: Ledger, account: Account) -> bool:
     known = ledger.scopes.of_source(account.source)
     if not any(account.wants(scope) for scope in known):
         return True
     unknown = set(account.wanted) - {scope.id for scope in known}
     if unknown and {missing(scope) for scope in unknown} - ledger.messages.troubles(account.source).keys():
         return True
-    return bool(turns(ledger, account)) or bool(_intended(ledger, account))
+    return bool(turns(ledger, account))
 
 
 def place_orders(
@@ -85,6 +116,7 @@ def place_orders(
             return []
         stack.enter_context(lease.kept())
         refresh_scopes(services, account, api)
+        services.ledger.reports.mend_turns(account.source)
         due = turns(services.ledger, account)
         _plan(services, account, [turn for turn in due if not turn.definition.discovered])
         delayed = _discover(services, account, api, [turn for turn in due if turn.definition.discovered])
@@ -153,7 +185,7 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
     closed: dict[str, AccessRefused] = {}
     resting: dict[str, str] = {}
     failing = 0
-    for report in _intended(services.ledger, account):
+    for report in _intended(services.ledger, account, services.ledger.reports.active(account.source)):
         if report.scope not in scopes:
             continue
         lease.check()
@@ -194,28 +226,30 @@ def _end_troubles(services: Services, account: Account, report: Report, troubles
             services.ledger.messages.clear_trouble(account.source, gate)
 
 
-def _intended(ledger: Ledger, account: Account) -> list[Report]:
+def _intended(ledger: Ledger, account: Account, active: Sequence[Report]) -> list[Report]:
     """What may be asked for now, the newest dates first; exports after all else, which they would hold up: Amazon makes
     few of them at a time."""
     now = ledger.now()
-    active = ledger.reports.active(account.source)
     intended = [r for r in active if r.state is ReportState.INTENDED and may_be_asked(r, now)]
     return sorted(intended, key=lambda r: (account.queue(r) == account.gate(r), r.end), reverse=True)
 
 
-def poll_reports(services: Services, account: Account, api: Callable[[], ReportApi]) -> list[Report]:
+def poll_reports(
+    services: Services, account: Account, api: Callable[[], ReportApi], due: Sequence[Report] | None = None
+) -> list[Report]:
     """Ask for the progress of what was asked for, the longest unasked first; those that changed.
 
-    ``api`` is opened only if there is something to ask.
+    ``api`` is opened only if there is something to ask. ``due`` are the reports that do not rest, for who has just read
+    them.
 
     Raises:
         CredentialsRefused: they are good for nothing.
     """
     ledger = services.ledger
-    receive_finished(services, account)
+    if receive_finished(services, account) or due is None:
+        due = ledger.reports.due(account.source)
     now = ledger.now()
-    active = ledger.reports.active(account.source)
-    waiting = [r for r in active if r.state is ReportState.REQUESTED and may_be_asked(r, now)]
+    waiting = [r for r in due if r.state is ReportState.REQUESTED and may_be_asked(r, now)]
     if not waiting:
         return []
     changed: list[Report] = []
@@ -273,13 +307,16 @@ class ReportDue:
         return f"{self.report.feed}:{self.report.key}:a{self.report.attempt + self.report.returned}"
 
 
-def reports_due(services: Services, account: Account, runs: Runs) -> list[ReportDue]:
+def reports_due(
+    services: Services, account: Account, runs: Runs, awake: Sequence[Report] | None = None
+) -> list[ReportDue]:
     """Reports that are ready and have no live run, the longest waiting first, and not more than a look can start. One
-    whose run was killed is free again at once; one that is not declared any more is withdrawn."""
+    whose run was killed is free again at once; one that is not declared any more is withdrawn. ``awake`` are those that
+    do not rest, for who has just read them."""
     now = services.ledger.now()
     scopes = {scope.id: scope for scope in services.ledger.scopes.of_source(account.source)}
-    active = services.ledger.reports.active(account.source)
-    ready = [r for r in active if r.state in FETCHABLE and may_be_asked(r, now)]
+    awake = services.ledger.reports.due(account.source) if awake is None else awake
+    ready = [r for r in awake if r.state in FETCHABLE and may_be_asked(r, now)]
     due: list[ReportDue] = []
     for report in sorted(ready, key=lambda r: r.ready_at or now):
         if len(due) >= MOST_STARTED:
@@ -293,6 +330,29 @@ def reports_due(services: Services, account: Account, runs: Runs) -> list[Report
         if freed is not None:
             due.append(ReportDue(freed))
     return due
+
+
+def together(due: Iterable[ReportDue], scopes: Collection[str]) -> list[list[ReportDue]]:
+    """Reports that one run lands: those of a table and of these ``scopes``, up to ``MOST_DATES`` of it and of no date
+    twice; one of another scope alone. The first of them stays the first until a run has it, so that its run key stands
+    for all."""
+    groups: dict[str, list[list[ReportDue]]] = {}
+    for each in due:
+        of_table = groups.setdefault(each.report.name, [])
+        shared = each.report.scope in scopes
+        fitting = (group for group in of_table if shared and _fits(group, each.report, scopes))
+        if (group := next(fitting, None)) is not None:
+            group.append(each)
+        else:
+            of_table.append([each])
+    return [group for of_table in groups.values() for group in of_table]
+
+
+def _fits(group: Sequence[ReportDue], report: Report, scopes: Collection[str]) -> bool:
+    dates = sum(len(each.report.days) for each in group)
+    own = (each.report for each in group if each.report.scope == report.scope)
+    apart = all(other.end < report.start or report.end < other.start for other in own)
+    return apart and group[0].report.scope in scopes and dates + len(report.days) <= MOST_DATES
 
 
 def _freed(services: Services, account: Account, report: Report, runs: Runs) -> Report | None:

@@ -23,7 +23,7 @@ from adplatform.contracts.undeclared_names import header_of, told_apart
 from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow.hindrances import end_hindrances
 from adplatform.flow.services import Services
-from adplatform.flow.slices import slice_settler
+from adplatform.flow.slices import Brought, Slice, put_slices
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.table import table_name
 from adplatform.lake.zones import Zones
@@ -33,7 +33,7 @@ from adplatform.ledger.observations import Observation
 from adplatform.ledger.report import FETCHABLE, Report, ReportState
 from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws import longest_call
-from adplatform.pull.account import Account, local_zone, slice_file
+from adplatform.pull.account import SLICE_FILE, Account, local_zone, slice_file
 from adplatform.pull.discover import LISTED_FOR
 from adplatform.pull.ends import (
     CLOCKS_DIFFER,
@@ -65,12 +65,21 @@ class NotDeclared(PermanentFailure):
 
 @dataclass(frozen=True)
 class Landed:
-    """What one report brought to one date of one feed. ``changed`` when it has rows that nobody had before."""
+    """What one report said of one date of one feed, and the slice that it ``brought`` where that was put just now."""
 
     flow: FeedFlow
     day: date
-    rows: int
-    changed: bool
+    observed: Observation
+    brought: Brought | None = None
+
+    @property
+    def rows(self) -> int:
+        return self.observed.rows
+
+    @property
+    def changed(self) -> bool:
+        """Whether it has rows that nobody had before."""
+        return self.observed.landed
 
 
 def claim(ledger: Ledger, report: Report, run_id: str) -> Report:
@@ -135,7 +144,7 @@ def land(
     landed = [
         each
         for dataset in definition.datasets
-        for each in _land(services, account, report, definition, dataset, slices, sleep)
+        for each in _land(services, account, report, definition, dataset, slices, work, sleep)
     ]
     return _must(services.ledger.reports.landed(report, sum(s.rows for s in slices), doubt), report), landed
 
@@ -290,31 +299,52 @@ def _land(
     definition: ReportDefinition,
     dataset: Dataset,
     slices: list[SliceFile],
+    work: Path,
     sleep: Callable[[float], None],
 ) -> list[Landed]:
     """Every date of one dataset, those without rows too: that rows are gone is also something a report says."""
     flow = account.flow(dataset, report.scope)
     brought = {s.day: s for s in slices if s.feed == dataset.feed}
     with landing_lease(services, flow, f"{report.run_id}/{report.report_id}", sleep) as lease:
-        return [_land_day(services, report, definition, flow, day, brought.get(day), lease) for day in report.days]
+        before = services.ledger.observations.between(flow.name, report.start, report.end)
+        said = [
+            _said(services.ledger, flow, report, definition, day, before.get(day, []), brought.get(day))
+            for day in report.days
+        ]
+        changed = [each.day for each in said if each.landed and each not in before.get(each.day, [])]
+        put: dict[date, Brought | None] = {}
+        if changed:
+            name, nothing = slice_file(definition, report.report_id), work / "no_rows.json.gz"
+            nothing.write_bytes(EMPTY_SLICE)
+            call = longest_call(services.s3)
+            lease.check(call)
+            with lease.kept(call):
+                paths = {day: brought[day].path if day in brought else nothing for day in changed}
+                wanted = [Slice(flow, day, name, paths[day]) for day in changed]
+                put = dict(zip(changed, put_slices(services, wanted), strict=True))
+        lease.check()
+        # After the slices: what is observed as landed is not put again.
+        new = [each for each in said if each not in before.get(each.day, [])]
+        services.ledger.observations.put_all(flow.name, new)
+        return [Landed(flow, each.day, each, put.get(each.day)) for each in said]
 
 
-def _land_day(
-    services: Services,
+def _said(
+    ledger: Ledger,
+    flow: FeedFlow,
     report: Report,
     definition: ReportDefinition,
-    flow: FeedFlow,
     day: date,
+    before: list[Observation],
     brought: SliceFile | None,
-    lease: Lease,
-) -> Landed:
-    rows, content = (brought.rows, brought.content) if brought else (0, "")
-    before = services.ledger.observations.of_day(flow.name, day)
+) -> Observation:
+    """What the report says of a date: what this or an earlier run has noted, or what is still to be."""
     own = next((o for o in before if o.report_id == report.report_id), None)
     if own is not None:
-        return Landed(flow, day, rows, own.landed)
+        return own
+    rows, content = (brought.rows, brought.content) if brought else (0, "")
     # A clock that was far ahead said when these were asked for: they are older than they say.
-    misdated = [o for o in before if o.as_of - services.ledger.now() > CLOCKS_DIFFER]
+    misdated = [o for o in before if o.as_of - ledger.now() > CLOCKS_DIFFER]
     newest = before[-1] if before else None
     as_of = _as_of(report)
     adds = definition.discovered and rows > 0
@@ -323,27 +353,18 @@ def _land_day(
     )
     changed = adds or (replaces and not definition.discovered)
     if definition.snapshot:  # what was had of a date first stays: a later document is of a later moment
-        changed = newest is None and not services.ledger.deliveries.get(flow.name, day).published
-    call = longest_call(services.s3)
-    lease.check(call)
-    if changed:
-        with lease.kept(call):
-            put_slice(services, flow, day, slice_file(definition, report.report_id), brought)
-    services.ledger.observations.put(
-        flow.name,
-        Observation(
-            day=day,
-            as_of=as_of,
-            age=(report.asked_on - day).days,
-            wave=_wave(report, definition, day),
-            report_id=report.report_id,
-            rows=rows,
-            content=content,
-            landed=changed,
-            totals=brought.totals if brought else {},
-        ),
+        changed = newest is None and not ledger.deliveries.get(flow.name, day).published
+    return Observation(
+        day=day,
+        as_of=as_of,
+        age=(report.asked_on - day).days,
+        wave=_wave(report, definition, day),
+        report_id=report.report_id,
+        rows=rows,
+        content=content,
+        landed=changed,
+        totals=brought.totals if brought else {},
     )
-    return Landed(flow, day, rows, changed)
 
 
 def landing_lease(
@@ -354,15 +375,11 @@ def landing_lease(
     return services.ledger.lease(f"land/{flow.name}", owner, ttl=ttl, wait=wait, sleep=sleep)
 
 
-def put_slice(services: Services, flow: FeedFlow, day: date, name: str, brought: SliceFile | None) -> None:
-    """Put the rows of a date into the raw zone, or that it has none, and enter them as arrived."""
-    key = flow.layout.key(day, name)
-    bucket = services.zones.raw_bucket
-    if brought is None:
-        services.s3.put_object(Bucket=bucket, Key=key, Body=EMPTY_SLICE, **services.zones.put_arguments)
-    else:
-        services.store.upload(brought.path, bucket, key)
-    slice_settler(services, (flow,)).arrivals.reconcile(flow.layout.day_prefix(day))
+def empty_slice(services: Services, flow: FeedFlow, day: date, work: Path) -> None:
+    """Put a slice without rows for a date into the raw zone, and enter it as arrived."""
+    nothing = work / "no_rows.json.gz"
+    nothing.write_bytes(EMPTY_SLICE)
+    put_slices(services, [Slice(flow, day, SLICE_FILE, nothing)])
 
 
 def _origin(report: Report) -> str:

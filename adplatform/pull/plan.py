@@ -15,6 +15,8 @@ from adplatform.pull.account import Account, local_zone
 log = logging.getLogger(__name__)
 
 A_DAY = timedelta(days=1)
+_SUMMER = timedelta(hours=2)
+"""What a day may be shorter than others, and more."""
 MARGIN = timedelta(days=3)
 """Reports asked for before the oldest date that can be had, plus this, say nothing about dates that still can."""
 
@@ -49,6 +51,14 @@ def turns(ledger: Ledger, account: Account) -> list[Turn]:
     return [turn for turn, last in _turns(ledger, account, now, planned) if _is_due(account, turn, now, last)]
 
 
+def next_opening(ledger: Ledger, account: Account) -> datetime:
+    """Before when no turn comes, where none has come now and nothing is declared otherwise."""
+    now = ledger.now()
+    opens = (_opens(account, turn, now) for turn, _ in _turns(ledger, account, now, {}))
+    later = (each if each > now else each + A_DAY - _SUMMER for each in opens)
+    return min((each for each in later if each > now), default=now)
+
+
 def _turns(
     ledger: Ledger, account: Account, now: datetime, planned: Mapping[tuple[str, str], Planned]
 ) -> Iterator[tuple[Turn, Planned | None]]:
@@ -65,9 +75,13 @@ def _is_due(account: Account, turn: Turn, now: datetime, last: Planned | None) -
     planned_day = last is not None and turn.day <= last.day <= turn.day + A_DAY
     if planned_day and last is not None and last.definition == turn.definition.definition_hash:
         return False
+    return now >= _opens(account, turn, now)
+
+
+def _opens(account: Account, turn: Turn, now: datetime) -> datetime:
     opens = datetime.combine(turn.day, account.request_at, local_zone(turn.definition, turn.scope))
     # Added in UTC: wall-clock arithmetic across a change of daylight saving time is off by an hour.
-    return now >= opens.astimezone(now.tzinfo) + account.offset(turn.definition, turn.scope.id)
+    return opens.astimezone(now.tzinfo) + account.offset(turn.definition, turn.scope.id)
 
 
 def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> Dates:

@@ -17,8 +17,7 @@ from adplatform.flow.slices import Audited, publish_slice
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.publications import Publication
 from adplatform.platform.aws import longest_call
-from adplatform.pull.account import SLICE_FILE
-from adplatform.pull.land import landing_lease, put_slice
+from adplatform.pull.land import empty_slice, landing_lease
 from adplatform.transform.values import OutputColumn
 
 Shown = tuple[Publication, tuple[OutputColumn, ...]]
@@ -63,7 +62,7 @@ def keep_newest(
     for older in _outdated(services, flow) if definition.keep == "newest" else ():
         call = longest_call(services.s3)
         with landing_lease(services, flow, f"{run_id}/newest", sleep) as lease, lease.kept(call):
-            put_slice(services, flow, older, SLICE_FILE, None)
+            empty_slice(services, flow, older, work)
         emptied = publish_slice(services, flow, older, run_id, work)
         if emptied is not None:
             yield emptied

@@ -7,7 +7,7 @@ spills what exceeds it to ``temp_directory``. The order of the input is kept, so
 import re
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -161,6 +161,49 @@ def transform(
         )
 
 
+def transform_apart(
+    contract: Contract,
+    deliveries: Sequence[tuple[InputFile, date]],
+    key: HashKey | None,
+    work: Path,
+    limits: EngineLimits,
+    previous: HashKey | None = None,
+    reserved: Iterable[str] = (),
+) -> list[Staged] | None:
+    """:func:`transform` for several deliveries of one file each, by one scan of all: what each of them comes to. None
+    where something is wrong with one of their rows, or it has a column that is not declared: then each is to be
+    transformed by itself.
+
+    Raises: as :func:`transform`.
+    """
+    files = [replace(file, survey=surveyed(file, contract.format)) for file, _ in deliveries]
+    refuse_long_records(contract, files)
+    with _connect(files, contract.format, work, limits) as con:
+        if kinds := {pii.kind for _, pii in contract.pii_columns()}:
+            privacy.register(con, key, previous, kinds)
+        reading = _READERS[contract.format.prepared](con, contract, files, work / "links", reserved)
+        accepted, previous_id = reading.accepted, previous.id if previous else None
+        if accepted.refused or accepted.undeclared or accepted.lacking or any(_footers_like_rows(files)):
+            return None
+        statements = compile_contract(
+            accepted.contract, key.id if key else None, previous_key_id=previous_id, of_bytes=reading.of_bytes
+        )
+        _validate(con, statements, files)
+        rejects, breaks = _all_of(con, reading, statements, accepted.contract, files)
+        [bad] = con.execute("select count(*) filter (_reasons <> '') from validated").fetchone() or (0,)
+        if rejects or breaks or bad:
+            return None
+        # Rows of one key are compared within a file.
+        _keep_latest(con, replace(statements, key=(*statements.key, "_file") if statements.key else ()))
+        staged = _write_apart(con, statements, {file.ordinal: day for file, day in deliveries}, work / "clean")
+        counts = _counts(con, files, (), [each for some in staged.values() for each in some])
+        columns = output_columns(accepted.contract, previous=previous is not None)
+        return [
+            Staged(columns, tuple(staged.get(file.ordinal, ())), None, (count,), {})
+            for file, count in zip(files, counts, strict=True)
+        ]
+
+
 def _footers_like_rows(files: Sequence[InputFile]) -> tuple[FooterLikeRows, ...]:
     found = ((file, file.left_out.footer) for file in files)
     return tuple(
@@ -296,6 +339,22 @@ def _keep_latest(con: "duckdb.DuckDBPyConnection", statements: Statements) -> No
         "create temp view latest as select * from validated as v where _reasons = ''"
         " and not exists (select 1 from superseded as s where s._row = v._row)"
     )
+
+
+def _write_apart(
+    con: "duckdb.DuckDBPyConnection", statements: Statements, days: Mapping[int, date], directory: Path
+) -> dict[int, list[StagedFile]]:
+    """The clean rows of each file in files of their own, by its ordinal."""
+    con.execute(
+        "copy (select c.*, _file as _partition from"
+        f" ({statements.clean}) as c join files on _source_file = _origin) to {literal(str(directory))}"
+        f" (format parquet, compression snappy, row_group_size {ROW_GROUP_ROWS}, partition_by (_partition))"
+    )
+    found: dict[int, list[StagedFile]] = {}
+    for path in sorted(directory.glob("*/*.parquet")):
+        ordinal = int(path.parent.name.removeprefix("_partition="))
+        found.setdefault(ordinal, []).append(_staged(path, days[ordinal].isoformat()))
+    return found
 
 
 def _write_clean(

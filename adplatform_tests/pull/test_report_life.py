@@ -23,6 +23,7 @@ from adplatform.pull.land import Landed, claim, failed, finish, land
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.platforms import Inbox
 from adplatform_tests.support.report_api import MemoryReports
+from adplatform_tests.support.report_worker import publish_landed
 from adplatform_tests.support.runs import Nobody
 
 SCOPE = "111"
@@ -59,7 +60,7 @@ class Pull:
         self.at[0] += timedelta(**by)
 
     def orders(self) -> list[Report]:
-        return place_orders(self.services, self.account, self.api)
+        return place_orders(self.services, self.account, self.api, sleep=lambda seconds: self.later(seconds=seconds))
 
     def poll(self) -> list[Report]:
         return poll_reports(self.services, self.account, lambda: self.api)
@@ -80,9 +81,8 @@ class Pull:
 
     def run(self, report: Report, *, publish: bool = True) -> list[Landed]:
         landed, slices = self.land(report)
-        for part in slices:
-            if part.changed and publish:
-                publish_slice(self.services, part.flow, part.day, f"run-{self.runs}", self.work)
+        if publish:
+            publish_landed(self.services, slices, f"run-{self.runs}", self.work)
         finish(self.services.ledger, landed)
         return slices
 

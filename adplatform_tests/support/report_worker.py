@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -22,13 +22,14 @@ from adplatform.amazon.sources import AdsSource, SellingPartnerSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.flow.slices import publish_slice
+from adplatform.flow.together import Waiting, publish_waiting
 from adplatform.ledger.report import Report
 from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.platform.aws import CALL_BUDGET, Aws
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import deliveries_due, place_orders, poll_reports, reports_due
-from adplatform.pull.land import claim, failed, finish, land
+from adplatform.pull.land import Landed, claim, failed, finish, land
 from adplatform_tests.support.plainly import PROCESSES, WRITES, NoRunIsAlive
 
 
@@ -48,6 +49,18 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.later(timedelta(seconds=seconds))
+
+
+def publish_landed(services: Services, slices: Iterable[Landed], run_id: str, work: Path) -> None:
+    """Publish what a report has changed, as its run does."""
+    tables: dict[str, list[Waiting]] = {}
+    for part in slices:
+        if part.changed:
+            tables.setdefault(part.flow.table, []).append(Waiting(part.flow, part.day, part.brought))
+    for some in tables.values():
+        for came in publish_waiting(services, some, run_id, work, lambda *_: None):
+            if came.problem is not None:
+                raise came.problem
 
 
 @dataclass
@@ -99,9 +112,7 @@ class Worker:
             except (PermanentFailure, TransientFailure) as e:
                 failed(self.services, self.account, claimed, e)
                 return
-            for part in slices:
-                if part.changed:
-                    publish_slice(self.services, part.flow, part.day, run_id, work)
+            publish_landed(self.services, slices, run_id, work)
             finish(self.services.ledger, landed)
 
     def publish(self) -> None:

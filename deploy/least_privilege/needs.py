@@ -227,6 +227,7 @@ _TABLE_READS = frozenset({"BatchGetPartition", "GetDatabase", "GetDatabases", "G
     "GetTables",
 }
 _TABLE_WRITES = frozenset({"BatchCreatePartition", "BatchDeletePartition", "BatchDeleteTable", "CreateDatabase"}) | {
+    "BatchUpdatePartition",
     "CreatePartition",
     "CreateTable",
     "DeletePartition",
@@ -262,12 +263,13 @@ def _glue(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterat
 
 def _sns(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
     """To a topic that is encrypted with a key of ours (SNS Developer Guide, "Key management"); topics of Amazon's
-    stream are only asked to send."""
+    stream are only asked to send. Several messages at once take the same action (SNS Developer Guide, "Publishing
+    messages in batches")."""
     if call.operation == "ConfirmSubscription":
         region = next(name for name, place in AWS_REGIONS.items() if place == names.region)
         yield Need("sns:ConfirmSubscription", topics("sp-traffic", region).replace("*", "any"))
         return
-    if call.operation != "Publish":
+    if call.operation not in ("Publish", "PublishBatch"):
         raise _unknown(call)
     own = {"success": names.settings.success_topic, "failure": names.settings.failure_topic}
     yield Need("sns:Publish", names.arn("sns", own[place]))

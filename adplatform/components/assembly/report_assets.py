@@ -8,7 +8,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -66,9 +65,9 @@ from adplatform.failures import (
 )
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
-from adplatform.flow.shared_dates import Done, Failure, publish_slices
-from adplatform.flow.slices import publish_slice
+from adplatform.flow.shared_dates import publish_slices
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.together import Came, Waiting, problem_of, publish_waiting
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.zones import Zones
 from adplatform.ledger.observations import Observation
@@ -78,7 +77,7 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
 from adplatform.pull.awaited import awaited
 from adplatform.pull.connect import Connect
-from adplatform.pull.derived import Derived, derived_of, mark
+from adplatform.pull.derived import Derived, derived_of, mark_all
 from adplatform.pull.land import Landed, claim, failed, finish, land, published, release
 from adplatform.pull.plan import intend_days
 from adplatform.pull.publish import keep_newest
@@ -96,8 +95,10 @@ from adplatform.transform.values import OutputColumn
 log = logging.getLogger(__name__)
 
 REPORT_TAG = "adplatform/report"
-"""``<feed> <key>`` of the report that a run downloads. A run without it publishes what is there, asks for the rest, and
-says of each of its dates what it came to."""
+"""``<feed> <key>`` of each report that a run downloads. A run without it publishes what is there, asks for the rest,
+and says of each of its dates what it came to."""
+APART = ", "
+"""Stands between reports in that tag."""
 _STAMPED = frozenset(column.field_name for column in STAMPS)
 """What the documents do not carry."""
 _AUDITS = {name: text for name, text in AUDITS.items() if name != "manifest_rows"}
@@ -324,39 +325,84 @@ class _Step:
     connect: Connect
 
     def download(self, tagged: str) -> list[Exception]:
-        """Download the report, land its slices, publish the dates that it changed; what could not be published."""
-        feed, _, key = tagged.partition(" ")
-        report = self.services.ledger.reports.get(feed, key)
-        if report is None or report.ended:
-            log.info("%s: %s; nothing to do", tagged, report.state if report else "not in the ledger")
+        """Download reports, land their slices, publish the dates that they changed; what could not be published, and
+        which of several reports could not be landed."""
+        names = tagged.split(APART)
+        claimed = self._claimed(names)
+        landed: list[tuple[Report, list[Landed]]] = []
+        failures: list[Exception] = []
+        for number, report in enumerate(claimed):
+            found = self._landed(report, claimed[number + 1 :], self.work / str(number))
+            if isinstance(found, dg.Failure) and len(names) == 1:
+                raise found
+            if isinstance(found, dg.Failure):
+                failures.append(PermanentFailure(str(found.description)))
+            else:
+                landed.append(found)
+                self._log_landed(*found)
+        changed = [part for _, slices in landed for part in slices if part.changed]
+        observed = {(part.flow.name, part.day): part.observed for part in changed}
+        outcomes = self._publish([Waiting(part.flow, part.day, part.brought) for part in changed], observed)
+        for report, slices in landed:
+            dates = {(part.flow.name, part.day) for part in slices}
+            own = [problem for each, problem in outcomes if (each.flow.name, each.day) in dates]
+            said = [str(problem) for problem in own if problem]
+            unpublished = bool(said) and len(said) == len(own)
+            finish(self.services.ledger, report, listed(said, separator="; "), unpublished=unpublished)
+        return [*failures, *(problem for _, problem in outcomes if problem)]
+
+    def _claimed(self, names: Sequence[str]) -> list[Report]:
+        """Those of the reports that this run may have, all of them at once, so that no other run is asked for.
+
+        Raises:
+            ClaimLost: it may have none of those that have not ended.
+        """
+        known = self.services.ledger.reports.named(name.split(" ") for name in names)
+        left = [report for report in known if report is not None and not report.ended]
+        if not left:
+            log.info("%s: nothing to do", listed(names))
             return []
-        claimed = claim(self.services.ledger, report, self.context.run.run_id)
+        claimed: list[Report] = []
+        lost: list[ClaimLost] = []
+        for report in left:
+            try:
+                claimed.append(claim(self.services.ledger, report, self.context.run.run_id))
+            except ClaimLost as e:
+                lost.append(e)
+        if lost and not claimed:
+            raise lost[0]
+        return claimed
+
+    def _landed(
+        self, claimed: Report, others: Sequence[Report], work: Path
+    ) -> tuple[Report, list[Landed]] | dg.Failure:
+        """The report and its slices, or why it could not be landed, which the ledger knows. When the run is stopped
+        it lets go of the ``others``, too."""
+        feed = claimed.feed
+        work.mkdir()
         try:
             with aws_failures(feed):
-                landed, slices = land(self.services, self.account, self._api, claimed, self.work)
+                return land(self.services, self.account, self._api, claimed, work)
         except ClaimLost:
             raise
         except (PermanentFailure, TransientFailure) as e:
             after = failed(self.services, self.account, claimed, e)
             if after is None:
-                raise ClaimLost(f"{tagged} was taken by another run; this one stops") from e
+                raise ClaimLost(f"{feed} {claimed.key} was taken by another run; this one stops") from e
             # The report is tried again by itself, or people were notified that it is not.
             say_of(self.context.instance, self.context.run.run_id, {NOTIFIED_TAG: "by the ledger"})
-            message = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
-            raise dg.Failure(message, metadata=report_metadata(after), allow_retries=False) from e
+            message = f"{feed} {claimed.start} to {claimed.end}, report {claimed.report_id}: {e}{_next_step(after)}"
+            failure = dg.Failure(message, metadata=report_metadata(after), allow_retries=False)
+            failure.__cause__ = e
+            return failure
         except BaseException:  # interruptions, Dagster's too, are no Exceptions
             with stopping(self.context) as too_long:
-                if too_long is None:
-                    release(self.services.ledger, claimed)
-                else:
-                    failed(self.services, self.account, claimed, too_long)
+                for each in (claimed, *others):
+                    if too_long is None:
+                        release(self.services.ledger, each)
+                    else:
+                        failed(self.services, self.account, each, too_long)
             raise
-        self._log_landed(landed, slices)
-        outcomes = self._publish((part.flow, part.day) for part in slices if part.changed)
-        problems = [problem for *_, problem in outcomes if problem]
-        unpublished = bool(problems) and len(problems) == len(outcomes)
-        finish(self.services.ledger, landed, listed(map(str, problems), separator="; "), unpublished=unpublished)
-        return problems
 
     @property
     def by_hand(self) -> bool:
@@ -368,7 +414,7 @@ class _Step:
 
     def publish_asked(self) -> list[Exception]:
         """Publish what waits in the run's partitions, and order reports for dates of which nothing has come yet."""
-        there: list[tuple[FeedFlow, date]] = []
+        there: list[Waiting] = []
         asked: dict[str, set[date]] = {}
         missing: dict[str, set[date]] = {}
         for day, scope in map(self._parts, self.context.partition_keys):
@@ -376,14 +422,14 @@ class _Step:
             for dataset in self.definition.datasets:
                 flow = self.account.flow(dataset, scope)
                 if self.services.ledger.deliveries.get(flow.name, day).arrivals:
-                    there.append((flow, day))
+                    there.append(Waiting(flow, day))
                 else:
                     missing.setdefault(scope, set()).add(day)
         outcomes = self._publish(there)
-        for flow, day, problem in outcomes:
+        for each, problem in outcomes:
             if problem is None:
-                published(self.services.ledger, self.account, self.definition, flow, day)
-        problems = [problem for *_, problem in outcomes if problem]
+                published(self.services.ledger, self.account, self.definition, each.flow, each.day)
+        problems = [problem for _, problem in outcomes if problem]
         followed = is_follower(self.context.run)
         for scope, days in missing.items() if not followed else ():
             for report in intend_days(self.services.ledger, self.account, self.definition, scope, days):
@@ -457,52 +503,73 @@ class _Step:
         if publication is not None:
             self._log_clean(flow, publication, output_columns(flow.feed.contract))
 
-    def _log_clean(self, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]) -> None:
-        said = self.services.ledger.observations.of_day(flow.name, publication.day)
-        observed = [each for each in said if each.landed][-1:]
-        event = clean_materialization(self.services.zones, self.account, flow, publication, columns, *observed)
+    def _log_clean(
+        self,
+        flow: FeedFlow,
+        publication: Publication,
+        columns: Iterable[OutputColumn],
+        observed: Observation | None = None,
+    ) -> None:
+        if observed is None:
+            said = self.services.ledger.observations.of_day(flow.name, publication.day)
+            observed = next((each for each in reversed(said) if each.landed), None)
+        event = clean_materialization(self.services.zones, self.account, flow, publication, columns, observed)
         self.context.log_event(event)
 
-    def _publish(self, slices: Iterable[tuple[FeedFlow, date]]) -> list[tuple[FeedFlow, date, Exception | None]]:
-        """Settle and publish slices of selected tables, unless readers see them; each with the problem, if there is
-        one. Those of a date that share its partition are shown together."""
-        selected = self.context.selected_asset_keys
-        wanted = [each for each in slices if clean_key(self.account, each[0].feed.name) in selected]
-        if self.account.layout == "compacted":
-            run_id = self.context.run.run_id
-            came = publish_slices(self.services, wanted, run_id, self.work, self._log_checks)
-            return [(flow, day, self._log_published(flow, day, came[flow.name, day])) for flow, day in wanted]
-        return [(flow, day, self._log_published(flow, day, self._published(flow, day))) for flow, day in wanted]
+    def _publish(
+        self, waiting: Iterable[Waiting], observed: Mapping[tuple[str, date], Observation] | None = None
+    ) -> list[tuple[Waiting, Exception | None]]:
+        """Settle and publish what waits for selected tables, unless readers see it, each table for itself; each date
+        with the problem, if there is one. ``observed`` is what the rows of these dates say, by feed, for who has just
+        landed them."""
+        tables: dict[str, list[Waiting]] = {}
+        for each in waiting:
+            if clean_key(self.account, each.flow.feed.name) in self.context.selected_asset_keys:
+                tables.setdefault(each.flow.table, []).append(each)
+        ended = (came for some in tables.values() for came in self._came(some))
+        return [(came.waiting, self._log_published(came, observed or {})) for came in ended]
 
-    def _published(self, flow: FeedFlow, day: date) -> Done | Failure | None:
-        """What publishing one slice came to; None when readers see it already."""
-        run_id, checks = self.context.run.run_id, partial(self._log_checks, flow, day)
-        try:
-            with aws_failures(flow.name):
-                return publish_slice(self.services, flow, day, run_id, self.work, checks)
-        except (PermanentFailure, TransientFailure) as e:
-            return e
+    def _came(self, waiting: Sequence[Waiting]) -> Iterator[Came]:
+        """What publishing dates of one table comes to. Those of a date that share its partition are shown together."""
+        run_id = self.context.run.run_id
+        if self.account.layout != "compacted":
+            yield from publish_waiting(self.services, waiting, run_id, self.work, self._log_checks, self._mark)
+            return
+        slices = [(each.flow, each.day) for each in waiting]
+        came = publish_slices(self.services, slices, run_id, self.work, self._marked_checks)
+        for each in waiting:
+            done = came[each.flow.name, each.day]
+            if isinstance(done, ClaimLost):
+                log.info("%s; that one publishes it", done)
+                yield Came(each)
+            elif isinstance(done, PermanentFailure | TransientFailure):
+                yield Came(each, problem=problem_of(each.flow, each.day, done))
+            else:
+                yield Came(each, *done) if done else Came(each)
+
+    def _mark(self, dates: Sequence[tuple[FeedFlow, date]]) -> None:
+        mark_all(self.services.ledger, self.derived, dates)
+
+    def _marked_checks(self, flow: FeedFlow, day: date, findings: Iterable[AuditFinding]) -> None:
+        self._mark([(flow, day)])
+        self._log_checks(flow, day, findings)
 
     def _log_checks(self, flow: FeedFlow, day: date, findings: Iterable[AuditFinding]) -> None:
         key = clean_key(self.account, flow.feed.name)
         partition = partition_key(self.account, day, flow.scope.value if flow.scope else "")
-        mark(self.services.ledger, self.derived, flow, day)
         for finding in shown_findings(findings, _AUDITS | SUSPICION | REPORTED, flow):
             self.context.log_event(audit_evaluation(key, finding, partition))
 
-    def _log_published(self, flow: FeedFlow, day: date, came: Done | Failure | None) -> Exception | None:
-        """Record what publishing a slice came to; the problem if there is one."""
-        if isinstance(came, ClaimLost):
-            log.info("%s; that one publishes it", came)
-        elif isinstance(came, PermanentFailure | TransientFailure):
-            return type(came)(f"{flow.name} {day}: {came}")
-        else:
-            if came is not None:
-                self._log_clean(flow, *came)
-            elif self.by_hand:
-                self._log_seen(flow, day)
-            return self._keep_newest(flow, day)
-        return None
+    def _log_published(self, came: Came, observed: Mapping[tuple[str, date], Observation]) -> Exception | None:
+        """Record what publishing a date came to; the problem if there is one."""
+        flow, day = came.waiting.flow, came.waiting.day
+        if came.problem is not None:
+            return came.problem
+        if came.publication is not None:
+            self._log_clean(flow, came.publication, came.columns, observed.get((flow.name, day)))
+        elif self.by_hand:
+            self._log_seen(flow, day)
+        return self._keep_newest(flow, day)
 
     def _keep_newest(self, flow: FeedFlow, day: date) -> Exception | None:
         """Of a snapshot of which the newest date is kept alone, take the others away; the problem if there is one."""

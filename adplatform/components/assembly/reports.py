@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import dagster as dg
 from dagster_aws.s3.resources import S3Resource
@@ -21,6 +21,7 @@ from adplatform.components.assembly.fact_assets import FACT_TAG, fact_key, fact_
 from adplatform.components.assembly.held_runs import followers, let_go
 from adplatform.components.assembly.metadata import report_metadata
 from adplatform.components.assembly.report_assets import (
+    APART,
     BY_HAND,
     DATE,
     REPORT_TAG,
@@ -55,6 +56,7 @@ from adplatform.ledger.derived import Stale
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import Report
+from adplatform.ledger.reports import Turn
 from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import read_settings
@@ -71,6 +73,7 @@ from adplatform.pull.due import (
     place_orders,
     poll_reports,
     reports_due,
+    together,
 )
 from adplatform.pull.pattern import account_source
 from adplatform.pull.stream.tables import stream_of
@@ -79,6 +82,9 @@ from adplatform.resources.report_apis import open_api
 from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
+
+_MOST_COUNTED = 1000
+"""Reports that rest of which a look counts how many stand where."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +104,13 @@ class Reports:
         and each table that is made of others. A failure of the API's is in the ledger and the log."""
         account, runs = self.account, runs_of(services.ledger, instance)
         runs.sweep()
-        orders = orders_are_due(services.ledger, account)
+        awake = services.ledger.reports.due(account.source)
+        orders = orders_are_due(services.ledger, account, awake)
         over = held(services, account.source, account.budget, account.topics)
-        before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.reports.active(account.source)}
+        before = {(r.feed, r.key): (r.state, r.overdue) for r in awake}
         polled: list[Report] = []
         try:
-            polled = poll_reports(services, account, lambda: self.connect(services, account, POLL_PATIENCE))
+            polled = poll_reports(services, account, lambda: self.connect(services, account, POLL_PATIENCE), awake)
         except (PermanentFailure, TransientFailure) as e:
             log.error("%s: reports cannot be polled: %s", account.source, e)
         deliveries, problems = deliveries_due(services, account, runs)
@@ -112,7 +119,10 @@ class Reports:
         notify_stuck(services, account.source, [*problems, *unbuilt])
         left = let_go(instance, account.source, lambda run: bool(over) or _waits(services, account, instance, run))
         requests = followers(instance, account.source, _pull_name(account), run_tags(account, account.source))
-        requests += [request_report(account, due) for due in reports_due(services, account, runs)]
+        awake = services.ledger.reports.due(account.source) if awake else []
+        ready = reports_due(services, account, runs, awake)
+        order = scope_keys(account, instance) if len(ready) > 1 else ()
+        requests += [request_reports(account, group, order) for group in together(ready, order)]
         requests += [request_delivery(account, due.flow, due.day, due.run_key) for due in deliveries]
         if orders and not over and may_start(runs, _orders_runs(account), time.time(), how.since):
             requests.append(dg.RunRequest(job_name=_orders_name(account), tags=run_tags(account, account.source)))
@@ -120,11 +130,12 @@ class Reports:
             if marked and may_start(runs, fact_runs(each), time.time(), how.since):
                 requests += request_facts(each, marked, scope_keys(account, instance))
         news = [r for r in polled if before.get((r.feed, r.key)) != (r.state, r.overdue)]
-        active = [] if requests else services.ledger.reports.active(account.source)
+        resting = [] if requests else services.ledger.reports.resting(account.source, _MOST_COUNTED)
+        awake = [] if requests else [report for report in awake if not report.ended]
         return Tick(
             tuple(requests),
-            standing(active, services.ledger.now(), left) + (f"; {over}" if over else ""),
-            waits=bool(active),
+            standing(awake, resting, left) + (f"; {over}" if over else ""),
+            waits=bool(awake or resting),
             events=tuple(report_events(services.ledger, account, news)),
         )
 
@@ -169,16 +180,18 @@ def _waits(services: Services, account: Account, instance: dg.DagsterInstance, r
     )
 
 
-def standing(active: Sequence[Report], now: datetime, held: int = 0) -> str:
-    """What an account without anything to start waits for, in a sentence. So many runs of backfills are ``held``."""
+def standing(awake: Sequence[Report], resting: Sequence[Turn], held: int = 0) -> str:
+    """What an account without anything to start waits for, in a sentence: reports that do not rest, and those that do,
+    which ``_MOST_COUNTED`` are more than. So many runs of backfills are ``held``."""
     waits = f"; {held} runs of backfills wait in the queue for their dates" if held else ""
-    if not active:
+    if not awake and not resting:
         return f"nothing is due, and no report is on its way{waits}"
-    counts = Counter(f"{r.state}, overdue" if r.overdue else str(r.state) for r in active)
+    every: list[Report | Turn] = [*awake, *resting]
+    counts = Counter(f"{r.state}, overdue" if r.overdue else str(r.state) for r in every)
     shown = "; ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    rests = [r.not_before for r in active if r.not_before and r.not_before > now]
-    soonest = f"; the next is looked at from {min(rests):%Y-%m-%d %H:%M:%S} UTC" if rests else ""
-    return f"nothing to start; reports on their way: {shown}{soonest}{waits}"
+    more = ", and more" if len(resting) == _MOST_COUNTED else ""
+    soonest = f"; the next is looked at from {resting[0].at:%Y-%m-%d %H:%M:%S} UTC" if resting else ""
+    return f"nothing to start; reports on their way: {shown}{more}{soonest}{waits}"
 
 
 def report_event(account: Account, report: Report, scope: Scope | None) -> dg.AssetObservation:
@@ -298,20 +311,23 @@ def reports_sensor(
     )
 
 
-def request_report(account: Account, due: ReportDue) -> dg.RunRequest:
-    """One run for one report; its partitions are the dates of the report's range."""
-    report = due.report
-    definition = account.definition(report.name)
-    keys = report_keys(account, definition) if definition else [raw_key(account, report.name)]
+def request_reports(account: Account, group: Sequence[ReportDue], order: Sequence[str] = ()) -> dg.RunRequest:
+    """One run for reports of one table; its range of partitions is the smallest that holds their dates and scopes,
+    where these are in that ``order``."""
+    reports = [each.report for each in group]
+    first = reports[0]
+    definition = account.definition(first.name)
+    keys = report_keys(account, definition) if definition else [raw_key(account, first.name)]
+    scopes = sorted({report.scope for report in reports}, key=list(order).index) if len(group) > 1 else [first.scope]
     return dg.RunRequest(
-        run_key=due.run_key,
+        run_key=group[0].run_key,
         job_name=_pull_name(account),
         asset_selection=keys,
         tags={
-            **run_tags(account, report.feed),
-            REPORT_TAG: f"{report.feed} {report.key}",
-            RANGE_START: partition_key(account, report.start, report.scope),
-            RANGE_END: partition_key(account, report.end, report.scope),
+            **run_tags(account, first.feed if len(group) == 1 else f"{account.source}/{first.name}"),
+            REPORT_TAG: APART.join(f"{report.feed} {report.key}" for report in reports),
+            RANGE_START: partition_key(account, min(report.start for report in reports), scopes[0]),
+            RANGE_END: partition_key(account, max(report.end for report in reports), scopes[-1]),
         },
     )
 
