@@ -1,5 +1,5 @@
 """What many small slices cost those who read them: ``python -m benchmarks.many_slices [PROFILES [DAYS [ROWS]]]``, by
-default 300 profiles, 36 days and 40 rows a profile and day.
+default 300 profiles, 6 days and 40 rows a profile and day.
 
 The same rows lie in two tables on the embedded AWS: ``per_scope`` with a partition and a file for each profile and day,
 ``compacted`` with one for each day. One day of each is published by the platform and copied to the others, because
@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -196,7 +197,7 @@ def read(endpoint: str, spec: TableSpec, reader: str, one: str) -> tuple[tuple[i
     return (int(rows), int(clicks)), asked, float(cpu)
 
 
-def main(profiles: int = 300, days: int = 36, rows: int = 40) -> None:
+def main(profiles: int = 300, days: int = 6, rows: int = 40) -> None:
     with tempfile.TemporaryDirectory(prefix="slices-") as home, ensure(Path(home) / "aws") as endpoint:
         plain = local_aws(endpoint.url)
         assert plain.key, "the embedded AWS has a key"
@@ -217,11 +218,13 @@ def main(profiles: int = 300, days: int = 36, rows: int = 40) -> None:
             for layout in LAYOUTS
         }
         brought = [staged(rows_of(n, rows), temp) for n in range(profiles)]
-        print(f"{profiles} profiles, {days} days, {rows} rows each\n\n| publishing | calls | |\n|---|---|---|")
+        print(
+            f"{profiles} profiles, {days} days, {rows} rows each\n\n| publishing | calls | CPU s | |\n|---|---|---|---|"
+        )
         for layout, spec in tables.items():
-            before = len(aws.names)
+            before = len(aws.names), time.process_time()
             publish_day(services, spec, brought, temp)
-            _told(f"a day of all profiles, {layout}", aws.names[before:])
+            _told(f"a day of all profiles, {layout}", aws.names, before)
             repeat_day(services, spec, days)
         restated = staged(rows_of(0, rows + 1), temp)
         truth = {"": profiles * days * rows, name_of(1): days * rows}
@@ -238,16 +241,17 @@ def main(profiles: int = 300, days: int = 36, rows: int = 40) -> None:
                     print(f"| {reader} | {what} | {layout} | {' | '.join(f'{n:,}' for n in figures[layout])} |")
                 ratios = (a / max(b, 0.01) for a, b in zip(*(figures[layout] for layout in LAYOUTS), strict=True))
                 print(f"| | | ratio | {' | '.join(f'{ratio:.1f}' for ratio in ratios)} |", flush=True)
-        print("\n| publishing again | calls | |\n|---|---|---|")
+        print("\n| publishing again | calls | CPU s | |\n|---|---|---|---|")
         for layout, spec in tables.items():
-            before = len(aws.names)
+            before = len(aws.names), time.process_time()
             publish(services.lake, spec, FIRST, 2, restated, run_id="r", temp=temp, scope=name_of(0))
-            _told(f"one profile of a day, {layout}", aws.names[before:])
+            _told(f"one profile of a day, {layout}", aws.names, before)
 
 
-def _told(what: str, names: list[str]) -> None:
-    named = ", ".join(f"{name} {count:,}" for name, count in Counter(names).most_common(8))
-    print(f"| {what} | {len(names):,} | {named} |", flush=True)
+def _told(what: str, names: list[str], before: tuple[int, float]) -> None:
+    asked, cpu = Counter(names[before[0] :]), time.process_time() - before[1]
+    named = ", ".join(f"{name} {count:,}" for name, count in asked.most_common(8))
+    print(f"| {what} | {asked.total():,} | {cpu:.2f} | {named} |", flush=True)
 
 
 if __name__ == "__main__":
