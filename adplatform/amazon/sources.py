@@ -201,7 +201,7 @@ class ReportSource(Strict):
     layout: TableLayout = "per_scope"
     """How the tables of the reports are divided: ``per_scope`` (default) has a partition for each date and profile or
     marketplace, ``compacted`` one for each date, in which the profile or marketplace is a column. A table that exists
-    keeps the layout that it has: drop it, and `adplatform doctor --repair` and `adplatform process` publish it anew."""
+    keeps the layout that it has until it is dropped: the next publication and `adplatform collect` make it anew."""
     undeclared_personal: UndeclaredPersonal = "quarantine"
     """What becomes of a column that nobody declared and that holds e-mail addresses or phone numbers, where the report
     takes such columns: ``quarantine`` (default) keeps its values out of the table, with a warning; ``clear`` stores

@@ -443,9 +443,9 @@ def _evolved(found: Json, spec: TableSpec) -> Json:
 
 
 def _moved(spec: TableSpec) -> str:
-    """How a table gets another layout: none of its files can be read as files of the other."""
-    doctor = "`adplatform doctor --repair` and `adplatform process` publish its dates anew"
-    return f". Where only its layout was changed, put that back, or drop the table: {doctor}" if spec.scope else ""
+    """How a table gets another layout."""
+    anew = "the next publication and `adplatform collect` make it anew of what is in the clean bucket"
+    return f". Where only its layout was changed, put that back, or drop the table: {anew}" if spec.scope else ""
 
 
 def _partitioned_as(found: Json, spec: TableSpec) -> bool:
