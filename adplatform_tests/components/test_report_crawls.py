@@ -42,7 +42,7 @@ def rows(scope: str, day: Any, as_of: datetime) -> list[dict[str, Any]]:
     return [{"date": str(day), "campaignId": 2**60 + 1, "clicks": 100, "sales14d": 12.5}]
 
 
-@pytest.mark.parametrize("layout", ["per_scope", pytest.param("compacted", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("layout", [pytest.param("per_scope", marks=pytest.mark.slow), "compacted"])
 def test_the_tables_of_an_account_are_crawled_with_all_their_profiles(
     services: Services, instance: dg.DagsterInstance, layout: str
 ) -> None:
