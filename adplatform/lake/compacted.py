@@ -106,7 +106,6 @@ class MadeDate:
     """A partition that readers can be led to, and its files."""
 
     partition: Partition
-    parts: Mapping[str, Part]
     files: tuple[CarriedFile, ...]
 
 
@@ -133,7 +132,8 @@ def base_of(lake: Lake, qualified: str, shown: Partition | None) -> Base:
     parts = read_parts(lake.store, shown)
     if parts is None:
         raise PermanentFailure(
-            f"table {qualified}, partition {shown.value!r}: the list of what it shows is gone; {DOCTOR}"
+            f"table {qualified}, partition {shown.value!r}: the list of what it shows is gone. Drop the partition: "
+            "`adplatform collect` makes it anew of what is in the clean bucket"
         )
     zones = lake.store.zones
     prefix = zones.clean_key(shown.location)
@@ -225,7 +225,7 @@ def make_date(
         PUBLISHED_AT: lake.ledger.now().isoformat(),
     }
     partition = Partition(day.isoformat(), zones.clean_uri(prefix), parameters)
-    return MadeDate(partition, parts, (*made, *(replace(file, key=key) for key, file in kept.items())))
+    return MadeDate(partition, (*made, *(replace(file, key=key) for key, file in kept.items())))
 
 
 @dataclass(frozen=True)

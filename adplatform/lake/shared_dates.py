@@ -168,8 +168,8 @@ def _show(
     for attempt in attempts:
         check()
         note_shown(lake, attempt, parts[attempt.scope].location, parts[attempt.scope].rows)
-    is_new = base.partition is None
-    follow_to(lake, lease, feed, table.partitions, day.isoformat(), made.partition, made.files, is_new=is_new)
+    # A date that is new to the catalog may have copies of the other layout.
+    follow_to(lake, lease, feed, table.partitions, day.isoformat(), made.partition, made.files)
     flip = Flip(day.isoformat(), made.partition.location, int(made.partition.parameters[ROWS]))
     return [
         replace(

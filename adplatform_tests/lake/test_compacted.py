@@ -174,6 +174,9 @@ def test_a_partition_that_is_gone_or_lost_a_scope_is_made_anew_of_what_scopes_br
     lake.catalog.put_partition(spec, catalog, old)
     assert len(repaired().repaired) == 1
     assert seen(aws, lake, spec, temp) == {"1": [1], "2": [2]}
+    bucket, zones = lake.store.zones.clean_bucket, lake.store.zones
+    lake.store.delete(bucket, [o.key for o in lake.store.listing(bucket, zones.slice_lists(spec.feed))])
+    assert "Drop the partition" in str(repaired().unclear)
     lake.catalog.delete_partition(spec, str(DAY))
     assert len(repaired().repaired) == 1
     assert seen(aws, lake, spec, temp) == {"1": [1], "2": [2]}

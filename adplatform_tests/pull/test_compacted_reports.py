@@ -155,11 +155,16 @@ def test_a_table_that_exists_keeps_its_layout_until_it_is_dropped(pull: Pull) ->
     assert isinstance(came["333"], PermanentFailure)
     assert "adplatform collect" in str(came["333"])
     assert pull.shown() == {"111": 1, "222": 2}
-    source = account_source(pull.account, services.zones.raw_bucket)
+    source, zones = account_source(pull.account, services.zones.raw_bucket), services.zones
+
+    def copies() -> list[str]:
+        return [o.key for o in services.store.listing(zones.clean_bucket, zones.clean("ads/sp"))]
+
     for one, clicks in ((pull, 4), (apart, 6)):
         services.glue.delete_table(DatabaseName=_named(pull).database, Name="sp")
         publish_slice(services, *one.put("333", clicks), pull.run_id(), pull.work)
         assert one.shown() == {"333": clicks}
+        assert len(copies()) == (1 if one is pull else 2)
         [compared] = [each.compared for flow, each in collect_source(services, source, "c") if flow.feed.name == "sp"]
         assert compared.repaired
         assert not compared.to_report
