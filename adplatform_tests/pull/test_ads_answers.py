@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,17 @@ def test_a_report_that_a_country_does_not_have_holds_up_no_other_and_is_asked_fo
     ads.orders()
     assert {r.state for r in reports(ads, "sp_campaigns")} == {ReportState.REQUESTED}
     assert not ads.services.ledger.messages.troubles("ads")
+
+
+@pytest.mark.slow
+def test_a_report_of_another_option_is_refused_with_the_setting_that_takes_it(ads: Simulated) -> None:
+    ads.later(hours=9)
+    for policy, state in (("check", ReportState.FAILED), ("accept", ReportState.DONE)):
+        ads.account = replace(ACCOUNT, made_otherwise=policy, wanted=(US,))
+        ads.world.fault("create_report", "other_option", match={"report_type": "spCampaigns"})
+        ads.day()
+        report = reports(ads, "sp_campaigns", US)[-1]
+        assert report.state is state
+        assert "filters" in (report.error or report.doubt)
+        assert ("made_otherwise: accept` of ads" in report.error) == (policy == "check")
+        ads.later(days=1)

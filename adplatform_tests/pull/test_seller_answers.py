@@ -52,6 +52,7 @@ def test_a_report_that_names_another_end_is_taken_where_its_rows_have_the_dates_
     assert seller.table("sales_and_traffic_by_date", "dt") == [(date(2026, 9, 20),)]
 
 
+@pytest.mark.slow
 def test_a_report_that_is_made_otherwise_every_day_can_be_accepted(seller: Simulated) -> None:
     for policy, state in (("refuse", ReportState.FAILED), ("accept", ReportState.DONE)):
         seller.account = declared("all_orders", history="2d", made_otherwise=policy)
@@ -62,6 +63,16 @@ def test_a_report_that_is_made_otherwise_every_day_can_be_accepted(seller: Simul
         assert "instead of" in (report.error or report.doubt)
         seller.later(days=1)
     assert report.outside_rows
+
+
+@pytest.mark.slow
+def test_options_that_a_document_says_it_was_made_with_are_a_warning(seller: Simulated) -> None:
+    seller.account = declared("sales_and_traffic", history="2d")
+    seller.world.fault("sp_create", "other_option")
+    seller.day()
+    [report] = seller.reports("sales_and_traffic")
+    assert report.state is ReportState.DONE
+    assert report.doubt == "Amazon says that it made it with asinGranularity SKU instead of CHILD"
 
 
 BY_DATE = Dataset("by_date", columns_of([("date", "date")]), date_field="date")
