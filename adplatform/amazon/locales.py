@@ -40,13 +40,13 @@ _LANGUAGES: Mapping[str, tuple[Language, ...]] = {
 """Languages of a country's names of months beside English, which any seller can choose."""
 _CLOCK = re.compile(r"^,? (\d{1,2}):(\d\d)(:\d\d)?\s?([AaPp])\.?\s?[Mm]\b\.?")
 _HOUR = re.compile(r"(?<=[ T])(\d)(?=:\d\d)")
-_ZONES = {
+ZONES = {
     **{"UTC": "+00:00", "GMT": "+00:00", "BST": "+01:00"},
     **{"CET": "+01:00", "CEST": "+02:00", "MET": "+01:00", "MEST": "+02:00", "EET": "+02:00", "EEST": "+03:00"},
     **{"PST": "-08:00", "PDT": "-07:00", "JST": "+09:00", "AEST": "+10:00", "AEDT": "+11:00", "BRT": "-03:00"},
 }
 """Names of zones that Amazon's files write, without those that mean several."""
-_ZONE = re.compile(rf"(?<=\d) ({'|'.join(_ZONES)})$")
+_ZONE = re.compile(rf"(?<=\d) ({'|'.join(ZONES)})$")
 
 
 def plain_number(text: str, country: str) -> str:
@@ -113,4 +113,4 @@ def _time(text: str) -> str:
     if found := _CLOCK.match(text):
         hour = int(found[1]) % 12 + (12 if found[4] in "Pp" else 0)
         text = f" {hour:02}:{found[2]}{found[3] or ':00'}{text[found.end() :]}"
-    return _ZONE.sub(lambda zone: _ZONES[zone[1]], _HOUR.sub(r"0\1", text))
+    return _ZONE.sub(lambda zone: ZONES[zone[1]], _HOUR.sub(r"0\1", text))

@@ -8,7 +8,7 @@ from typing import Any
 
 from adplatform.amazon.definitions import Dataset
 from adplatform.amazon.documents import Layout, Row
-from adplatform.amazon.locales import plain_date, plain_instant
+from adplatform.amazon.locales import ZONES, plain_date, plain_instant
 from adplatform.amazon.row_values import member
 from adplatform.contracts.date_formats import EPOCHS, date_format, read_date
 from adplatform.contracts.months import LANGUAGES, month_names
@@ -17,9 +17,8 @@ _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?!\d)", re.ASCII)
 _OFFSET = re.compile(r"\d(Z|[+-]\d\d:?\d\d)\s*$", re.ASCII)
 _SEPARATED = r"(?:[ ./,-]|\. |, | de ){1,2}"
 _NAME, _YEAR = r"(?P<name{}>[^\W\d_]{{1,12}})", r"(?:(?:19|20)\d\d)"
-_TIME = (
-    r"(?:(?:,? |T)\d{1,2}:\d\d(?::\d\d(?:\.\d{1,9})?)?(?: ?[AaPp]\.? ?[Mm]\.?)?)?(?: ?(?:Z|[A-Z]{3,4}|[+-]\d\d:?\d\d))?"
-)
+_CLOCK = r"(?:(?:,? |T)\d{1,2}:\d\d(?::\d\d(?:\.\d{1,9})?)?(?: ?[AaPp]\.? ?[Mm]\.?)?)?"
+_TIME = _CLOCK + rf"(?: ?(?:Z|{'|'.join(ZONES)}|[+-]\d\d:?\d\d))?"
 _SHAPE = re.compile(
     "(?:"
     + "|".join(
@@ -50,7 +49,7 @@ class RowDates:
     zone: tzinfo | None
 
     def of(self, row: Row) -> str:
-        """ "" for none."""
+        """The date of a row, "" for none."""
         value = self._value(row)
         if not isinstance(value, str):
             return ""

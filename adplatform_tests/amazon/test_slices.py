@@ -202,6 +202,7 @@ DATED = replace(ORDERS, columns=columns_of([("order-id", "string"), ("purchase-d
         ("Main Street 5, 98101", "US", "what looks like 'aaaa aaaaaa 9, 99999'"),
         ("555-123-4567", "US", "what looks like '999-999-9999'"),
         ("1-Ann-2026", "US", "what looks like '9-aaa-9999'"),
+        ("1-Sep-2026 ANN", "US", "what looks like '9-aaa-9999 aaa'"),
         ("ann@example.com", "US", "what looks like 'aaa?aaaaaaa.aaa'"),
         ("", "US", "none"),
     ],
