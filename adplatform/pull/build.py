@@ -71,11 +71,9 @@ class Built:
     publication: Publication
 
 
-def facts_due(services: Services, fact: Derived | None, runs: Runs) -> tuple[list[Stale], list[Problem]]:
+def facts_due(services: Services, fact: Derived, runs: Runs) -> tuple[list[Stale], list[Problem]]:
     """What to build now: every marked date, once no report is on its way to being published or it has waited for
     ``WAITS``. Deliveries of the fact whose run was killed are freed; those that newly cannot settle are named."""
-    if fact is None:
-        return [], []
     ledger = services.ledger
     marked = ledger.derived.stale(fact.table.table)
     if not marked:

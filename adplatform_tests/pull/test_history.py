@@ -171,13 +171,13 @@ def test_what_a_snapshot_with_quarantined_rows_lacks_is_not_taken_for_removed(pu
     assert pull.versions()[:4] == [(1, "C1", 0, None), (2, "C2", 0, 2), (3, "C3", 0, 2), (3, "renamed", 2, None)]
 
 
-@pytest.mark.parametrize("moments", [range(30, 31), pytest.param(range(1, 999), marks=pytest.mark.slow)])
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_kill_at_any_write_from_snapshot_to_history_leaves_what_the_snapshots_say(pull: Pull, moments: range) -> None:
+def test_a_kill_at_any_write_from_snapshot_to_history_leaves_what_the_snapshots_say(pull: Pull) -> None:
     pull.say(0, campaign(1))
     pull.say(2, campaign(1), campaign(2))
     pull.builds()
-    for writes in moments:
+    for writes in range(1, 999):
         pull.put(1, campaign(1, f"before {writes}"), campaign(3))
 
         def publish_and_build() -> None:
@@ -194,14 +194,14 @@ def test_a_kill_at_any_write_from_snapshot_to_history_leaves_what_the_snapshots_
         assert pull.versions() == expected(pull.said), writes
         if not died:
             break
-    assert died == (moments.stop < 999)
+    assert not died
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_course_of_snapshots_comes_to_the_same_versions(pull: Pull, seed: int) -> None:
     drawn = random.Random(seed)
-    days = drawn.sample(range(12), 8)
+    days = drawn.sample(range(9), 7)
     for number in [*days, *drawn.sample(days, 2)]:
         there = drawn.sample(range(1, 7), drawn.randrange(7))
         pull.say(number, *(campaign(each, drawn.choice(("", "other"))) for each in there))
