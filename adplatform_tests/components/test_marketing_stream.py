@@ -31,6 +31,7 @@ from adplatform.pull.account import account_of
 from adplatform.pull.fact import fact_of
 from adplatform.pull.stream.agreement import AGREES
 from adplatform.pull.stream.messages import provide_queue, take
+from adplatform.pull.stream.sums import KNOWN_PROFILES, mark
 from adplatform.pull.stream.tables import StreamTables, stream_of
 from adplatform.transform.rules import sql_type
 from adplatform_tests.support.platforms import resources_with
@@ -151,7 +152,8 @@ class Streaming:
 
     def sums(self, table: str) -> dict[int, tuple[Any, ...]]:
         measures = "sum(impressions), sum(clicks), sum(cost)"
-        found = self.query(f"select keyword_id, {measures} from {table} where dt = '{DAY}' group by 1")
+        own = f"dt = '{DAY}' and profile_id = '{PROFILE.id}'"
+        found = self.query(f"select keyword_id, {measures} from {table} where {own} group by 1")
         return {key: (i, c, round(cost, 2)) for key, i, c, cost in found if i or c or cost}
 
 
@@ -162,15 +164,15 @@ def reported(age: int) -> dict[int, tuple[Any, ...]]:
     return {r["keywordId"]: (r["impressions"], r["clicks"], round(Decimal(str(r["cost"])), 2)) for r in found}
 
 
-def judged(run: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
-    """What was found when dates were compared with reports."""
-    found = (e.asset_check_evaluation_data for e in run.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION")
-    return [each for each in found if each.check_name == AGREES]
+def found(run: dg.ExecuteInProcessResult, check: str) -> list[dg.AssetCheckEvaluation]:
+    """What a check has found in a run."""
+    every = (e.asset_check_evaluation_data for e in run.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION")
+    return [each for each in every if each.check_name == check]
 
 
 @pytest.fixture
 def streaming(services: Services, instance: dg.DagsterInstance, tmp_path: Path) -> Streaming:
-    at = [datetime(2026, 11, 3, 20, tzinfo=UTC)]
+    at = [datetime(2026, 11, 1, 20, tzinfo=UTC)]
     moved = replace(services, now=lambda: at[0])
     provision(moved, [])
     known = Scope(str(PROFILE.id), PROFILE.timezone, "US", "USD", owner=PROFILE.entity, place=PROFILE.marketplace)
@@ -182,37 +184,77 @@ def test_sums_are_those_of_the_reports_whatever_comes_in_whatever_order_and_howe
     streaming: Streaming,
 ) -> None:
     shuffled = random.Random(5)
+    stranger = sent("sp-traffic", DEMO_ACCOUNTS.profiles[3], DAY, SEED, 0)[:1]
     first = sent("sp-traffic", PROFILE, DAY - timedelta(days=2), SEED, 0)[:1]
     question, topic = streaming.question()
-    early = [*first, *sent("sp-traffic", PROFILE, DAY, SEED, 2), *POISON]
+    early = [*first, *stranger, *sent("sp-traffic", PROFILE, DAY, SEED, 0), *POISON]
     shuffled.shuffle(early)
     streaming.send(early)
-    streaming.died_taking(3)
+    streaming.died_taking(2)
     assert streaming.in_flight() == len(early), "nothing is deleted before the ledger has all files of the batch"
     streaming.send([*early, *early[:20], question])
     (request,) = streaming.asked()
-    assert streaming.run(request).success
+    ran = streaming.run(request)
+    assert ran.success
     assert streaming.confirmed(topic)
-    assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(2)
+    assert {each.description for each in found(ran, KNOWN_PROFILES) if not each.passed} == {
+        "messages come of profiles that are not declared: advertiser ENTITY4DEMOJP in A1VC38T7YXB528"
+    }
+    assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(0)
     [(hours, midnight, offsets)] = streaming.query(
         "select count(distinct hour), min(hour_of_day), count(distinct date_diff('hour', timestamptz"
-        " '2026-11-01 07:00:00+00', hour) - hour_of_day) from stream_hourly where dt = '2026-11-01'"
+        " '2026-11-01 07:00:00+00', hour) - hour_of_day) from stream_hourly"
+        f" where profile_id is not null and dt = '{DAY}'"
     )
     assert (midnight, offsets) == (0, 2), "two offsets from UTC on a date on which clocks go back"
     assert hours <= 25
-    today = streaming.services.ledger.publications.since("ads/stream_sp_traffic", date(2026, 11, 3), 0)[-1]
-    assert (today.clean, today.rows_in) == (0, today.quarantined)
-    assert today.quarantined >= len(POISON)
+    shown = streaming.services.ledger.publications.since("ads/stream_sp_traffic", DAY, 0)[-1]
+    assert set(shown.reasons) == {"bad_json", "required:idempotency_id", "required:time_window_start"}
+    assert shown.quarantined >= len(POISON)
+    recently = f'"{streaming.at[0].isoformat()}"'
+    assert streaming.asked(recently) == [], "what came after a dead run's files had settled is published, too"
+    mark(streaming.services, streaming.stream, DAY)
+    assert len(streaming.asked(recently)) == 1, "a run that died before it had the sums is followed by another"
     late = [*sent("sp-traffic", PROFILE, DAY, SEED, 9), *early[:5]]
     shuffled.shuffle(late)
-    streaming.at[0] += timedelta(days=7)
+    streaming.at[0] += timedelta(days=9)
     streaming.send(late)
     list(take(streaming.services, streaming.stream, "dead-after", streaming.work, UNLIMITED))
     (request,) = streaming.asked(cursor=f'"{streaming.at[0].isoformat()}"')
     streaming.report(*map(sum, zip(*reported(9).values(), strict=True)))
     ran = streaming.run(request)
     assert ran.success, "what a dead run has taken is published, though the queue is empty"
-    assert [each.passed for each in judged(ran)] == [True], "the date has settled by now, and has reports"
+    assert [each.passed for each in found(ran, AGREES)] == [True], "the date has settled by now, and has reports"
     assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(9)
     assert streaming.asked() == []
-    assert judged(streaming.run(request)) == [], "a date is judged once"
+    assert found(streaming.run(request), AGREES) == [], "a date is judged once"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_any_split_into_batches_comes_to_the_same(streaming: Streaming, seed: int) -> None:
+    """Both data sets, in batches of any size and order, of which runs die at any place."""
+    streaming.source = declared(datasets=["sp-traffic", "sp-conversion"])
+    chance = random.Random(seed)
+    streaming.at[0] += timedelta(days=45)
+    every = [each for name in ("sp-traffic", "sp-conversion") for each in sent(name, PROFILE, DAY, SEED, 45)]
+    left = [*every, *chance.choices(every, k=50)]
+    chance.shuffle(left)
+    while left:
+        size = chance.randint(1, 400)
+        batch, left = left[:size], left[size:]
+        streaming.send(batch)
+        left += batch[:20] if chance.random() < 0.3 else []
+        if chance.random() < 0.5:
+            streaming.died_taking(1)
+            streaming.send(batch)
+        for request in streaming.asked():
+            assert streaming.run(request).success
+    streaming.send(every)
+    (request,) = streaming.asked()
+    assert streaming.run(request).success
+    assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(45)
+    (sales,) = streaming.query("select sum(attributed_sales_14d) from stream_daily")
+    query = Query("spTargeting", ("targeting",), ("sales14d",))
+    found = rows(query, PROFILE, DAY, datetime(2026, 12, 16, 20, tzinfo=UTC), SEED)
+    assert round(sales[0], 2) == sum(round(Decimal(str(each["sales14d"])), 2) for each in found)

@@ -303,7 +303,11 @@ def reports_sensor(
                 else []
             ),
             *(
-                [dg.define_asset_job(job_name(source), selection=list(streamed), description=told, tags=of_account)]
+                [
+                    dg.define_asset_job(
+                        job_name(source), selection=list(streamed), description=returns(source), tags=of_account
+                    )
+                ]
                 if streamed
                 else []
             ),

@@ -365,16 +365,16 @@ class _Step:
             mark(self.services, self.stream, day)
             self._log_checks(flow, day, _DELTA_AUDITS, findings)
 
+        run_id = self.context.run.run_id
         try:
             with aws_failures(flow.name):
-                done = publish_slice(self.services, flow, day, self.context.run.run_id, self.work, log_checks)
+                # What a dead run left may have settled before this one brought more.
+                while (done := publish_slice(self.services, flow, day, run_id, self.work, log_checks)) is not None:
+                    self.context.log_event(_materialization(self.services, flow, *done))
         except ClaimLost as e:
             log.info("%s; that one publishes it", e)
-            return ""
         except (PermanentFailure, TransientFailure) as e:
             return f"{flow.name} {day}: {e}"
-        if done is not None:
-            self.context.log_event(_materialization(self.services, flow, *done))
         return ""
 
     def _build(self, day: date) -> str:

@@ -27,8 +27,11 @@ from adplatform.pull.stream.tables import StreamTables
 
 log = logging.getLogger(__name__)
 
-BATCH = 2_000
+BATCH = 10_000
 """Messages that are written together. One has less than 6 KB (Amazon Ads documentation, SQS best practices)."""
+_ALL_SERVERS = 1
+"""Seconds to wait for messages: without any SQS asks only some of its servers, and may say that nothing waits (SQS
+Developer Guide, "Short polling")."""
 MOST_OF_A_RUN = 100_000
 """Messages that one run takes; the next goes on."""
 VISIBLE_AGAIN = 600
@@ -166,7 +169,7 @@ def take(services: Services, stream: StreamTables, run_id: str, work: Path, budg
 def _receive(sqs: Any, url: str, budget: Budget) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     while len(messages) < BATCH and not (messages and budget.spent):
-        came = receive(sqs, url, VisibilityTimeout=VISIBLE_AGAIN)
+        came = receive(sqs, url, VisibilityTimeout=VISIBLE_AGAIN, WaitTimeSeconds=_ALL_SERVERS)
         if not came:
             break
         messages += came
