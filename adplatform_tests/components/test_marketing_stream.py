@@ -29,7 +29,7 @@ from adplatform.local.world.amazon.advertising import Query, rows
 from adplatform.local.world.amazon.stream import Record, send, sent
 from adplatform.pull.account import account_of
 from adplatform.pull.fact import fact_of
-from adplatform.pull.stream.agreement import AGREES
+from adplatform.pull.stream.agreement import AGREES, JUDGED
 from adplatform.pull.stream.messages import provide_queue, take
 from adplatform.pull.stream.sums import KNOWN_PROFILES, mark
 from adplatform.pull.stream.tables import StreamTables, stream_of
@@ -40,7 +40,7 @@ from adplatform_tests.support.report_api import MemoryReports
 from adplatform_tests.support.waiting import eventually
 
 SEED = 7
-PROFILE = DEMO_ACCOUNTS.profiles[0]
+PROFILE, *_, STRANGER = DEMO_ACCOUNTS.profiles
 DAY = date(2026, 11, 1)
 """On which clocks go back in Los Angeles, and another month has begun by UTC before it ends there."""
 POISON = ["not JSON", "5", '{"dataset_id": "budget-usage", "budget": 5}', '{"dataset_id": "sp-traffic"}']
@@ -184,8 +184,8 @@ def test_sums_are_those_of_the_reports_whatever_comes_in_whatever_order_and_howe
     streaming: Streaming,
 ) -> None:
     shuffled = random.Random(5)
-    stranger = sent("sp-traffic", DEMO_ACCOUNTS.profiles[3], DAY, SEED, 0)[:1]
     first = sent("sp-traffic", PROFILE, DAY - timedelta(days=2), SEED, 0)[:1]
+    stranger = sent("sp-traffic", STRANGER, DAY - timedelta(days=2), SEED, 0)[:1]
     question, topic = streaming.question()
     early = [*first, *stranger, *sent("sp-traffic", PROFILE, DAY, SEED, 0), *POISON]
     shuffled.shuffle(early)
@@ -221,13 +221,17 @@ def test_sums_are_those_of_the_reports_whatever_comes_in_whatever_order_and_howe
     streaming.send(late)
     list(take(streaming.services, streaming.stream, "dead-after", streaming.work, UNLIMITED))
     (request,) = streaming.asked(cursor=f'"{streaming.at[0].isoformat()}"')
+    known = Scope("5", STRANGER.timezone, "JP", "JPY", owner=STRANGER.entity, place=STRANGER.marketplace)
+    streaming.services.ledger.scopes.put("ads", [known])
     streaming.report(*map(sum, zip(*reported(9).values(), strict=True)))
     ran = streaming.run(request)
     assert ran.success, "what a dead run has taken is published, though the queue is empty"
     assert [each.passed for each in found(ran, AGREES)] == [True], "the date has settled by now, and has reports"
     assert streaming.sums("stream_daily") == streaming.sums("stream_hourly") == reported(9)
+    hours_of_known = "select hour_of_day from stream_hourly where profile_id = '5'"
+    assert len(streaming.query(hours_of_known)) == 1, "a date is built anew once it is known who an advertiser is"
     assert streaming.asked() == []
-    assert found(streaming.run(request), AGREES) == [], "a date is judged once"
+    assert streaming.services.ledger.derived.bases("ads/stream_daily")[DAY].inputs == JUDGED, "and not again"
 
 
 @pytest.mark.slow

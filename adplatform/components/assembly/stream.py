@@ -66,7 +66,7 @@ from adplatform.ledger.publications import Publication
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.stream.agreement import AGREES, judge
 from adplatform.pull.stream.messages import take, waiting
-from adplatform.pull.stream.sums import EQUALS_MESSAGES, KNOWN_PROFILES, build, built, mark, sums_due
+from adplatform.pull.stream.sums import EQUALS_MESSAGES, KNOWN_PROFILES, build, built, mark, mark_unknown, sums_due
 from adplatform.pull.stream.tables import StreamTables
 from adplatform.resources.named import (
     CatalogResource,
@@ -331,6 +331,7 @@ class _Step:
         done."""
         self._take()
         problems = self._publish()
+        mark_unknown(self.services, self.stream)
         if not of_sensor:
             for key in self.context.partition_keys:
                 mark(self.services, self.stream, date.fromisoformat(key))

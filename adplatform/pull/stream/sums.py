@@ -3,7 +3,7 @@ that is marked, which it is before readers see new messages of it. The mark is t
 none of its tables was being published, and only if nobody has marked the date since."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -26,6 +26,7 @@ from adplatform.lake.table import table_spec
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.derived import Basis, Stale
 from adplatform.ledger.publications import Publication
+from adplatform.ledger.rows import digest
 from adplatform.ledger.scopes import Scope
 from adplatform.platform.late import Late
 from adplatform.pull.stream.tables import DIMENSIONS, HOURS, MEASURES, NAMED, StreamTables
@@ -50,10 +51,12 @@ _PROFILE = "profile_id"
 
 @dataclass(frozen=True)
 class Built:
-    """A date as readers see it now, by hours and by day."""
+    """A date as readers see it now, by hours and by day. With messages of nobody who is known ``profiles`` names those
+    that were."""
 
     seen: Stale
     publications: tuple[tuple[FeedFlow, Publication], ...]
+    profiles: str = ""
 
 
 def sums_due(services: Services, stream: StreamTables) -> list[Stale]:
@@ -64,6 +67,24 @@ def sums_due(services: Services, stream: StreamTables) -> list[Stale]:
 def mark(services: Services, stream: StreamTables, day: date) -> None:
     """Say that messages of a date are about to be published, or that somebody wants its sums."""
     services.ledger.derived.mark(stream.daily.table, day)
+
+
+def mark_unknown(services: Services, stream: StreamTables) -> None:
+    """Mark the dates with messages of nobody who was known, where other profiles are known by now."""
+    bases = services.ledger.derived.bases(stream.hourly.table)
+    waiting = [day for day, basis in bases.items() if basis.inputs]
+    known = _named(_profiles(services, stream)) if waiting else ""
+    for day in waiting:
+        if bases[day].inputs != known:
+            mark(services, stream, day)
+
+
+def _profiles(services: Services, stream: StreamTables) -> list[Scope]:
+    return [scope for scope in services.ledger.scopes.of_source(stream.account.source) if scope.owner]
+
+
+def _named(profiles: Iterable[Scope]) -> str:
+    return digest(*sorted(f"{each.id} {each.owner} {each.place} {each.timezone}" for each in profiles))
 
 
 def build(
@@ -91,7 +112,8 @@ def build(
         tables = ((stream.hourly, folder / "hourly"), (stream.daily, folder / "daily"))
         for _, target in tables:
             target.mkdir()
-        findings = _write(services, stream, day, folder, {flow.feed.name: target for flow, target in tables})
+        profiles = _profiles(services, stream)
+        findings = _write(services, stream, day, folder, {flow.feed.name: target for flow, target in tables}, profiles)
         done = []
         for flow, target in tables:
             audited(flow, findings)
@@ -99,12 +121,14 @@ def build(
                 raise PermanentFailure(f"{flow.name} {day}: {'; '.join(wrong)}")
             made = publish_made(services, flow, day, target / MADE_FILE, lease, run_id, work, partial(audited, flow))
             done.append((flow, made))
-        return Built(seen, tuple(done))
+        unknown = not all(each.passed for each in findings if each.name == KNOWN_PROFILES)
+        return Built(seen, tuple(done), _named(profiles) if unknown else "")
 
 
 def built(services: Services, stream: StreamTables, done: Built) -> None:
     """Take the mark of a date away, unless it was marked again meanwhile; what it comes to is not judged yet."""
     derived, name, seen = services.ledger.derived, stream.daily.table, done.seen
+    derived.note_basis(stream.hourly.table, Basis(seen.day, done.profiles))
     derived.note_basis(name, Basis(seen.day, UNJUDGED))
     if not derived.clear(name, seen) and derived.stale_date(name, seen.day) is None:
         # Somebody else built it at the same time, and this one, which may have read older rows, was the last.
@@ -112,10 +136,14 @@ def built(services: Services, stream: StreamTables, done: Built) -> None:
 
 
 def _write(
-    services: Services, stream: StreamTables, day: date, folder: Path, targets: Mapping[str, Path]
+    services: Services,
+    stream: StreamTables,
+    day: date,
+    folder: Path,
+    targets: Mapping[str, Path],
+    profiles: Sequence[Scope],
 ) -> tuple[AuditFinding, ...]:
     settings = services.settings
-    profiles = [s for s in services.ledger.scopes.of_source(stream.account.source) if s.owner]
     wanted = [scope.id for scope in profiles if stream.account.wants(scope)]
     with limited(settings.memory_limit, settings.threads, folder) as con:
         try:
@@ -172,9 +200,8 @@ def _no_rows() -> str:
     return f"select {', '.join(f'cast(null as {_TYPES[name]}) as {name}' for name in names)} where false"
 
 
-def _profiles_table(con: "duckdb.DuckDBPyConnection", profiles: Iterable[Scope]) -> None:
+def _profiles_table(con: "duckdb.DuckDBPyConnection", known: Sequence[Scope]) -> None:
     """Which profile an advertiser is in a marketplace, and what its clocks show at each hour."""
-    known = list(profiles)
     con.execute("create table profiles (profile_id varchar, advertiser_id varchar, marketplace_id varchar)")
     con.execute("create table hours (profile_id varchar, hour timestamptz, hour_of_day int)")
     if known:
