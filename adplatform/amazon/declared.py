@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.contracts.durations import Duration
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.strict import Strict
 from adplatform.failures import wrapped
@@ -28,6 +30,8 @@ class Restatement(Strict):
     ages where a request brings one date only."""
     backfill_per_day: int | None = Field(default=None, ge=1)
     """The most requests a day for history that was never read; by default the report's."""
+    every: Duration | None = None
+    """For a report by the hour: after how long today is asked for again; by default the report's."""
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -36,6 +40,8 @@ class Restatement(Strict):
             raise ValueError("daily and waves are ages that grow: for example daily [1, 2, 3], waves [7, 14]")
         if self.daily == ():
             raise ValueError("daily is empty: name at least the age of the first request")
+        if self.every is not None and self.every < timedelta(hours=1):
+            raise ValueError("every is shorter than an hour, and Amazon has whole hours: give 1h or more")
         return self
 
     def applied(self, definition: ReportDefinition) -> ReportDefinition:
@@ -43,13 +49,19 @@ class Restatement(Strict):
         there are ages.
 
         Raises:
-            ValueError: no age is within what Amazon keeps, or the report is a snapshot.
+            ValueError: no age is within what Amazon keeps, the report is a snapshot, or ``every`` says something of
+                one that is not by the hour.
         """
         changes: dict[str, Any] = {name: value for name, value in self if value is not None}
         if not changes:
             return definition
         if definition.snapshot:
             raise ValueError(f"{definition.name}: a snapshot is asked for once a day: leave restatement out")
+        every, hours = changes.pop("every", None), definition.policy.hours
+        if every and hours is None:
+            raise ValueError(f"{definition.name}: every goes with reports by the hour: leave it out")
+        if every and hours:
+            changes["hours"] = replace(hours, every=every)
         policy = replace(definition.policy, **changes)
         if policy.max_range_days == 1 and self.requests_per_day is None:
             ages = len(policy.daily) + len(policy.waves)

@@ -28,11 +28,12 @@ STAMPS = (
 class Dataset:
     """One table of a report.
 
-    ``records`` is the dotted path of its array in a JSON document, None for the document itself. ``date_field`` holds
-    the date of a row in its first ten characters; without one all rows belong to the report's only date. ``plotted``
-    names the metrics, as the report calls them, that the restatement watch follows, ``summed`` further ones of which
-    the sums over what a report says of a date are kept. The numbers and dates of a ``localized`` table are spelled as
-    in its marketplace's country.
+    ``records`` is the dotted path of its array in a JSON document, None for the document itself; in XML that of the
+    elements, from the root on. ``each`` is the dotted path, in a record, of an array whose elements are the rows, ""
+    where the records are. ``date_field`` holds the date of a row in its first ten characters; without one all rows
+    belong to the report's only date. ``plotted`` names the metrics, as the report calls them, that the restatement
+    watch follows, ``summed`` further ones of which the sums over what a report says of a date are kept. The numbers and
+    dates of a ``localized`` table are spelled as in its marketplace's country.
     """
 
     feed: str
@@ -44,6 +45,7 @@ class Dataset:
     description: str = ""
     schema_policy: Literal["freeze", "evolve"] = "freeze"
     localized: bool = False
+    each: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class ReportDefinition:
     name: str
     api: Literal["ads", "selling_partner"]
     report_type: str
-    layout: Literal["json", "tsv"]
+    layout: Literal["json", "tsv", "xml"]
     configuration: Mapping[str, Any]
     datasets: tuple[Dataset, ...]
     policy: RestatementPolicy
@@ -90,8 +92,8 @@ class ReportDefinition:
     @property
     def takes_instants(self) -> bool:
         """Whether a range is asked for from midnight to midnight where its dates are; the time of day of a range is
-        ignored for reports in JSON (SP-API, Analytics reports), so those get dates alone."""
-        return self.api == "selling_partner" and self.layout == "tsv"
+        ignored for reports in JSON (SP-API, Analytics reports) but those by the hour, so the others get dates alone."""
+        return self.api == "selling_partner" and (self.layout != "json" or self.policy.hours is not None)
 
     def dataset(self, feed: str) -> Dataset:
         return next(d for d in self.datasets if d.feed == feed)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from adplatform.amazon.documents_xml import declared_charset, xml_rows
 from adplatform.amazon.encodings import Decoded, encoding_of
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.bad_file import BadFile, Reason
@@ -24,7 +25,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 MISFIT = "_fields"
 """Member of a row whose number of fields is not the header's: all its fields, as they came."""
 Row = dict[str, Any]
-Layout = Literal["json", "tsv"]
+Layout = Literal["json", "tsv", "xml"]
 
 
 class Number(str):
@@ -74,10 +75,15 @@ def rows(
             yield from _json_rows(path, records, origin, private, apart)
         else:
             head = _head(path, origin)
-            decoded = _decoding(path, head, charset, country, origin)
+            named = declared_charset(head) if layout == "xml" else ""
+            decoded = _decoding(path, head, named or charset, country, origin)
             if decoded.doubt:
                 doubted(decoded.doubt)
-            yield from _tsv_rows(_text(path, decoded.encoding, origin), head, needed, origin, private, apart)
+            text = _text(path, decoded.encoding, origin)
+            if layout == "xml":
+                yield from _xml_rows(text, head, records or "", origin, private)
+            else:
+                yield from _tsv_rows(text, head, needed, origin, private, apart)
     except BadFile as e:
         # A plain document has no checksum: one that stops in the middle shows as bad syntax.
         if e.reason in (Reason.DAMAGED, Reason.SYNTAX, Reason.ENCODING):
@@ -94,6 +100,12 @@ def _json_rows(path: Path, records: str | None, origin: str, private: bool, apar
         if not isinstance(row, dict):
             raise PermanentFailure(f"{origin}: a row is of type {type(row).__name__}, not an object")
         yield row
+
+
+def _xml_rows(text: Iterable[str], head: bytes, records: str, origin: str, private: bool) -> Iterator[Row]:
+    if not head.startswith((b"<", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _no_report(head, origin, private)
+    yield from xml_rows(text, records, origin)
 
 
 def _tsv_rows(

@@ -32,7 +32,8 @@ class ReportOrder:
     ``timezone`` says where the dates begin and end, for reports that are asked for by instants. A ``restricted`` report
     holds personal data and is fetched with a token of its own. A ``snapshot`` is of its date because it is asked for on
     that date in ``timezone``: no range is sent, or one that ``looks_back`` so far from now, and once the date is over
-    only what was made on it is taken.
+    only what was made on it is taken. A report by the hour has ``instants``, from when to when it is, in the place of
+    the first and last second of its dates.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ReportOrder:
     restricted: bool = False
     snapshot: bool = False
     looks_back: timedelta = timedelta(0)
+    instants: tuple[datetime, datetime] | None = None
 
     def is_over(self, now: datetime) -> bool:
         """Whether it is too late to ask for a snapshot of this date."""

@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from functools import cached_property
 
+from adplatform.amazon.hours import Hours
+
 RESTATED_FOR = 28
 """Days after a conversion in which Amazon still restates it."""
 SAFETY = 2
@@ -77,7 +79,11 @@ class RestatementPolicy:
     closes: bool = True
     """Whether the data as it is when retention ends matters; not where retention outlasts every restatement by far."""
     period: Period = Period.DAY
+    made_every: timedelta = timedelta(0)
+    """How long Amazon makes no newer report after one that it made."""
     snapshot: bool = False
+    hours: Hours | None = None
+    """Of a report by the hour; its dates are also asked for while they last, which is the age 0."""
 
     def __post_init__(self) -> None:
         if self.period is not Period.DAY and self.max_range_days != 1:

@@ -17,6 +17,7 @@ from isal import igzip
 from adplatform.amazon.definitions import Dataset
 from adplatform.amazon.documents import MISFIT, Layout, Row, rows
 from adplatform.amazon.locales import plain_date, plain_number, plain_timestamp
+from adplatform.amazon.nested import shaped
 from adplatform.amazon.row_dates import RowDates, Strays
 from adplatform.amazon.row_values import WIDE, RowValues
 from adplatform.failures import PermanentFailure
@@ -157,7 +158,7 @@ def _written(
         }
         strays = Strays(dates, layout, slices.keys(), private)
         placed = read = 0
-        read_rows = rows(
+        records = rows(
             *(document, layout, dataset.records, needed),
             charset=charset,
             country=country,
@@ -166,7 +167,7 @@ def _written(
             doubted=doubts.append,
             apart=dataset.schema_policy == "evolve",
         )
-        for row in _with_columns(read_rows, translated, origin):
+        for row in shaped(_with_columns(records, translated, origin), dataset, datasets):
             read += 1
             day = start.isoformat() if dataset.date_field is None else dates.of(row)
             place = slices.get(day) if MISFIT not in row else None

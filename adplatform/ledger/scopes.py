@@ -30,7 +30,8 @@ class Scope:
 
 @dataclass(frozen=True)
 class Planned:
-    """Up to which local date the reports of one definition and scope have been planned."""
+    """Up to which local date the reports of one definition and scope have been planned, and the how manieth ``turn`` of
+    that date it was, where a date has several."""
 
     name: str
     scope: str
@@ -38,6 +39,7 @@ class Planned:
     definition: str
     at_risk: int = 0
     postponed: int = 0
+    turn: int = 0
 
     @property
     def sort_key(self) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from adplatform.amazon.ads.declared_stream import Stream
 from adplatform.amazon.ads.metadata import ENTITIES
 from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
+from adplatform.amazon.moving_dates import filled
 from adplatform.amazon.reports import ReportOrder
 from adplatform.amazon.sources import (
     AdsSource,
@@ -138,18 +139,22 @@ class Account:
         definition = self.declared(report, scope)
         if definition is None:
             return None
-        zone = local_zone(definition, scope)
+        start, zone = definition.policy.period.first_date(report.start), local_zone(definition, scope)
+        asked = definition.configuration
+        if self.api == "selling_partner":
+            asked = filled(asked, start, report.end, zone)
         return ReportOrder(
             name=f"{report.feed} {report.start} {report.end}",
             report_type=definition.report_type,
             scope=report.scope,
-            start=definition.policy.period.first_date(report.start),
+            start=start,
             end=report.end,
-            configuration=definition.configuration,
+            configuration=asked,
             timezone=zone.key if definition.takes_instants or definition.snapshot else "UTC",
             restricted=definition.restricted,
             snapshot=definition.snapshot,
             looks_back=definition.looks_back,
+            instants=_hours(definition, report, zone),
         )
 
     def tables(self) -> list[tuple[ReportDefinition, FeedFlow]]:
@@ -226,6 +231,15 @@ class Account:
 def local_zone(definition: ReportDefinition, scope: Scope) -> ZoneInfo:
     """The time zone in which a report's dates begin and end."""
     return ZoneInfo("UTC" if definition.dates_in == "utc" else scope.timezone)
+
+
+def _hours(definition: ReportDefinition, report: Report, zone: ZoneInfo) -> tuple[datetime, datetime] | None:
+    """From when to when a report by the hour is: up to the hours that there were when it was intended, so that it is
+    the same however late Amazon is asked."""
+    if definition.policy.hours is None:
+        return None
+    intended = report.intended_at or datetime.max.replace(tzinfo=UTC)
+    return definition.policy.hours.had(report.start, report.end, zone, intended)
 
 
 def slice_file(definition: ReportDefinition, report_id: str) -> str:

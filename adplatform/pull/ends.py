@@ -105,10 +105,11 @@ def withdraw(ledger: Ledger, report: Report, why: str, successor: Report | None 
 
 def is_doubtful(ledger: Ledger, account: Account, report: Report) -> bool:
     """Whether it is to be believed only the second time that no date of the report has rows: where there were some, or
-    where those of a snapshot were some days before."""
-    if report.sequence > 1:
-        return False
+    where those of a snapshot were some days before. Of hours it is never believed: they do not go away, and are asked
+    for again soon."""
     definition = account.definition(report.name)
+    if report.sequence > 1 and not (definition and definition.policy.hours):
+        return False
     feeds = [f"{report.source}/{d.feed}/{report.scope}" for d in definition.datasets] if definition else []
     if definition and definition.snapshot:
         return any(o.rows for feed in feeds for o in ledger.observations.since(feed, report.start - _LATELY)[-1:])
@@ -127,14 +128,16 @@ def give_up(
 ) -> Report | None:
     """End a report that brought nothing, as a poll at ``polled_at`` showed where there was one.
 
-    Its dates count as not asked for; ``reorder`` asks again on the same day. What
-    was planned days ago is not asked for again: later plans have its dates. One that is not asked for again by itself
-    is ``permanent``, and :func:`notify_given_up` names it."""
-    overtaken = bool(report.waves) and (ledger.now().date() - report.asked_on).days > 1
+    Its dates count as not asked for; ``reorder`` asks again on the same day. What was planned days ago is not asked for
+    again, nor is a report by the hour: later plans have its dates. One that is not asked for again by itself is
+    ``permanent``, and :func:`notify_given_up` names it."""
     definition = account.definition(report.name)
+    policy = definition.policy if definition else None
+    by_turns = policy is not None and policy.hours is not None
+    overtaken = bool(report.waves) and (by_turns or (ledger.now().date() - report.asked_on).days > 1)
     most = MAX_SNAPSHOT_ORDERS if definition and definition.snapshot else MAX_ORDERS
     again = reorder and report.sequence < most and not overtaken
-    pause = REORDER_AFTER * 2 ** (report.sequence - 1)
+    pause = max(REORDER_AFTER * 2 ** (report.sequence - 1), policy.made_every if policy else timedelta(0))
     log.warning("%s %s failed: %s%s", report.feed, report.key, error, "; it is asked for again" if again else "")
     return ledger.reports.give_up(
         report,

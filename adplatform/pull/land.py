@@ -232,7 +232,9 @@ def _split(
     document: Path,
     work: Path,
 ) -> Split:
-    differs = other_options(document, definition.configuration, _origin(report)) if definition.api != "ads" else ""
+    order = account.order(report, scope)
+    asked = order.configuration if order and definition.api != "ads" else {}
+    differs = other_options(document, asked, _origin(report))
     # Lists of reports name no options: one that was looked for after a lost answer may be another definition's.
     if differs and report.adopted and account.made_otherwise != "accept":
         raise PermanentFailure(f"{_origin(report)}: another report was adopted: {differs}; nothing changed")

@@ -24,12 +24,14 @@ MARGIN = timedelta(days=3)
 @dataclass(frozen=True)
 class Turn:
     """A definition and scope whose day has come. ``day`` is the date where the report's dates are counted, ``last`` the
-    one on which it was planned before."""
+    one on which it was planned before. A report by the hour has several turns a day, of which this is the one with the
+    ``number``."""
 
     definition: ReportDefinition
     scope: Scope
     day: date
     last: date | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,22 +68,30 @@ def _turns(
         if account.wants(scope):
             for definition in account.definitions:
                 last = planned.get((definition.name, scope.id))
-                today = now.astimezone(local_zone(definition, scope)).date()
-                yield Turn(definition, scope, today, last.day if last else None), last
+                zone = local_zone(definition, scope)
+                today, hours = now.astimezone(zone).date(), definition.policy.hours
+                number = hours.turns(today, zone, now - account.offset(definition, scope.id)) if hours else 0
+                yield Turn(definition, scope, today, last.day if last else None, number), last
 
 
 def _is_due(account: Account, turn: Turn, now: datetime, last: Planned | None) -> bool:
     # A day that is further in the future than time zones reach was planned by a clock that was wrong.
     planned_day = last is not None and turn.day <= last.day <= turn.day + A_DAY
     if planned_day and last is not None and last.definition == turn.definition.definition_hash:
-        return False
+        return last.day == turn.day and last.turn < turn.number
+    if turn.definition.policy.hours is not None:
+        return turn.number > 0
     return now >= _opens(account, turn, now)
 
 
 def _opens(account: Account, turn: Turn, now: datetime) -> datetime:
-    opens = datetime.combine(turn.day, account.request_at, local_zone(turn.definition, turn.scope))
+    """When the turn comes; of a report by the hour, when its next one does."""
+    zone, offset = local_zone(turn.definition, turn.scope), account.offset(turn.definition, turn.scope.id)
+    if hours := turn.definition.policy.hours:
+        return hours.next_turn(turn.day, zone, now - offset) + offset
+    opens = datetime.combine(turn.day, account.request_at, zone)
     # Added in UTC: wall-clock arithmetic across a change of daylight saving time is off by an hour.
-    return opens.astimezone(now.tzinfo) + account.offset(turn.definition, turn.scope.id)
+    return opens.astimezone(now.tzinfo) + offset
 
 
 def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> Dates:
@@ -96,11 +106,15 @@ def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> Dates:
     else:
         known = _still_asked(ledger, turn, known)
         pulled = covered(known, definition.definition_hash)
+    present = _present(ledger, turn, known)
+    if definition.policy.hours and not present:
+        pulled[turn.day] = turn.day
     today = [r for r in known if r.asked_on == turn.day]
     spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
     oldest = oldest_wanted(account, turn.day, covered(known))
     planned = plan(definition.policy, turn.day, oldest, pulled, spent=spent)
-    for window in planned.windows:
+    asked = turn.day < oldest or any(turn.day in window.waves for window in planned.windows)
+    for window in (*planned.windows, *(() if asked else present)):
         before = sum((r.start, r.end) == (window.start, window.end) for r in today)
         ledger.reports.intend(_intention(account, turn, window, before))
     ledger.scopes.put_planned(
@@ -112,9 +126,20 @@ def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> Dates:
             definition.definition_hash,
             at_risk=len(planned.at_risk),
             postponed=planned.postponed,
+            turn=turn.number,
         ),
     )
     return Dates(planned.at_risk, _lost(turn, known) if definition.snapshot else ())
+
+
+def _present(ledger: Ledger, turn: Turn, known: Iterable[Report]) -> tuple[Window, ...]:
+    """The request for the hours that today has by now; none where it has none, or they are on their way."""
+    hours = turn.definition.policy.hours
+    if hours is None:
+        return ()
+    begin, end = hours.had(turn.day, turn.day, local_zone(turn.definition, turn.scope), ledger.now())
+    coming = any(r.end == turn.day and not r.ended and not r.overdue for r in known)
+    return (Window(turn.day, turn.day, {turn.day: 0}),) if end > begin and not coming else ()
 
 
 def _lost(turn: Turn, known: Iterable[Report]) -> tuple[date, ...]:
@@ -195,6 +220,9 @@ def asking(
     known = ledger.reports.of_feed(feed, since=today - timedelta(days=definition.policy.retention_days) - MARGIN)
     coming = covered([r for r in known if not r.ended], definition.definition_hash)
     wanted = sorted(d for d in days - coming.keys() if definition.policy.can_be_had(d, today))
+    if (hours := definition.policy.hours) and today in wanted:
+        first, last = hours.had(today, today, local_zone(definition, known_scope), ledger.now())
+        wanted = wanted if last > first else wanted[:-1]
     return Asking(
         scope,
         today,

@@ -39,7 +39,7 @@ def restatements(ledger: Ledger, account: Account, definition: ReportDefinition,
     """How each date of a table changed from wave to wave, and what of that is unusual, for every scope.
 
     Dates count until their last wave is over, and ``REPORTED_FOR`` longer. What was asked for by another version of the
-    definition is left out: other filters have other totals.
+    definition is left out: other filters have other totals. So is a date by the hour while it lasts.
     """
     kept = timedelta(days=max(definition.policy.deadlines.values())) + REPORTED_FOR
     attribution_days = definition.attribution_days if definition.api == "ads" else None
@@ -54,7 +54,7 @@ def restatements(ledger: Ledger, account: Account, definition: ReportDefinition,
                 o.day, o.as_of, o.age, {m: total for m, total in o.totals.items() if m in plotted}, o.rows
             )
             for o in ledger.observations.since(account.flow(definition.dataset(feed), scope.id).name, since)
-            if o.report_id not in others
+            if o.report_id not in others and (o.age or not definition.policy.hours)
         )
         changes = tuple(restatement_watch.changes(observations))
         findings = tuple(restatement_watch.unusual(changes, observations, attribution_days=attribution_days))

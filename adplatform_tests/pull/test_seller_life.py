@@ -9,6 +9,7 @@ from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,10 +18,14 @@ from adplatform.failures import TransientFailure
 from adplatform.flow.services import Services
 from adplatform.flow.slices import publish_slice
 from adplatform.ledger.report import ReportState
+from adplatform.ledger.scopes import Planned
 from adplatform.local.world.amazon import inventory
 from adplatform.local.world.amazon.products import products
 from adplatform.local.world.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
+from adplatform.local.world.amazon.selling_served import Asked
+from adplatform.local.world.amazon.selling_vendor import HOURLY, SERVED
 from adplatform.pull.due import reports_due
+from adplatform.pull.plan import plan_turn, turns
 from adplatform_tests.pull.seller import GERMANY, MORNING, Simulated, declared, simulated_seller
 from adplatform_tests.support.ledger_rows import put_report
 from adplatform_tests.support.runs import Nobody
@@ -234,6 +239,108 @@ def test_data_that_is_not_there_yet_is_asked_for_again(seller: Simulated) -> Non
     seller.later(minutes=60)
     seller.day()
     assert seller.reports("sales_and_traffic")[-1].state is ReportState.DONE
+
+
+def test_returns_are_as_they_stand_and_asked_for_again_when_amazon_makes_a_newer_report(seller: Simulated) -> None:
+    seller.account = declared("customer_returns", history="2d")
+    seller.day()
+    before = seller.table("customer_returns", "order_id, status, dt")
+    assert "customer_comments" not in seller.columns("customer_returns")
+    seller.later(days=1)
+    seller.world.fault("sp_create", "cancel")
+    seller.day()
+    *_, doubted = seller.reports("customer_returns")
+    assert (doubted.sequence, doubted.state) == (2, ReportState.INTENDED)
+    assert doubted.not_before is not None
+    assert doubted.not_before - seller.at[0] >= timedelta(hours=4) - timedelta(minutes=1), "as FBA reports are made"
+    assert seller.table("customer_returns", "order_id, status, dt") == before
+    seller.later(hours=5)
+    seller.day()
+    after = {(order, day): status for order, status, day in seller.table("customer_returns", "order_id, status, dt")}
+    assert {(order, day) for order, _, day in before} < after.keys(), "some were entered late, and a date was added"
+    assert any(after[order, day] != status for order, status, day in before), "some were settled"
+
+
+def test_promotions_are_asked_for_by_the_dates_on_which_they_began_for_as_long_as_they_go_on(
+    seller: Simulated,
+) -> None:
+    seller.account = declared("promotion_performance", history="1d")
+    seller.day()
+    [asked] = seller.world.sp_reports.values()
+    assert asked.options == {
+        "promotionStartDateFrom": "2026-09-21T00:00:00Z",
+        "promotionStartDateTo": "2026-09-21T23:59:59Z",
+    }
+    before = seller.table("promotion_performance", "promotion_id, units_sold, dt")
+    prefix = seller.services.settings.database_prefix
+    products = f"select sum(included_products_product_units_sold) from {prefix}seller.promotion_performance_products"
+    assert seller.query(products) == [(sum(units for _, units, _ in before),)]
+    seller.later(days=1)
+    seller.world.fault("sp_create", "reset")
+    seller.orders()
+    seller.later(minutes=10)
+    seller.day()
+    [*_, report] = seller.reports("promotion_performance")
+    assert (report.adopted, report.state, report.start) == (True, ReportState.DONE, date(2026, 9, 21))
+    after = {name: units for name, units, _ in seller.table("promotion_performance", "promotion_id, units_sold, dt")}
+    assert all(after[name] > units for name, units, _ in before)
+
+
+def test_the_hours_of_today_come_while_it_lasts_and_a_turn_that_fails_is_made_good_by_the_next(
+    seller: Simulated,
+) -> None:
+    seller.account = declared("vendor_real_time_sales", partner="vendor", marketplaces=[GERMANY.id], history="1d")
+
+    def hours(day: date) -> list[int]:
+        """The hours of a date in Berlin of which there are sales."""
+        rows = seller.table("vendor_real_time_sales", "start_time, dt")
+        return sorted({start.astimezone(ZoneInfo(GERMANY.timezone)).hour for start, dt in rows if dt == day})
+
+    today = seller.at[0].date()
+    seller.day()
+    [first] = seller.reports("vendor_real_time_sales")
+    assert (first.start, first.end) == (today - timedelta(days=1), today)
+    assert hours(today)[-1] <= 9, "at 11:00 the hour from 9 has ended an hour ago, and none after it"
+    assert max(hours(today - timedelta(days=1))) > 18
+    assert seller.orders() == [], "until its next turn"
+    seller.later(hours=3)
+    seller.world.fault("sp_create", "cancel")
+    ledger = seller.services.ledger
+    [turn] = turns(ledger, seller.account)
+    plan_turn(ledger, seller.account, turn)
+    ledger.scopes.put_planned("seller", Planned(turn.definition.name, GERMANY.id, turn.day, first.definition))
+    seller.day()
+    assert len(seller.world.sp_reports) == 2, "a worker that died before the turn was noted had planned it"
+    failed = seller.reports("vendor_real_time_sales")[-1]
+    assert (failed.start, failed.state, failed.permanent) == (today, ReportState.FAILED, False)
+    assert hours(today), "what Amazon takes for no data takes no hours away"
+    assert ledger.reports.active("seller") == []
+    before = len(hours(today))
+    seller.later(hours=3)
+    seller.day()
+    assert len(hours(today)) > before
+    seller.at[0] = datetime(2026, 9, 22, 23, 5, tzinfo=UTC)
+    seller.moved(seller.at[0])
+    seller.day()
+    last = seller.reports("vendor_real_time_sales")[-1]
+    assert last.end == today, "at 1:05 the day before can be had whole, and of today nothing"
+    start = datetime(2026, 9, 21, 22, tzinfo=UTC)
+    asked = Asked(seller.world.settings.seed, [GERMANY], start, start + timedelta(days=1), {}, seller.at[0])
+    units = sum(row["orderedUnits"] for row in SERVED[HOURLY["SALES"]].rows(asked))
+    assert sum(u for u, dt in seller.table("vendor_real_time_sales", "ordered_units, dt") if dt == today) == units
+
+
+def test_a_report_in_xml_comes_into_its_tables(seller: Simulated) -> None:
+    seller.account = declared("seller_returns_with_items", history="1d")
+    seller.world.fault("download", "truncate")
+    seller.day()
+    seller.later(minutes=10)
+    seller.run_ready()
+    returns = seller.table("seller_returns_with_items", "order_id, order_quantity, order_amount")
+    items = seller.table("seller_returns_with_items_items", "order_id, item_details_return_quantity")
+    assert len(returns) > 3
+    assert sum(quantity for _, quantity, _ in returns) == sum(quantity for _, quantity in items)
+    assert {order for order, _, _ in returns} == {order for order, _ in items}
 
 
 def test_a_widened_range_is_refused_and_reported(seller: Simulated) -> None:

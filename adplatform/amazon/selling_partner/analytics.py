@@ -4,6 +4,7 @@ Columns, options and periods are those of Amazon's own schemas of the report typ
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, with_metrics
 from adplatform.amazon.restatement import Period, RestatementPolicy
@@ -277,11 +278,21 @@ _SEARCH_CATALOG_PERFORMANCE = _by_period(
 )
 
 
+_VIEWED = {"distributorView": "MANUFACTURING", "sellingProgram": "RETAIL"}
+
+
 def _of_vendor(
-    name: str, report_type: str, kind: str, fields: Fields, only_aggregate: Fields, plotted: tuple[str, ...], what: str
+    name: str,
+    report_type: str,
+    kind: str,
+    fields: Fields,
+    only_aggregate: Fields,
+    plotted: tuple[str, ...],
+    what: str,
+    *,
+    views: Mapping[str, str] = _VIEWED,
 ) -> ReportDefinition:
     """A vendor's report with the whole catalog's totals and the same by product."""
-    views = {"distributorView": "MANUFACTURING", "sellingProgram": "RETAIL"} if name != "vendor_traffic" else {}
     total, by_asin = f"{kind}Aggregate", f"{kind}ByAsin"
     every = [*fields]
     return _by_period(
@@ -315,6 +326,21 @@ _VENDOR_TRAFFIC = _of_vendor(
     (),
     ("glanceViews",),
     "Views of the detail pages",
+    views={},
+)
+# Four days after a date, one day more than the others need.
+_VENDOR_NET_PURE_MARGIN = _of_vendor(
+    "vendor_net_pure_margin",
+    "GET_VENDOR_NET_PURE_PRODUCT_MARGIN_REPORT",
+    "netPureProductMargin",
+    [("netPureProductMargin", "double")],
+    (),
+    (),
+    "Amazon's margin, as a fraction of the revenue after costs and marketing funds,",
+    views={},
+)
+_VENDOR_NET_PURE_MARGIN = replace(
+    _VENDOR_NET_PURE_MARGIN, policy=replace(_VENDOR_NET_PURE_MARGIN.policy, daily=(4, 5), waves=(7, 14))
 )
 _VENDOR_INVENTORY = _of_vendor(
     "vendor_inventory",
@@ -336,5 +362,5 @@ _VENDOR_INVENTORY = _of_vendor(
 ANALYTICS = (
     *(_SALES_AND_TRAFFIC, _SEARCH_TERMS, _MARKET_BASKET, _REPEAT_PURCHASE),
     *(_SEARCH_QUERY_PERFORMANCE, _SEARCH_CATALOG_PERFORMANCE),
-    *(_VENDOR_SALES, _VENDOR_TRAFFIC, _VENDOR_INVENTORY),
+    *(_VENDOR_SALES, _VENDOR_TRAFFIC, _VENDOR_INVENTORY, _VENDOR_NET_PURE_MARGIN),
 )

@@ -5,7 +5,7 @@ import platform
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,8 @@ from adplatform.amazon.http import (
     plain_text,
     uncounted,
 )
+from adplatform.amazon.moving_dates import seconds
+from adplatform.amazon.moving_dates import utc_text as _text
 from adplatform.amazon.refusals import is_about_the_definition
 from adplatform.amazon.reports import (
     Created,
@@ -330,11 +332,8 @@ def _vendor_scope(name: str) -> Scope:
 
 
 def _range(order: ReportOrder) -> tuple[datetime, datetime]:
-    """The first and the last second of the order's dates."""
-    midnight = time(0, tzinfo=ZoneInfo(order.timezone))
-    # By the next midnight: where clocks change at midnight, as in Cairo, 23:59:59 can be there twice.
-    after = datetime.combine(order.end + timedelta(days=1), midnight)
-    return datetime.combine(order.start, midnight).astimezone(UTC), after.astimezone(UTC) - timedelta(seconds=1)
+    """The first and the last second of the order's dates, or its hours."""
+    return order.instants or seconds(order.start, order.end, ZoneInfo(order.timezone))
 
 
 def _sent_range(order: ReportOrder, now: datetime) -> Mapping[str, str]:
@@ -394,10 +393,6 @@ def _discovered(report: Mapping[str, Any]) -> Discovered:
         end=_instant(report.get("dataEndTime") or report.get("createdTime")),
         created=created,
     )
-
-
-def _text(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _instant(text: Any) -> datetime:

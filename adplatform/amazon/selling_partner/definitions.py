@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, snake_case
+from adplatform.amazon.moving_dates import check_places
 from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.amazon.selling_partner.analytics import ANALYTICS, MONEY
+from adplatform.amazon.selling_partner.fulfilment import FULFILMENT
 from adplatform.amazon.selling_partner.inventory import LISTING_OPTIONS, SNAPSHOTS
+from adplatform.amazon.selling_partner.promotions import PROMOTIONS
+from adplatform.amazon.selling_partner.vendor import VENDOR
 from adplatform.contracts.column import Column
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.pii import Pii, PiiKind
@@ -119,7 +123,11 @@ _SETTLEMENTS = ReportDefinition(
 )
 
 READY_MADE: Mapping[str, ReportDefinition] = {
-    d.name: d for d in (ANALYTICS[0], _ALL_ORDERS, _UPDATED_ORDERS, _SETTLEMENTS, *ANALYTICS[1:], *SNAPSHOTS)
+    d.name: d
+    for d in (
+        *(ANALYTICS[0], _ALL_ORDERS, _UPDATED_ORDERS, _SETTLEMENTS, *FULFILMENT, *PROMOTIONS),
+        *(*ANALYTICS[1:], *SNAPSHOTS, *VENDOR),
+    )
 }
 
 _FROM_WEEK = ("WEEK", "MONTH", "QUARTER")
@@ -137,15 +145,27 @@ _OPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "GET_BRAND_ANALYTICS_REPEAT_PURCHASE_REPORT": {"reportPeriod": _FROM_WEEK},
     "GET_BRAND_ANALYTICS_SEARCH_QUERY_PERFORMANCE_REPORT": {"reportPeriod": _FROM_WEEK, "asin": _ANY},
     "GET_BRAND_ANALYTICS_SEARCH_CATALOG_PERFORMANCE_REPORT": {"reportPeriod": _FROM_WEEK, "asins": _ANY},
+    "GET_PROMOTION_PERFORMANCE_REPORT": {f"promotionStartDate{edge}": _ANY for edge in ("From", "To")},
+    "GET_COUPON_PERFORMANCE_REPORT": {
+        f"{began}StartDate{edge}": _ANY for began in ("coupon", "campaign") for edge in ("From", "To")
+    },
+    "GET_LEDGER_SUMMARY_VIEW_DATA": {
+        "aggregateByLocation": ("COUNTRY", "FC"),
+        "aggregatedByTimePeriod": ("DAILY", "WEEKLY", "MONTHLY"),
+    },
     "GET_VENDOR_SALES_REPORT": {**_VENDOR, **_VIEWS, "sellingProgram": ("RETAIL", "BUSINESS", "FRESH")},
     "GET_VENDOR_TRAFFIC_REPORT": _VENDOR,
     "GET_MERCHANT_LISTINGS_ALL_DATA": LISTING_OPTIONS,
     "GET_MERCHANT_LISTINGS_DATA": LISTING_OPTIONS,
+    "GET_VENDOR_NET_PURE_PRODUCT_MARGIN_REPORT": _VENDOR,
+    "GET_VENDOR_FORECASTING_REPORT": {"sellingProgram": ("RETAIL", "FRESH")},
+    "GET_VENDOR_REAL_TIME_SALES_REPORT": {"currencyCode": _ANY},
     "GET_VENDOR_INVENTORY_REPORT": {**_VENDOR, **_VIEWS, "sellingProgram": ("RETAIL", "FRESH")},
 }
 """The options of report types and the values that Amazon takes; it ignores what it does not know."""
 _REQUIRED = ("reportPeriod", "asin", "distributorView", "sellingProgram")
-_PERIODS = ("reportPeriod", "dateGranularity")
+_PERIODS = ("reportPeriod", "dateGranularity", "aggregatedByTimePeriod")
+_ADVERBS = {"DAILY": Period.DAY, "WEEKLY": Period.WEEK, "MONTHLY": Period.MONTH}
 _LONGEST_LIST = 200
 """Characters of a list of ASINs."""
 
@@ -163,6 +183,7 @@ def check_options(name: str, report_type: str, options: Mapping[str, str]) -> No
     """
     known = options_of(report_type)
     for option, value in options.items():
+        check_places(option, value)
         if known and option not in known:
             hint = did_you_mean(option, known)
             raise ValueError(f"{name}: {report_type} has no option {option}{hint}; it has {wrapped(known)}")
@@ -189,6 +210,7 @@ def period_of(options: Mapping[str, str]) -> Period:
         ValueError: there is no such period.
     """
     asked = options.get(option_of_period(options), Period.DAY)
+    asked = _ADVERBS.get(asked, asked)
     if asked not in set(Period):
         raise ValueError(f"{asked!r} is no period; there are {wrapped(Period)}")
     return Period(asked)
@@ -206,6 +228,18 @@ def with_options(definition: ReportDefinition, options: Mapping[str, str]) -> Re
     period = period_of(asked)
     if period is definition.policy.period:
         return replace(definition, configuration=asked)
-    dated = (d if d.date_field in (None, "endDate") else replace(d, date_field=None) for d in definition.datasets)
+    dated = (d if d.date_field in (None, "endDate") else _of_a_period(d) for d in definition.datasets)
     policy = replace(definition.policy, period=period, max_range_days=1)
     return replace(definition, configuration=asked, policy=policy, datasets=tuple(dated))
+
+
+def _of_a_period(dataset: Dataset) -> Dataset:
+    """The dataset whose rows belong to the period that was asked for. What flat files then have in the place of a date,
+    such as 09/2026, is none."""
+    columns = (
+        c.model_copy(update={"type": "string", "formats": ()})
+        if c.field_name == dataset.date_field and c.formats
+        else c
+        for c in dataset.columns
+    )
+    return replace(dataset, date_field=None, columns=tuple(columns))

@@ -27,7 +27,7 @@ from adplatform.failures import wrapped
 _RESERVED = {*(c.name for c in STAMPS), "marketplace_id"}
 _PERSONAL = re.compile(
     r"e-?mail|phone|((buyer|customer|recipient|ship|shipping|bill|billing)[-_ ]?(to)?[-_ ]?"
-    r"(name|address|city|state|county|postal|zip|company))",
+    r"(name|address|city|state|county|postal|zip|company|comment))",
     re.IGNORECASE,
 )
 """Names that Amazon's reports give to columns with personal data."""
@@ -71,7 +71,12 @@ class Table(Strict):
     """One table of a report."""
 
     records: str | None = None
-    """For json: the dotted path of the table's array; the document itself when absent."""
+    """For json: the dotted path of the table's array; the document itself when absent. For xml: the dotted path of its
+    elements, from the root on."""
+    each: str | None = None
+    """For json and xml: the dotted path, in a record, of an array (or of a repeated element). Each element is then a
+    row, which has the record's other members that columns name, too; a column of the element is ``<each>.<member>``.
+    A table of the records themselves leaves the array out."""
     date_field: str | None = None
     """The column with the date of each row, or the last one of its period; without one every row belongs to the only
     date or period that a report is for, or to the day on which a ``snapshot`` was asked for."""
@@ -93,6 +98,7 @@ class Table(Strict):
             feed=name,
             columns=self.columns,
             records=self.records,
+            each=self.each or "",
             date_field=_header(name, self.columns, "date_field", self.date_field, dates) if self.date_field else None,
             plotted=tuple(
                 _header(name, self.columns, "plotted", metric, ("int", "bigint", "decimal", "double"))
@@ -121,10 +127,11 @@ class OwnSellingPartnerReport(Table):
     """The ready-made report that this one is made of; by default the one of the same name."""
     report_type: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
     """Amazon's ``reportType``, for a report that is not ready-made; goes with ``format``, not with ``extends``."""
-    format: Literal["json", "tsv"] | None = None
+    format: Literal["json", "tsv", "xml"] | None = None
     """How the document is written."""
     options: dict[str, str] = Field(default_factory=dict)
-    """Amazon's ``reportOptions``."""
+    """Amazon's ``reportOptions``. ``{start}`` and ``{end}`` in a value are the first and the last second of the dates
+    that are asked for, as ``2026-09-01T00:00:00Z``; ``{start:date}`` and ``{end:date}`` their first and last date."""
     restricted: bool = False
     """Whether Amazon gives the report only for a restricted data token, because it holds personal data; columns that
     look personal must then say what becomes of them."""
@@ -176,13 +183,15 @@ class OwnSellingPartnerReport(Table):
         if self.extends:
             raise ValueError(f"{self.name}: give report_type or extends, not both")
         if self.format is None:
-            raise ValueError(f"{self.name}: give the format of {self.report_type}: json or tsv")
+            raise ValueError(f"{self.name}: give the format of {self.report_type}: json, tsv or xml")
         check_options(self.name, str(self.report_type), self.options)
         tables = self._tables()
         for name, table in tables:
             self._check_columns(name, table.columns)
-            if self.format == "tsv" and (table.records or len(tables) > 1):
-                raise ValueError(f"{name}: a tsv report is one table, without records")
+            if self.format == "tsv" and (table.records or table.each or len(tables) > 1):
+                raise ValueError(f"{name}: a tsv report is one table, without records and each")
+            if self.format == "xml" and not table.records:
+                raise ValueError(f"{name}: give records, the path from the root to the elements that are rows")
         undated = [name for name, table in tables if table.date_field is None]
         self._check_dates(undated, dated=[name for name, table in tables if table.date_field])
         if self.discovered and (self.options or any(table.date_field for _, table in tables)):
@@ -241,7 +250,7 @@ class OwnSellingPartnerReport(Table):
     def _tables(self) -> list[tuple[str, Table]]:
         if not self.tables:
             return [(self.name, self)]
-        if beside := sorted({"records", "date_field", "columns", "plotted"} & self.model_fields_set):
+        if beside := sorted({"records", "each", "date_field", "columns", "plotted"} & self.model_fields_set):
             raise ValueError(f"{self.name}: {', '.join(beside)} stand in each of its tables, or there are no tables")
         return [(table.name, table) for table in self.tables]
 
@@ -265,7 +274,7 @@ class OwnSellingPartnerReport(Table):
         if single and (self.max_range_days or 1) > 1:
             why = f"a report is about one {period}" if period is not Period.DAY else f"{undated[0]} has no date_field"
             raise ValueError(f"{self.name}: max_range_days must be 1, as {why}")
-        daily, waves = ((1, 2, 3, 7) if self.format == "tsv" else (2, 3, 7)), (14, 30)
+        daily, waves = ((2, 3, 7) if self.format == "json" else (1, 2, 3, 7)), (14, 30)
         if self.discovered:
             return RestatementPolicy(daily=(1,), waves=(), retention_days=_LISTED, closes=False)
         longest = 1 if single else self.max_range_days or _LONGEST_RANGE
@@ -297,7 +306,7 @@ class OwnSellingPartnerReport(Table):
                 replace(
                     dataset,
                     feed=dataset.feed.replace(base.name, self.name, 1),
-                    columns=(*dataset.columns, *added.get(dataset.feed, ())),
+                    columns=_with(dataset.columns, added.get(dataset.feed, ())),
                     description=self.description or dataset.description,
                     localized=self.localized or dataset.localized,
                 )
@@ -320,6 +329,12 @@ class OwnSellingPartnerReport(Table):
         for name, columns in added.items():
             self._check_columns(name, columns)
         return added
+
+
+def _with(columns: tuple[Column, ...], added: tuple[Column, ...]) -> tuple[Column, ...]:
+    """The columns of a ready-made table and those that are added. One that it drops may be declared anew."""
+    anew = {column.field_name for column in added}
+    return (*(c for c in columns if not (c.drop and c.field_name in anew)), *added)
 
 
 def _looks_personal(column: Column) -> bool:

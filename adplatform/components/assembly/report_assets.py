@@ -55,6 +55,7 @@ from adplatform.components.assembly.runs import (
     say_of,
     work_ended,
 )
+from adplatform.contracts.durations import write_duration
 from adplatform.failures import (
     ClaimLost,
     EnvironmentFailure,
@@ -180,7 +181,7 @@ def report_assets(
         partitions_def=partitions,
         group_name=account.source,
         owners=owners,
-        kinds={"s3", "json" if definition.layout == "json" else "csv"},
+        kinds={"s3", "csv" if definition.layout == "tsv" else definition.layout},
         tags=tags | {"zone": "raw"},
         metadata={
             "dagster/column_schema": raw_schema(*(table.feed.contract for table in tables), without=_STAMPED),
@@ -256,7 +257,11 @@ def asking_plan(definition: ReportDefinition) -> str:
     ages, longest = _runs(sorted(policy.deadlines)), policy.max_range_days
     what = f"{policy.period.lower()}, by its last date," if policy.period is not Period.DAY else "date"
     how = "one at a time" if longest == 1 else f"in ranges of up to {longest} days"
-    return f"Each {what} is asked for at the ages of {ages} days, {how}; Amazon keeps {policy.retention_days} days."
+    while_it_lasts = f" and while it lasts every {write_duration(policy.hours.every)}" if policy.hours else ""
+    return (
+        f"Each {what} is asked for at the ages of {ages} days{while_it_lasts}, {how}; Amazon keeps "
+        f"{policy.retention_days} days."
+    )
 
 
 def _runs(numbers: Sequence[int]) -> str:

@@ -1,6 +1,8 @@
 """What may be declared of the Selling Partner API, and what is said to the rest."""
 
 from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from adplatform.amazon.definitions import ReportDefinition, feed
 from adplatform.amazon.restatement import Period, Window, plan
 from adplatform.amazon.selling_partner.definitions import READY_MADE
 from adplatform.amazon.sources import SellingPartnerSource
+from adplatform_tests.amazon.selling_partner.contract import read
 
 OWN: dict[str, Any] = {
     "name": "fees",
@@ -41,6 +44,8 @@ def test_every_ready_made_report_makes_good_tables() -> None:
         found = definition({"name": name, "options": needed[name]} if name in needed else name)
         assert all(feed(d, date(2026, 1, 1), "{feed}/{date}/{file}").columns for d in found.datasets)
         assert all(d.date_field or found.policy.max_range_days == 1 or found.discovered for d in found.datasets)
+        kept = {(d.feed, c.name) for d in found.datasets for c in d.columns if not c.drop}
+        assert not {name for _, name in kept} & {"marketplace_id", "as_of", "wave", "report_id"}
         plotted = {(d.feed, metric) for d in found.datasets for metric in d.plotted}
         assert plotted <= {(d.feed, c.field_name) for d in found.datasets for c in d.columns}
 
@@ -83,6 +88,34 @@ def test_another_kind_of_day_is_another_report_to_ask_for() -> None:
     assert there.definition_hash != utc.definition_hash
     described = definition(OWN | {"description": "Fees.", "plotted": ["fee"]})
     assert described.definition_hash == there.definition_hash
+
+
+def test_what_a_ready_made_report_drops_may_be_kept_by_who_says_so() -> None:
+    kept = {"customer-comments": {"pii": {"kind": "generic_id", "treatment": "clear"}}}
+    [table] = definition({"name": "customer_returns", "columns": kept}).datasets
+    assert [c.drop for c in table.columns if c.field_name == "customer-comments"] == [False]
+
+
+def test_an_own_report_may_be_xml_with_attributes_and_a_table_of_repeated_elements(tmp_path: Path) -> None:
+    orders = "<E><Order id='7'><Day>2026-01-02</Day><Item><Price currency='EUR'>1.5</Price></Item><Item/></Order></E>"
+    price = {"Item.Price.#text": "decimal(8,2)", "Item.Price.@currency": None}
+    own = {
+        "name": "orders",
+        "report_type": "GET_XML",
+        "format": "xml",
+        "records": "E.Order",
+        "each": "Item",
+        "date_field": "Day",
+        "columns": {"@id": None, "Day": "date", **price},
+    }
+    day = date(2026, 1, 2)
+    [row] = read(definition(own), orders.encode(), day, day, tmp_path)["orders"]
+    assert (row["id"], row["day"], row["item_price_text"], row["item_price_currency"]) == (
+        "7",
+        day,
+        Decimal("1.5"),
+        "EUR",
+    )
 
 
 def test_numbers_whose_names_look_personal_are_none() -> None:
@@ -168,6 +201,10 @@ def test_an_extended_report_has_a_name_and_tables_of_its_own() -> None:
         (OWN | {"restricted": True}, "a restricted report holds personal data"),
         (OWN | {"restricted": True, "schema_policy": "evolve"}, "needs schema_policy: freeze"),
         (OWN | {"records": "rows"}, "a tsv report is one table, without records"),
+        (OWN | {"each": "items"}, "a tsv report is one table, without records and each"),
+        (OWN | {"format": "xml"}, "give records, the path from the root to the elements that are rows"),
+        (OWN | {"options": {"from": "{begin}"}}, "option from has {begin}; what is replaced is {start}, {end}"),
+        ({"name": "customer_returns", "columns": {"customer-comments": None}}, "customer-comments looks personal"),
         (OWN | {"tables": TABLES}, "columns, date_field stand in each of its tables"),
         ({"name": "x", "report_type": "T", "format": "tsv", "tables": TABLES}, "a tsv report is one table"),
         (

@@ -15,6 +15,8 @@ from adplatform.local.world.amazon import inventory, selling
 from adplatform.local.world.amazon.advertising import Query, Row, is_metric, rows, summary
 from adplatform.local.world.amazon.entities import PRODUCTS, entities
 from adplatform.local.world.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC, SEARCH_TERMS, SETTLEMENT, Settlement
+from adplatform.local.world.amazon.selling_catalogue import SERVED
+from adplatform.local.world.amazon.selling_served import Asked
 from adplatform.local.world.amazon.world import REPORT_DAYS, AdsExport, AdsReport, SpReport, World
 
 _FILTERED = {"adProductFilter": "adProduct", "stateFilter": "state", "negativeFilter": "negative"}
@@ -123,6 +125,8 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
         return SpDocument(
             selling.search_terms(seed, marketplace, start.date(), end.date(), period, terms), "application/json", True
         )
+    if report.type in SERVED and SERVED[report.type].media != "tsv":
+        return _served(world, report, f"application/{SERVED[report.type].media}", zipped=True)
     zipped, says_charset = int(report.id) % 2 == 0, int(report.id) % 4 < 2
     charset = "Windows-31J" if marketplace.charset == "cp932" else marketplace.charset
     content_type = f"text/plain; charset={charset}" if says_charset else "text/plain"
@@ -133,6 +137,8 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
     if report.type in inventory.REPORT_TYPES:
         shown = inventory.document(report.type, seed, marketplace, report.options, as_of, report.fate)
         return SpDocument(iter([shown]), content_type, zipped)
+    if report.type in SERVED:
+        return _served(world, report, content_type, zipped=zipped)
     if report.type == ALL_ORDERS:
         places = map(world.accounts.marketplace, report.marketplaces)
         orders = [row for place in places for row in selling.order_rows(seed, place, start, end, as_of)]
@@ -142,6 +148,19 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
         return SpDocument(iter([table]), content_type, zipped)
     found = next(s for s in known_settlements(world, report.region) if str(s.number) == report.id)
     return SpDocument(iter([selling.settlement_table(seed, found)]), content_type, zipped)
+
+
+def _served(world: World, report: SpReport, content_type: str, *, zipped: bool) -> SpDocument:
+    asked = Asked(
+        world.settings.seed,
+        [world.accounts.marketplace(name) for name in report.marketplaces],
+        datetime.fromisoformat(report.start),
+        datetime.fromisoformat(report.end),
+        report.options,
+        datetime.fromtimestamp(report.created, UTC),
+    )
+    body = SERVED[report.type].document(asked, empty=report.fate == "empty")
+    return SpDocument(iter([body]), content_type, zipped)
 
 
 def _faulty(orders: list[dict[str, str]], fate: str) -> list[dict[str, str]]:

@@ -12,6 +12,9 @@ from adplatform.local.world.amazon import documents, inventory, selling
 from adplatform.local.world.amazon.calls import JSON, Call, answer
 from adplatform.local.world.amazon.downloads import find, signed
 from adplatform.local.world.amazon.faults import FATES
+from adplatform.local.world.amazon.selling import Ending
+from adplatform.local.world.amazon.selling_catalogue import SERVED
+from adplatform.local.world.amazon.selling_served import Asked
 from adplatform.local.world.amazon.world import REPORT_DAYS, SpReport, World
 
 _RATES = {
@@ -135,7 +138,7 @@ def create(call: Call) -> Response:
     if not isinstance(body, dict):
         return invalid_input("The request body is not valid JSON.")
     kind, names, options = body.get("reportType"), body.get("marketplaceIds"), body.get("reportOptions") or {}
-    if kind not in (*selling.REPORT_TYPES, *inventory.REPORT_TYPES):
+    if kind not in (*selling.REPORT_TYPES, *inventory.REPORT_TYPES, *SERVED):
         return invalid_input(f"Invalid Report Type: {kind}")
     if kind == selling.SETTLEMENT:
         return invalid_input(f"Report type {kind} cannot be requested; Amazon schedules it.")
@@ -151,11 +154,7 @@ def create(call: Call) -> Response:
         return invalid_input("dataStartTime and dataEndTime must be ISO 8601 date times.")
     if call.fault("bigger_range"):
         start -= timedelta(days=1)
-    if kind in inventory.REPORT_TYPES:
-        ending = inventory.ending(kind, start, now, _made(world, kind, names[0]))
-    else:
-        places = [own[name] for name in names]
-        ending = selling.ending(kind, places, start, end, options, now, world.settings.ready_days)
+    ending = _ending(world, kind, Asked(world.settings.seed, [own[name] for name in names], start, end, options, now))
     world.forget_old_reports()
     fate = call.fault(*FATES)
     report = SpReport(
@@ -175,6 +174,15 @@ def create(call: Call) -> Response:
     world.sp_reports[report.id] = report
     world.changed = True
     return answer(202, {"reportId": report.id})
+
+
+def _ending(world: World, kind: str, asked: Asked) -> Ending:
+    if kind in SERVED:
+        return SERVED[kind].ending(asked)
+    if kind in inventory.REPORT_TYPES:
+        return inventory.ending(kind, asked.start, asked.as_of, _made(world, kind, asked.marketplace.id))
+    days = world.settings.ready_days
+    return selling.ending(kind, asked.marketplaces, asked.start, asked.end, asked.options, asked.as_of, days)
 
 
 def _made(world: World, kind: str, marketplace: str) -> Iterator[datetime]:
