@@ -16,7 +16,7 @@ def shaped(records: Iterable[Row], dataset: Dataset, datasets: Sequence[Dataset]
         return
     elsewhere = {d.each.split(".")[0] for d in datasets if d.each and d.records == dataset.records}
     for record in records:
-        yield {name: record[name] for name in record.keys() - elsewhere} if elsewhere else record
+        yield {name: value for name, value in record.items() if name not in elsewhere} if elsewhere else record
 
 
 def _elements(record: Row, path: Sequence[str], kept: Collection[str]) -> Iterator[Row]:

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -241,93 +240,92 @@ def test_data_that_is_not_there_yet_is_asked_for_again(seller: Simulated) -> Non
     assert seller.reports("sales_and_traffic")[-1].state is ReportState.DONE
 
 
-def test_returns_are_as_they_stand_and_asked_for_again_when_amazon_makes_a_newer_report(seller: Simulated) -> None:
+def brought(seller: Simulated) -> None:
+    """What was asked for has come, and nobody has published it."""
+    seller.orders()
+    seller.later(minutes=20)
+    seller.poll()
+    seller.run_ready(publish=False)
+
+
+def test_a_report_of_fba_is_asked_for_again_when_amazon_makes_a_newer_one(seller: Simulated) -> None:
     seller.account = declared("customer_returns", history="2d")
-    seller.day()
-    before = seller.table("customer_returns", "order_id, status, dt")
-    assert "customer_comments" not in seller.columns("customer_returns")
+    brought(seller)
     seller.later(days=1)
     seller.world.fault("sp_create", "cancel")
-    seller.day()
+    brought(seller)
     *_, doubted = seller.reports("customer_returns")
     assert (doubted.sequence, doubted.state) == (2, ReportState.INTENDED)
     assert doubted.not_before is not None
-    assert doubted.not_before - seller.at[0] >= timedelta(hours=4) - timedelta(minutes=1), "as FBA reports are made"
-    assert seller.table("customer_returns", "order_id, status, dt") == before
+    assert doubted.not_before - seller.at[0] >= timedelta(hours=4) - timedelta(minutes=1)
     seller.later(hours=5)
-    seller.day()
-    after = {(order, day): status for order, status, day in seller.table("customer_returns", "order_id, status, dt")}
-    assert {(order, day) for order, _, day in before} < after.keys(), "some were entered late, and a date was added"
-    assert any(after[order, day] != status for order, status, day in before), "some were settled"
+    brought(seller)
+    first, *_, last = seller.reports("customer_returns")
+    assert last.state is ReportState.DONE
+    assert last.rows > first.rows > 0, "some were entered late, and a date was added"
 
 
-def test_promotions_are_asked_for_by_the_dates_on_which_they_began_for_as_long_as_they_go_on(
-    seller: Simulated,
-) -> None:
+def test_promotions_are_asked_for_by_the_dates_on_which_they_began(seller: Simulated) -> None:
     seller.account = declared("promotion_performance", history="1d")
-    seller.day()
+    seller.world.fault("sp_create", "reset")
+    seller.orders()
     [asked] = seller.world.sp_reports.values()
     assert asked.options == {
         "promotionStartDateFrom": "2026-09-21T00:00:00Z",
         "promotionStartDateTo": "2026-09-21T23:59:59Z",
     }
-    before = seller.table("promotion_performance", "promotion_id, units_sold, dt")
-    prefix = seller.services.settings.database_prefix
-    products = f"select sum(included_products_product_units_sold) from {prefix}seller.promotion_performance_products"
-    assert seller.query(products) == [(sum(units for _, units, _ in before),)]
-    seller.later(days=1)
-    seller.world.fault("sp_create", "reset")
-    seller.orders()
     seller.later(minutes=10)
-    seller.day()
-    [*_, report] = seller.reports("promotion_performance")
-    assert (report.adopted, report.state, report.start) == (True, ReportState.DONE, date(2026, 9, 21))
-    after = {name: units for name, units, _ in seller.table("promotion_performance", "promotion_id, units_sold, dt")}
-    assert all(after[name] > units for name, units, _ in before)
+    brought(seller)
+    [report] = seller.reports("promotion_performance")
+    assert (report.adopted, report.state) == (True, ReportState.DONE), "by the dates in its options"
+    feeds = ("promotion_performance", "promotion_performance_products")
+    day = date(2026, 9, 21)
+    seen = [seller.services.ledger.observations.of_day(f"seller/{f}/{GERMANY.id}", day)[-1] for f in feeds]
+    sold = [seen[0].totals["unitsSold"], seen[1].totals["includedProducts.productUnitsSold"]]
+    assert sold[0] == sold[1] > 0
 
 
 def test_the_hours_of_today_come_while_it_lasts_and_a_turn_that_fails_is_made_good_by_the_next(
     seller: Simulated,
 ) -> None:
     seller.account = declared("vendor_real_time_sales", partner="vendor", marketplaces=[GERMANY.id], history="1d")
+    ledger, feed, today = seller.services.ledger, f"seller/vendor_real_time_sales/{GERMANY.id}", date(2026, 9, 22)
 
-    def hours(day: date) -> list[int]:
-        """The hours of a date in Berlin of which there are sales."""
-        rows = seller.table("vendor_real_time_sales", "start_time, dt")
-        return sorted({start.astimezone(ZoneInfo(GERMANY.timezone)).hour for start, dt in rows if dt == day})
+    def asked() -> list[tuple[str, str]]:
+        """From when to when the latest reports are, in days and hours of UTC."""
+        return [(r.start[8:13], r.end[8:13]) for r in seller.world.sp_reports.values()]
 
-    today = seller.at[0].date()
-    seller.day()
-    [first] = seller.reports("vendor_real_time_sales")
-    assert (first.start, first.end) == (today - timedelta(days=1), today)
-    assert hours(today)[-1] <= 9, "at 11:00 the hour from 9 has ended an hour ago, and none after it"
-    assert max(hours(today - timedelta(days=1))) > 18
+    brought(seller)
+    assert asked() == [("20T22", "22T08")], "yesterday and, at 11:00 in Berlin, the hours that ended by 10:00"
     assert seller.orders() == [], "until its next turn"
     seller.later(hours=3)
     seller.world.fault("sp_create", "cancel")
-    ledger = seller.services.ledger
     [turn] = turns(ledger, seller.account)
     plan_turn(ledger, seller.account, turn)
-    ledger.scopes.put_planned("seller", Planned(turn.definition.name, GERMANY.id, turn.day, first.definition))
-    seller.day()
-    assert len(seller.world.sp_reports) == 2, "a worker that died before the turn was noted had planned it"
+    ledger.scopes.put_planned(
+        "seller", Planned(turn.definition.name, GERMANY.id, turn.day, turn.definition.definition_hash)
+    )
+    brought(seller)
+    assert asked()[1:] == [("21T22", "22T11")], "once, though a worker died before the turn was noted"
     failed = seller.reports("vendor_real_time_sales")[-1]
-    assert (failed.start, failed.state, failed.permanent) == (today, ReportState.FAILED, False)
-    assert hours(today), "what Amazon takes for no data takes no hours away"
+    assert (failed.state, failed.permanent) == (ReportState.FAILED, False)
     assert ledger.reports.active("seller") == []
-    before = len(hours(today))
+    before = ledger.observations.of_day(feed, today)
+    assert [o.rows > 0 for o in before] == [True], "what Amazon takes for no data takes no hours away"
     seller.later(hours=3)
-    seller.day()
-    assert len(hours(today)) > before
+    brought(seller)
+    assert asked()[2:] == [("21T22", "22T14")]
     seller.at[0] = datetime(2026, 9, 22, 23, 5, tzinfo=UTC)
     seller.moved(seller.at[0])
-    seller.day()
-    last = seller.reports("vendor_real_time_sales")[-1]
-    assert last.end == today, "at 1:05 the day before can be had whole, and of today nothing"
-    start = datetime(2026, 9, 21, 22, tzinfo=UTC)
-    asked = Asked(seller.world.settings.seed, [GERMANY], start, start + timedelta(days=1), {}, seller.at[0])
-    units = sum(row["orderedUnits"] for row in SERVED[HOURLY["SALES"]].rows(asked))
-    assert sum(u for u, dt in seller.table("vendor_real_time_sales", "ordered_units, dt") if dt == today) == units
+    brought(seller)
+    assert asked()[3:] == [("20T22", "22T22")], "at 1:05 the day before can be had whole, and of today nothing"
+    hours = Asked(
+        1, [GERMANY], datetime(2026, 9, 21, 22, tzinfo=UTC), datetime(2026, 9, 22, 22, tzinfo=UTC), {}, seller.at[0]
+    )
+    told = SERVED[HOURLY["SALES"]].rows(replace(hours, seed=seller.world.settings.seed))
+    *_, last = ledger.observations.of_day(feed, today)
+    assert (last.rows, last.totals["orderedUnits"]) == (len(told), sum(row["orderedUnits"] for row in told))
+    assert last.rows > before[0].rows
 
 
 def test_a_report_in_xml_comes_into_its_tables(seller: Simulated) -> None:

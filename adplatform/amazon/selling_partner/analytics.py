@@ -328,8 +328,7 @@ _VENDOR_TRAFFIC = _of_vendor(
     "Views of the detail pages",
     views={},
 )
-# Four days after a date, one day more than the others need.
-_VENDOR_NET_PURE_MARGIN = _of_vendor(
+_MARGIN = _of_vendor(
     "vendor_net_pure_margin",
     "GET_VENDOR_NET_PURE_PRODUCT_MARGIN_REPORT",
     "netPureProductMargin",
@@ -339,9 +338,8 @@ _VENDOR_NET_PURE_MARGIN = _of_vendor(
     "Amazon's margin, as a fraction of the revenue after costs and marketing funds,",
     views={},
 )
-_VENDOR_NET_PURE_MARGIN = replace(
-    _VENDOR_NET_PURE_MARGIN, policy=replace(_VENDOR_NET_PURE_MARGIN.policy, daily=(4, 5), waves=(7, 14))
-)
+# Amazon has it four days after a date, which is later than the others.
+_VENDOR_NET_PURE_MARGIN = replace(_MARGIN, policy=replace(_MARGIN.policy, daily=(4, 5), waves=(7, 14)))
 _VENDOR_INVENTORY = _of_vendor(
     "vendor_inventory",
     "GET_VENDOR_INVENTORY_REPORT",
