@@ -23,6 +23,7 @@ from adplatform.ledger.publications import Publication
 from adplatform.ledger.table import MOST_ACTIONS, Write
 from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.traces import tracing
 
 _ACTIONS_OF_COPY = 3
 
@@ -110,7 +111,8 @@ def _closed(services: Services, closing: Sequence[Closing]) -> dict[int, Publica
             continue
         found |= {id(each): done for each, done, _ in some}
         for each, done, _ in some:
-            emit_published(services, each.flow, each.delivery, done)
+            with tracing(services.settings.traces, ledger.now):
+                emit_published(services, each.flow, each.delivery, done)
             if each.delivery.hindered:
                 no_longer_hindered(ledger, each.flow, each.delivery.day)
         notify_published(services, [(each.flow, done) for each, done, _ in some])

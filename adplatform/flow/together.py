@@ -38,6 +38,7 @@ from adplatform.ledger.publications import Publication
 from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.json_logs import about
+from adplatform.platform.traces import tracing
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn, Staged
 
@@ -167,6 +168,8 @@ class _Batch:
                 done += self._show(judged, work) if judged else []
         except (PermanentFailure, TransientFailure) as e:
             log.warning("%s: %s; each date is published by itself", waiting[0].flow.table, e)
+        except Exception as e:  # a mistake of ours, which the ledger is told of by the date that it concerns
+            log.warning("%s: unexpected %s; each date is published by itself", waiting[0].flow.table, type(e).__name__)
         except BaseException:  # interruptions are no Exceptions, whoever raises them
             ended = {id(each.waiting) for each in done}
             for each, of in begun:
@@ -257,8 +260,12 @@ class _Batch:
                 require_no_bad_file(flow, landed)
                 audited = partial(self.audited, flow, delivery.day)
                 transformed = judge(begun, audited, landed=landed, staged=staged)
+        except ClaimLost as e:
+            log.info("%s; that one publishes it", e)
+            return Came(waiting)
         except (PermanentFailure, TransientFailure) as e:
-            put_away(services, flow, delivery.day, self.run_id, e)
+            with tracing(services.settings.traces, services.ledger.now):
+                put_away(services, flow, delivery.day, self.run_id, e)
             return Came(waiting, problem=problem_of(flow, delivery.day, e))
         if transformed is None:
             raise TransientFailure(f"{flow.name} {delivery.day} was published meanwhile")

@@ -11,11 +11,12 @@ from datetime import UTC, date, datetime, timedelta
 
 from adplatform.ledger.report import FETCHABLE, Report, ReportState, active_reports
 from adplatform.ledger.rows import IllegalStep, digest, from_item, plain
-from adplatform.ledger.table import NEW, Table, Write
+from adplatform.ledger.table import MOST_ACTIONS, NEW, Table, Write
 
 _TURN = "turn#"
 _MANY = 500
 """Turns from which on it costs less to read all reports that have not ended."""
+_INTENDED_TOGETHER = MOST_ACTIONS // 2
 _CLOCKS_DIFFER = timedelta(hours=1)
 
 
@@ -97,6 +98,20 @@ class Reports:
         """
         _require(report.state is ReportState.INTENDED, report, "intended")
         return self.table.transact(self._first(report))
+
+    def intend_all(self, reports: Sequence[Report]) -> None:
+        """:meth:`intend` for several, many by one write.
+
+        Raises:
+            IllegalStep: as :meth:`intend`.
+        """
+        for start in range(0, len(reports), _INTENDED_TOGETHER):
+            some = reports[start : start + _INTENDED_TOGETHER]
+            for report in some:
+                _require(report.state is ReportState.INTENDED, report, "intended")
+            if not self.table.transact([write for report in some for write in self._first(report)]):
+                for report in some:
+                    self.intend(report)
 
     def discovered(self, report: Report) -> bool:
         """Remember a report that the API made by itself; False when it was known already.

@@ -73,6 +73,9 @@ class Scopes:
     def put_planned(self, source: str, planned: Planned) -> None:
         self.table.put(source, [planned])
 
+    def put_all_planned(self, source: str, planned: Iterable[Planned]) -> None:
+        self.table.put(source, planned)
+
     def opening(self, source: str) -> Opening | None:
         return self.table.get(Opening, source, _OPENING)
 

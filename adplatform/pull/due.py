@@ -40,7 +40,7 @@ from adplatform.pull.ends import (
 from adplatform.pull.finished import receive_finished
 from adplatform.pull.notices import MOST_NAMED, notify, notify_given_up, notify_reports
 from adplatform.pull.order import request
-from adplatform.pull.plan import Turn, next_opening, plan_turn, turns
+from adplatform.pull.plan import Turn, next_opening, plan_turns, turns
 from adplatform.pull.poll import poll
 from adplatform.pull.scopes import missing, refresh_scopes
 
@@ -132,7 +132,8 @@ def place_orders(
 
 
 def _plan(services: Services, account: Account, due: Iterable[Turn]) -> None:
-    planned = {f"{turn.definition.name}/{turn.scope.id}": plan_turn(services.ledger, account, turn) for turn in due}
+    made = plan_turns(services.ledger, account, due)
+    planned = {f"{turn.definition.name}/{turn.scope.id}": dates for turn, dates in made}
     at_risk = {feed: dates.at_risk for feed, dates in planned.items()}
     _notify_dates(services, account, "report_dates_at_risk", "will soon be past what Amazon keeps", at_risk)
     lost = {feed: dates.lost for feed, dates in planned.items()}

@@ -15,6 +15,7 @@ from adplatform.pull.account import Account, local_zone
 log = logging.getLogger(__name__)
 
 A_DAY = timedelta(days=1)
+_PLANNED_TOGETHER = 25
 _SUMMER = timedelta(hours=2)
 """What a day may be shorter than others, and more."""
 MARGIN = timedelta(days=3)
@@ -94,8 +95,19 @@ def _opens(account: Account, turn: Turn, now: datetime) -> datetime:
     return opens.astimezone(now.tzinfo) + offset
 
 
-def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> Dates:
-    """Write the intentions of one turn to the ledger, and then that it was planned; both may be repeated."""
+def plan_turns(ledger: Ledger, account: Account, due: Iterable[Turn]) -> Iterator[tuple[Turn, Dates]]:
+    """Write the intentions of turns to the ledger, and then that they were planned, of many together; both may be
+    repeated."""
+    left = list(due)
+    for start in range(0, len(left), _PLANNED_TOGETHER):
+        some = [(turn, *_planned(ledger, account, turn)) for turn in left[start : start + _PLANNED_TOGETHER]]
+        ledger.reports.intend_all([report for _, reports, *_ in some for report in reports])
+        ledger.scopes.put_all_planned(account.source, [row for _, _, row, _ in some])
+        yield from ((turn, dates) for turn, _, _, dates in some)
+
+
+def _planned(ledger: Ledger, account: Account, turn: Turn) -> tuple[list[Report], Planned, Dates]:
+    """What a turn intends, that it is planned then, and what is said of other dates."""
     definition, scope = turn.definition, turn.scope
     feed = f"{account.source}/{definition.name}/{scope.id}"
     since = turn.day - timedelta(days=definition.policy.retention_days) - MARGIN
@@ -114,22 +126,20 @@ def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> Dates:
     oldest = oldest_wanted(account, turn.day, covered(known))
     planned = plan(definition.policy, turn.day, oldest, pulled, spent=spent)
     asked = turn.day < oldest or any(turn.day in window.waves for window in planned.windows)
-    for window in (*planned.windows, *(() if asked else present)):
-        before = sum((r.start, r.end) == (window.start, window.end) for r in today)
-        ledger.reports.intend(_intention(account, turn, window, before))
-    ledger.scopes.put_planned(
-        account.source,
-        Planned(
-            definition.name,
-            scope.id,
-            turn.day,
-            definition.definition_hash,
-            at_risk=len(planned.at_risk),
-            postponed=planned.postponed,
-            turn=turn.number,
-        ),
+    reports = [
+        _intention(account, turn, window, sum((r.start, r.end) == (window.start, window.end) for r in today))
+        for window in (*planned.windows, *(() if asked else present))
+    ]
+    row = Planned(
+        definition.name,
+        scope.id,
+        turn.day,
+        definition.definition_hash,
+        at_risk=len(planned.at_risk),
+        postponed=planned.postponed,
+        turn=turn.number,
     )
-    return Dates(planned.at_risk, _lost(turn, known) if definition.snapshot else ())
+    return reports, row, Dates(planned.at_risk, _lost(turn, known) if definition.snapshot else ())
 
 
 def _present(ledger: Ledger, turn: Turn, known: Iterable[Report]) -> tuple[Window, ...]:

@@ -15,7 +15,7 @@ from adplatform.ledger.report import Report, ReportState
 from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.due import deliveries_due, orders_are_due, reports_due
 from adplatform.pull.ends import give_up
-from adplatform.pull.plan import Turn, plan_turn
+from adplatform.pull.plan import Turn, plan_turns
 from adplatform_tests.pull.test_report_life import FEED, NOON, SCOPE, Pull, account, pull
 from adplatform_tests.support.platforms import Inbox
 from adplatform_tests.support.runs import Nobody
@@ -137,7 +137,7 @@ def test_an_order_that_retention_overtook_is_asked_for_without_the_dates_that_ar
     (definition,) = pull.account.definitions
     pull.services.ledger.scopes.put("ads", pull.api.profiles)
     (scope,) = pull.services.ledger.scopes.of_source("ads")
-    plan_turn(pull.services.ledger, pull.account, Turn(definition, scope, NOON.date()))
+    list(plan_turns(pull.services.ledger, pull.account, [Turn(definition, scope, NOON.date())]))
     oldest = min(pull.reports(), key=lambda r: r.start)
     # Asked for once, without an answer: nobody knows whether Amazon has it, so it is no plan's to replace.
     for report in pull.reports():

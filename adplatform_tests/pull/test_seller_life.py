@@ -24,7 +24,7 @@ from adplatform.local.world.amazon.selling import order_rows, sales_and_traffic,
 from adplatform.local.world.amazon.selling_served import Asked
 from adplatform.local.world.amazon.selling_vendor import HOURLY, SERVED
 from adplatform.pull.due import reports_due
-from adplatform.pull.plan import plan_turn, turns
+from adplatform.pull.plan import plan_turns, turns
 from adplatform_tests.pull.seller import GERMANY, MORNING, Simulated, declared, simulated_seller
 from adplatform_tests.support.ledger_rows import put_report
 from adplatform_tests.support.runs import Nobody
@@ -301,7 +301,7 @@ def test_the_hours_of_today_come_while_it_lasts_and_a_turn_that_fails_is_made_go
     seller.later(hours=3)
     seller.world.fault("sp_create", "cancel")
     [turn] = turns(ledger, seller.account)
-    plan_turn(ledger, seller.account, turn)
+    list(plan_turns(ledger, seller.account, [turn]))
     ledger.scopes.put_planned(
         "seller", Planned(turn.definition.name, GERMANY.id, turn.day, turn.definition.definition_hash)
     )
