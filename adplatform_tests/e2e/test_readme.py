@@ -81,8 +81,10 @@ def _add_the_partner(project: Path) -> None:
         ["│", "1", "│", "64", "│", "9.90", "│"]
     ]
     shown = adplatform(project, "quarantine", "show", "acme/orders", str(TODAY))
-    assert "oops" in shown.stdout
+    assert "bad_decimal:amount" in shown.stdout
+    assert "oops" not in shown.stdout
     assert "bob@example.com" not in shown.stdout
+    assert "oops" in adplatform(project, "quarantine", "show", "acme/orders", str(TODAY), "--reveal").stdout
 
 
 @pytest.mark.slow
