@@ -22,7 +22,7 @@ from adplatform.flow.close_together import Closing, close_together
 from adplatform.flow.delivery import judge, land, put_away
 from adplatform.flow.measures import count_published
 from adplatform.flow.services import Services
-from adplatform.flow.settling import manifest_entry
+from adplatform.flow.settling import Settler, manifest_entry
 from adplatform.flow.slices import Brought, publish_slice, slice_settler
 from adplatform.flow.small_files import SMALL
 from adplatform.flow.source import FeedFlow
@@ -33,6 +33,7 @@ from adplatform.flow.withdrawn import leaves_out
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.together import Delivered, may_be_together, publish_together
 from adplatform.ledger.deliveries import Settling
+from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.leases import Beside
 from adplatform.ledger.publications import Publication
 from adplatform.platform.at_once import at_once
@@ -135,6 +136,16 @@ def problem_of(
     return type(error)(text if text.startswith(name) else f"{name}: {text}")
 
 
+_Decided = tuple[Waiting, Brought, Delivery, int, str]
+"""A date, its slice and delivery, and as which version and why that settles."""
+
+
+def _written(settler: Settler, decided: _Decided) -> str:
+    """The key of the manifest of a version, which is written."""
+    waiting, brought, _, version, because = decided
+    return settler.write_manifest(waiting.flow, waiting.day, version, because, [manifest_entry(brought.object)])
+
+
 @dataclass(frozen=True)
 class _Judged:
     waiting: Waiting
@@ -188,18 +199,13 @@ class _Batch:
             days = [each.day for each, _ in own]
             highest = highest_manifests(services.s3, services.zones, name, min(days), max(days))
             settler = slice_settler(services, (flow,))
-            wanted = []
+            wanted: list[_Decided] = []
             for each, brought in own:
                 seen, version = brought.delivery, brought.delivery.version + 1
                 decision = decide(flow.layout, seen, [brought.object], services.ledger.now())
                 if isinstance(decision, Settle) and highest.get(each.day, 0) < version:
                     wanted.append((each, brought, seen, version, decision.because))
-            keys = at_once(
-                lambda w, settler=settler: settler.write_manifest(  # type: ignore[misc]
-                    w[0].flow, w[0].day, w[3], w[4], [manifest_entry(w[1].object)]
-                ),
-                wanted,
-            )
+            keys = at_once(partial(_written, settler), wanted)
             settling += [
                 (each, brought, Settling(name, seen, version, 1, key, because))
                 for (each, brought, seen, version, because), key in zip(wanted, keys, strict=True)

@@ -83,7 +83,7 @@ from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
 
-_MOST_COUNTED = 1000
+_MOST_COUNTED = 200
 """Reports that rest of which a look counts how many stand where."""
 
 
