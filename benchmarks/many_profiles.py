@@ -1,12 +1,13 @@
 """What an Ads account of many profiles costs: ``python -m benchmarks.many_profiles [PROFILES [REPORTS [LANDED]]]``, by
 default 100 profiles and 10 reports, of which so many ``LANDED`` (20) of one table are landed and published; ``-v`` also
-says which line of ours made each call.
+says which line of ours made each call, ``--keep`` writes the figures down for ``benchmarks.profiles_day``.
 
 The account is the simulated Amazon's, in a process of its own; the platform is run through Dagster in this one. Calls
 are those of AWS, counted by operation before they are sent; CPU is this process's and that of the embedded AWS, never
 time on the clock. The first tick, orders and run of the process pay for imports, so one profile goes before the others.
 """
 
+import json
 import multiprocessing
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,6 +27,7 @@ import httpx
 
 from adplatform.amazon.sources import AdsSource
 from adplatform.components import AmazonAdsReports
+from adplatform.components.assembly.report_assets import APART, REPORT_TAG
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
@@ -47,7 +49,8 @@ NOON = datetime(2026, 6, 10, 20, tzinfo=UTC)
 DAYS = 30
 """Dates of each report."""
 READY_AFTER = timedelta(minutes=10)
-VERBOSE = "-v"
+VERBOSE, KEEP = "-v", "--keep"
+FIGURES = Path(__file__).with_suffix(".json")
 
 
 @dataclass
@@ -103,6 +106,10 @@ def declared(count: int, reports: int, source: str) -> AdsSource:
     )
 
 
+Figures = dict[str, dict[str, Any]]
+"""Of each thing that was measured: of how many units, their ``calls`` by operation, and ``cpu`` seconds, all in all."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """An account on a platform of its own."""
@@ -113,6 +120,7 @@ class Bench:
     clock: Clock
     declared: AdsSource
     instance: dg.DagsterInstance
+    figures: Figures = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         provision(self.services, [])
@@ -157,6 +165,7 @@ class Bench:
         yield
         cpu, server = time.process_time() - before[1], cpu_of_tree(self.server) - before[2]
         asked = Counter(self.aws.names[before[0] :])
+        self.figures.setdefault(what.partition(",")[0], {"units": per, "calls": dict(asked), "cpu": round(cpu, 2)})
         names = ", ".join(f"{name} {count / per:,.2f}" for name, count in asked.most_common())
         print(
             f"| {what} | {per:,} {unit} | {asked.total():,} | {asked.total() / per:,.1f} |"
@@ -195,7 +204,11 @@ def _day(bench: Bench, landed: int, *, verbose: bool) -> None:
     for report in ledger.reports.active(account.source):
         ledger.reports.withdraw(report, "not measured")
     days = {NOON.date() - timedelta(days=n) for n in range(1, DAYS + 1)}
-    for scope in account.wanted[:landed]:
+    for scope in [
+        each
+        for each in account.wanted
+        if ledger.observations.since(f"{account.source}/{first.name}/{each}", NOON.date() - timedelta(days=DAYS))
+    ]:
         intend_days(ledger, account, first, scope, days)
     bench.run(dg.RunRequest(job_name=f"{account.source}_orders", tags={"adplatform/feed": account.source}))
     clock.later(READY_AFTER)
@@ -215,7 +228,6 @@ def _land(bench: Bench, requests: list[dg.RunRequest], landed: int, what: str, *
     """The runs of the first table, of so many reports at most."""
     account = account_of(bench.declared)
     runs = [each for each in requests if _is_of(each, account.source, account.definitions[0].name)]
-    scopes = account.wanted[:landed]
 
     def ended() -> int:
         feeds = (f"{account.source}/{account.definitions[0].name}/{scope}" for scope in account.wanted)
@@ -224,14 +236,17 @@ def _land(bench: Bench, requests: list[dg.RunRequest], landed: int, what: str, *
     before, made = ended(), 0
     names = len(bench.aws.names)
     cpu, server = time.process_time(), cpu_of_tree(bench.server)
-    while runs and made < len(scopes):
-        bench.run(runs.pop(0))
-        made += 1
+    asked_for = 0
+    while runs and asked_for < landed:
+        request = runs.pop(0)
+        bench.run(request)
+        made, asked_for = made + 1, asked_for + len(request.tags[REPORT_TAG].split(APART))
     cpu, server = time.process_time() - cpu, cpu_of_tree(bench.server) - server
     asked = Counter(bench.aws.names[names:])
     places = (bench.aws.places or [])[names:]
     done = ended() - before
     dates = done * DAYS
+    bench.figures[what] = {"units": dates, "calls": dict(asked), "cpu": round(cpu, 2), "runs": made, "reports": done}
     each = ", ".join(f"{name} {count / dates:,.2f}" for name, count in asked.most_common())
     print(
         f"| dates that are {what}: {made} runs, {done} reports | {dates:,} dates | {asked.total():,} |"
@@ -266,7 +281,7 @@ def _account(count: int, reports: int, source: str) -> Iterator[Bench]:
 
 def main(*asked: str) -> None:
     warnings.simplefilter("ignore")
-    sizes: list[Any] = [int(each) for each in asked if each != VERBOSE]
+    sizes: list[Any] = [int(each) for each in asked if each not in (VERBOSE, KEEP)]
     count, reports, landed = [*sizes, 100, 10, 20][: len(sizes)] + [100, 10, 20][len(sizes) :]
     for number, (profiles_, reports_, landed_) in enumerate(((1, 1, 1), (count, reports, landed))):
         with _account(profiles_, reports_, "ads") as bench:
@@ -276,6 +291,8 @@ def main(*asked: str) -> None:
             else:
                 print("warm-up:")
             _day(bench, min(landed_, profiles_), verbose=VERBOSE in asked and bool(number))
+            if number and KEEP in asked:
+                FIGURES.write_text(json.dumps(bench.figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":
