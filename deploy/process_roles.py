@@ -39,6 +39,7 @@ _TAGS = ["lakeformation:AddLFTagsToResource", "lakeformation:GetResourceLFTags"]
 _ALL_SOURCES = "What is in this zone, of whatever source."
 _OWN = "All objects below a prefix of the source's own."
 _IDS = "Engines give what they make ids that nobody knows before."
+_WHICH_KEY = "What version of the hashing key is the present one, not the key; of its name the suffix is AWS's."
 _SUFFIX = "Secrets Manager appends six characters to the name."
 _SECRETS = frozenset(
     {"authority", "connection", "credentials", "host_key_secret", "private_keys", "secret", "signer_keys"}
@@ -59,6 +60,7 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_queues(estate),
         *_raw_of_looks(estate, keys),
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
+        allow(["secretsmanager:DescribeSecret"], estate.secret(estate.settings.hash_key_secret), why=_WHICH_KEY),
         *_crawls(estate, keys),
         _launcher(),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),

@@ -98,6 +98,8 @@ class Hears:
 
     def success(self, *_: Any) -> None: ...
 
+    def successes(self, *_: Any) -> None: ...
+
     def failure(self, *message: Any) -> bool:
         return self.reported(*message) is not False
 
