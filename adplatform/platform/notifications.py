@@ -36,9 +36,6 @@ class Notifier:
     success_topic: str
     failure_topic: str
 
-    def success(self, event: str, subject: str, facts: dict[str, Any]) -> None:
-        self._publish(self.success_topic, event, subject, facts)
-
     def successes(self, event: str, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
         """Notify of several things of a kind, each by its subject and facts and as a message of its own. One that
         cannot be sent is logged."""

@@ -96,8 +96,6 @@ class Hears:
 
     reported: Callable[..., object]
 
-    def success(self, *_: Any) -> None: ...
-
     def successes(self, *_: Any) -> None: ...
 
     def failure(self, *message: Any) -> bool:
