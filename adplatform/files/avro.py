@@ -202,6 +202,8 @@ class _Shapes:
         if not isinstance(fields, list) or not all(isinstance(each, dict) and "type" in each for each in fields):
             raise damaged(self.origin)
         names = [str(each.get("name", "")) for each in fields]
+        if len(set(names)) < len(names):  # of which a row could have one alone (Avro 1.12, Records: names are unique)
+            raise damaged(self.origin)
         shapes = [self.of(each["type"], inner, depth + 1) for each in fields]
         converts = [(name, shape.convert) for name, shape in zip(names, shapes, strict=True) if shape.convert]
         shape = Shape(

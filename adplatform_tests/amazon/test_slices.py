@@ -518,7 +518,9 @@ def test_long_ranges_and_many_rows_need_few_files_and_little_memory(work: Path) 
     assert (found.rows, len(found.slices), found.outside_rows) == (count, span, 0)
     expected = sorted(n for n in range(count) if n * 7 % span == 5)
     assert sorted(int(r["n"]) for r in lines(found.slices[5].path)) == expected
-    read = duckdb.execute("select count(*) from read_json(?, format = 'nd')", [str(found.slices[5].path)]).fetchone()
+    with duckdb.connect() as con:
+        counted = "select count(*) from read_json(?, format = 'nd')"
+        read = con.execute(counted, [str(found.slices[5].path)]).fetchone()
     assert read == (len(expected),), "gzip of several members"
 
 

@@ -121,7 +121,8 @@ class Streaming:
         values = ", ".join(
             f"cast({given.get(c.name, 'null')} as {sql_type(c.data_type)}) as {c.name}" for c in flow.feed.columns
         )
-        duckdb.sql(f"copy (select {columns} from (select {values})) to '{file}' (format parquet)")
+        with duckdb.connect() as con:
+            con.sql(f"copy (select {columns} from (select {values})) to '{file}' (format parquet)")
         with build_lease(self.services, flow, DAY, "reports") as lease:
             publish_made(self.services, flow, DAY, file, lease, "reports", self.work)
 

@@ -199,6 +199,14 @@ def test_avro_of_a_feed_of_another_kind_says_what_to_set(
     assert (refused.reason, "set kind: avro" in str(refused)) == (Reason.LAYOUT, True)
 
 
+def test_a_schema_with_two_fields_of_one_name_is_damaged(tmp_path: Path) -> None:
+    nested = record(("a", {"type": "map", "values": "string"}), ("c", "bytes"))
+    whole = avro(nested, [{"a": {"k": "v"}, "c": b"123"}], "null").replace(b'"name": "a"', b'"name": "c"')
+    with pytest.raises(BadFile) as refused:
+        tables(tmp_path, whole)
+    assert refused.value.reason is Reason.DAMAGED
+
+
 @pytest.mark.parametrize("codec", ["null", "snappy"])
 @settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())

@@ -63,7 +63,8 @@ def fail_interrupted() -> None:
 def _run(known: Known, statement: Statement, account: str, region: str) -> None:
     """Without the lock."""
     with LOCK:
-        statement.status = "PICKED"
+        if statement.status not in ENDED:
+            statement.status = "PICKED"
     _wait(statement)
     with _ONE_AFTER_THE_OTHER:
         _carry_out_all(known, statement, region)
