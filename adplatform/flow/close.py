@@ -72,9 +72,10 @@ def archive(
     moved = 0
     delete_originals(services.s3, before)
     for start in range(0, len(there), _MOST_DELETED):
+        some = there[start : start + _MOST_DELETED]
         copied: list[RawObject] = []
-        for first in range(start, min(start + _MOST_DELETED, len(there)), MOST_ARCHIVED):
-            copied += _copied_together(services, flow, there[first : first + MOST_ARCHIVED], remember)
+        for first in range(0, len(some), MOST_ARCHIVED):
+            copied += _copied_together(services, flow, some[first : first + MOST_ARCHIVED], remember)
         delete_originals(services.s3, copied)
         moved += len(copied)
     return moved

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow import close as closing
 from adplatform.flow import lifecycle
 from adplatform.flow.close import archive, close
 from adplatform.flow.services import Services
@@ -65,6 +66,17 @@ def test_settled_objects_move_to_the_archive(world: World) -> None:
     assert (str(done.seconds), done.finished_at) == ("1.234", world.clock())
     delivery = world.ledger.deliveries.get(FEED, TODAY)
     assert (delivery.state, delivery.published) == (DeliveryState.PUBLISHED, 1)
+
+
+def test_more_objects_than_are_deleted_together_are_each_copied_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = fake_world()
+    monkeypatch.setattr(closing, "_MOST_DELETED", 3)
+    monkeypatch.setattr(closing, "MOST_ARCHIVED", 2)
+    for number in range(5):
+        world.deliver("count", f"{number}.csv", b"1")
+    world.tick(NoRuns())
+    close(world, flow(world), claim(world), 1.0)
+    assert [places(world, o) for o in objects(world)] == [(None, b"1")] * 5
 
 
 def test_what_arrived_after_the_version_settled_stays_in_the_landing_zone(world: World) -> None:
