@@ -27,7 +27,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Dates of a feed that are to be made again, and why in a sentence. ``scopes`` are those of a report."""
+    """Dates of a feed that are to be made again, and why in a sentence; of a report those of one ``scope``."""
 
     feed: str
     days: tuple[date, ...]
@@ -85,9 +85,15 @@ def _wanted(flow: FeedFlow, days: Iterable[date], reason: Reason, why: str, of: 
 
 def _remade(ledger: Ledger, flow: FeedFlow) -> list[Publication]:
     """What readers see of each date that can be made again, the newest first."""
+    seen, now = _seen(ledger, flow), ledger.now()
+    return [seen[day] for day in sorted(seen, reverse=True) if not _has_expired(flow, seen[day], now)]
+
+
+def _seen(ledger: Ledger, flow: FeedFlow) -> dict[date, Publication]:
+    """What readers see of each date, where the ledger has that version."""
     versions = {(p.day, p.version): p for p in ledger.publications.of_feed(flow.name)}
-    found = (versions.get((placed.day, placed.version)) for placed in reversed(shown_deliveries(ledger, flow)))
-    return [each for each in found if each is not None and not _has_expired(flow, each, ledger.now())]
+    placed = ((each.day, each.version) for each in shown_deliveries(ledger, flow))
+    return {day: versions[day, version] for day, version in placed if (day, version) in versions}
 
 
 def _has_expired(flow: FeedFlow, version: Publication, now: datetime) -> bool:
@@ -99,10 +105,8 @@ def _has_expired(flow: FeedFlow, version: Publication, now: datetime) -> bool:
 
 def past(ledger: Ledger, flow: FeedFlow, days: Iterable[date]) -> Past:
     """What is known of the ``days`` of a feed."""
-    wanted, now = sorted(set(days), reverse=True), ledger.now()
-    versions = {(p.day, p.version): p for p in ledger.publications.of_feed(flow.name)}
-    seen = {placed.day: versions.get((placed.day, placed.version)) for placed in shown_deliveries(ledger, flow)}
-    known = {day: version for day in wanted if (version := seen.get(day)) is not None}
+    wanted, now, seen = sorted(set(days), reverse=True), ledger.now(), _seen(ledger, flow)
+    known = {day: seen[day] for day in wanted if day in seen}
     gone = tuple(day for day, version in known.items() if _has_expired(flow, version, now))
     made = [version for day, version in known.items() if day not in gone]
     return Past(

@@ -1,5 +1,4 @@
-"""Publishing what landed, also where a table has the newest snapshot alone: older dates lose their rows once readers
-see a newer one.
+"""Tables that have the newest snapshot alone: older dates lose their rows once readers see a newer one.
 
 A date loses them as when Amazon takes rows away: by a slice without rows, which is its next version. So readers see the
 older date, then both, then the newer one, and never none. A run that dies in between is run again, because its report
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.flow.services import Services
-from adplatform.flow.slices import Audited, publish_slice
+from adplatform.flow.slices import publish_slice
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.publications import Publication
 from adplatform.platform.aws import longest_call
@@ -21,28 +20,6 @@ from adplatform.pull.land import empty_slice, landing_lease
 from adplatform.transform.values import OutputColumn
 
 Shown = tuple[Publication, tuple[OutputColumn, ...]]
-
-
-def publish_landed(
-    services: Services,
-    definition: ReportDefinition,
-    flow: FeedFlow,
-    day: date,
-    run_id: str,
-    work: Path,
-    audited: Audited = lambda _: None,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Shown]:
-    """Publish the newest slice of a date, unless readers see it already, and of a snapshot of which the newest is kept
-    take the rows of older dates away; what readers see from each step on. ``audited`` hears of the date itself.
-
-    Raises:
-        PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.slices.publish_slice`.
-    """
-    done = publish_slice(services, flow, day, run_id, work, audited)
-    if done is not None:
-        yield done
-    yield from keep_newest(services, definition, flow, run_id, work, sleep)
 
 
 def keep_newest(

@@ -15,6 +15,7 @@ from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.slices import publish_slice
 from adplatform.lake.query import run_query
 from adplatform.ledger.report import Report
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS, Marketplace
@@ -23,7 +24,7 @@ from adplatform.local.world.amazon.world import Settings, World
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import place_orders, poll_reports, reports_due
 from adplatform.pull.land import claim, failed, finish, land
-from adplatform.pull.publish import publish_landed
+from adplatform.pull.publish import keep_newest
 from adplatform_tests.support.runs import Nobody
 
 MORNING = datetime(2026, 9, 22, 9, tzinfo=UTC)
@@ -71,7 +72,8 @@ class Seller:
             for part in slices:
                 if part.changed and publish:
                     run = f"run-{self.runs}"
-                    list(publish_landed(self.services, definition, part.flow, part.day, run, self.work))
+                    publish_slice(self.services, part.flow, part.day, run, self.work)
+                    list(keep_newest(self.services, definition, part.flow, run, self.work))
             finish(self.services.ledger, landed)
 
     def day(self) -> None:

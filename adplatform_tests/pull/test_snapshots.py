@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from adplatform.cli.report_history import judged
+from adplatform.flow.slices import publish_slice
 from adplatform.ledger.report import ReportState
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
 from adplatform.local.world.amazon.inventory import ALL_LISTINGS, document
@@ -16,7 +17,6 @@ from adplatform.pull.due import reports_due
 from adplatform.pull.ends import anew
 from adplatform.pull.land import Landed, claim, land
 from adplatform.pull.plan import intend_days
-from adplatform.pull.publish import publish_landed
 from adplatform.pull.watch import Gap, freshness, gaps
 from adplatform_tests.pull.conftest import Open
 from adplatform_tests.pull.made_amazon import MadeAmazon, Order
@@ -189,9 +189,8 @@ def test_where_the_newest_is_kept_readers_see_one_date_or_two_and_never_none(
     seller.at[0] = MORNING + timedelta(days=1)
     [landed] = begun(seller)
     assert stock(seller) == [(TODAY, 2209)]
-    [definition] = seller.account.definitions
     tomorrow = TODAY + timedelta(days=1)
-    next(publish_landed(seller.services, definition, landed.flow, landed.day, "dead", seller.work))
+    assert publish_slice(seller.services, landed.flow, landed.day, "dead", seller.work)
     assert stock(seller) == [(TODAY, 2209), (tomorrow, 2309)], "its run died before it took the older rows away"
     seller.run_ready()
     assert stock(seller) == [(tomorrow, 2309)]

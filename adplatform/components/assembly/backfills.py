@@ -1,6 +1,5 @@
 """Backfills of Dagster that nobody has to launch: a sensor asks for the dates that are to be made again, each once."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -37,8 +36,6 @@ from adplatform.resources.named import (
     services_of,
 )
 from adplatform.transform.compile import output_columns
-
-log = logging.getLogger(__name__)
 
 EVERY = 300
 """Seconds between two ticks."""
