@@ -17,7 +17,7 @@ from adplatform.platform import names as platform_names
 from deploy.estate import DeployedSource, Estate
 from deploy.roles import NO_RESOURCE, Statement, allow, compute_logs
 from deploy.stacks.keys import KeysStack
-from deploy.workloads import bus_statements
+from deploy.workloads import event_statements
 
 _WRITES = ["s3:PutObject", "s3:AbortMultipartUpload"]
 _ROWS = [
@@ -56,7 +56,7 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_ledger(estate, keys),
         *compute_logs(estate, keys, written=True),
         *_messages(estate, keys),
-        *bus_statements(estate),
+        *event_statements(estate),
         *_queues(estate),
         *_raw_of_looks(estate, keys),
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
@@ -77,7 +77,7 @@ def run_statements(estate: Estate, keys: KeysStack, each: DeployedSource | None)
         *_ledger(estate, keys),
         *compute_logs(estate, keys, written=True),
         *_messages(estate, keys),
-        *bus_statements(estate),
+        *event_statements(estate),
         *_raw_of_runs(estate, keys, each),
         *_stream(estate, each),
         _launcher(),
@@ -101,7 +101,7 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         allow(["dynamodb:Scan"], estate.ledger),
         _launcher(),
         *_messages(estate, keys),
-        *bus_statements(estate),
+        *event_statements(estate),
         allow(["s3:ListBucket", "s3:ListBucketVersions"], estate.raw(), estate.clean()),
         allow(objects, estate.raw("*"), estate.clean("*"), why="Commands find, show and erase what any source has."),
         allow(_USES, keys.data.key_arn, keys.quarantine.key_arn),

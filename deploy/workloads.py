@@ -54,10 +54,13 @@ def workload_statements(estate: Estate) -> list[Statement]:
     ]
 
 
-def bus_statements(estate: Estate) -> list[Statement]:
-    """Events of publications, where a setting names a bus."""
-    bus = estate.settings.event_bus
-    return [allow(["events:PutEvents"], estate.bus)] if bus else []
+def event_statements(estate: Estate) -> list[Statement]:
+    """Events of publications and of lineage, where settings name a bus and a domain of SageMaker Catalog."""
+    bus, domain = estate.settings.event_bus, estate.settings.lineage_domain
+    return [
+        *([allow(["events:PutEvents"], estate.bus)] if bus else []),
+        *([allow(["datazone:PostLineageEvent"], "*", why=NO_RESOURCE)] if domain else []),
+    ]
 
 
 def _files(estate: Estate, workloads: Sequence[Workload]) -> list[Statement]:

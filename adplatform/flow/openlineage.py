@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from adplatform.contracts.model import Contract
 from adplatform.failures import unnamed
+from adplatform.flow import lineage_catalog
 from adplatform.flow.services import Services
 from adplatform.flow.telemetry import DeliveryEvent, TablesMade
 from adplatform.lake.table import table_name, table_spec
@@ -28,17 +29,32 @@ _IDS = UUID("6f0c6f0e-3f5a-5d0a-9d3c-3a9c1c1f2b7e")
 _client = Late("openlineage.client")
 _events = Late("openlineage.client.event_v2")
 _facets = Late("openlineage.client.facet_v2")
+_serde = Late("openlineage.client.serde")
 _naming = Late("openlineage.client.naming.dataset")
 
 
-def emit(services: Services, event: DeliveryEvent) -> None:
-    """Send an event.
+def emit(services: Services, happened: DeliveryEvent | TablesMade) -> None:
+    """Send the events of what happened to the receiver that OpenLineage's own settings name.
 
     Raises:
         PermanentFailure: OpenLineage's client is not installed.
     """
     with extra(LINEAGE):
-        client().emit(event_of(services, event))
+        for event in events_of(services, happened):
+            client().emit(event)
+
+
+def post(services: Services, happened: DeliveryEvent | TablesMade) -> None:
+    """Send the events of what happened to the domain of SageMaker Catalog.
+
+    Raises:
+        PermanentFailure: OpenLineage's client is not installed, an event is too large, or is not taken.
+    """
+    with extra(LINEAGE):
+        _events.set_producer(PRODUCER)
+        told = [_serde.Serde.to_dict(event) for event in events_of(services, happened)]
+    for event in told:
+        lineage_catalog.post(services.datazone, services.settings.lineage_domain, event)
 
 
 @cache
@@ -48,8 +64,12 @@ def client() -> Any:
     return _client.OpenLineageClient()
 
 
-def event_of(services: Services, event: DeliveryEvent) -> Any:
-    """The event of what happened to a delivery."""
+def events_of(services: Services, happened: DeliveryEvent | TablesMade) -> Sequence[Any]:
+    """What happened to a delivery is one event; a run that has made tables of others is its beginning and its end."""
+    return _made(services, happened) if isinstance(happened, TablesMade) else [_delivered(services, happened)]
+
+
+def _delivered(services: Services, event: DeliveryEvent) -> Any:
     flow, received = event.flow, _received(services, event)
     return _run_event(
         event.kind,
@@ -63,23 +83,19 @@ def event_of(services: Services, event: DeliveryEvent) -> Any:
     )
 
 
-def emit_made(services: Services, made: TablesMade) -> None:
-    """Send the beginning and the end of a run that has made tables of others.
-
-    Raises:
-        PermanentFailure: OpenLineage's client is not installed.
-    """
-    with extra(LINEAGE):
-        facts = {"merge": str(made.number), "run_id": made.run_id}
-        facets = {"tags": _tags(facts), **_parent(made.run_id, made.name.partition("/")[0])}
-        inputs = [_source_table(services, name, columns) for name, columns in made.sources.items()]
-        outputs = [
-            _glue(services, name, columns, _same(columns, inputs, made), made.rows.get(name))
-            for name, columns in made.tables.items()
-        ]
-        for kind, at in (("START", made.began), ("COMPLETE", made.ended)):
-            key = f"{made.name}/merge/{made.number}/{made.run_id}"
-            client().emit(_run_event(kind, at, made.name, "MERGE", key, facets, inputs, outputs))
+def _made(services: Services, made: TablesMade) -> Sequence[Any]:
+    facts = {"merge": str(made.number), "run_id": made.run_id}
+    facets = {"tags": _tags(facts), **_parent(made.run_id, made.name.partition("/")[0])}
+    inputs = [_source_table(services, name, columns) for name, columns in made.sources.items()]
+    outputs = [
+        _glue(services, name, columns, _same(columns, inputs, made), made.rows.get(name))
+        for name, columns in made.tables.items()
+    ]
+    key = f"{made.name}/merge/{made.number}/{made.run_id}"
+    return [
+        _run_event(kind, at, made.name, "MERGE", key, facets, inputs, outputs)
+        for kind, at in (("START", made.began), ("COMPLETE", made.ended))
+    ]
 
 
 def _run_event(

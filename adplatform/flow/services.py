@@ -110,6 +110,12 @@ class Services:
         return self.aws.client("events", SIDE_BUDGET)
 
     @cached_property
+    def datazone(self) -> Any:
+        from adplatform.platform.aws import SIDE_BUDGET
+
+        return self.aws.client("datazone", SIDE_BUDGET)
+
+    @cached_property
     def metrics(self) -> Metrics:
         return Metrics(self.settings.metrics, self.now)
 

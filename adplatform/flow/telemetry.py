@@ -16,6 +16,7 @@ from adplatform.platform.traces import called, outermost
 from adplatform.transform.values import OutputColumn
 
 LINEAGE = Beside("OpenLineage")
+CATALOG = Beside("SageMaker Catalog")
 _openlineage = Late("adplatform.flow.openlineage")
 
 Kind = Literal["START", "COMPLETE", "ABORT", "FAIL"]
@@ -83,8 +84,7 @@ def emit_let_go(services: Services, flow: FeedFlow, delivery: Delivery, *, done:
 
 def emit_made(services: Services, made: TablesMade) -> None:
     """Readers see tables that were made of others."""
-    if services.settings.lineage:
-        LINEAGE.give(partial(_emit_made, services, made))
+    _happened(services, made)
 
 
 def _event(
@@ -99,8 +99,7 @@ def _event(
     event = DeliveryEvent(
         kind, now, flow, delivery.day, delivery.version, delivery.run_id, publication, str(error or "")
     )
-    if services.settings.lineage:
-        LINEAGE.give(partial(_emit, services, event))
+    _happened(services, event)
     called(event.key)
     if kind != "START":
         facts = {
@@ -114,9 +113,17 @@ def _event(
         outermost("delivery", delivery.changed_at or now, type(error).__name__ if error else "", **facts, **counted)
 
 
-def _emit_made(services: Services, made: TablesMade) -> None:
-    _openlineage.emit_made(services, made)
+def _happened(services: Services, happened: DeliveryEvent | TablesMade) -> None:
+    """Each receiver has a thread of its own, which alone imports what makes events."""
+    if services.settings.lineage:
+        LINEAGE.give(partial(_emit, services, happened))
+    if services.settings.lineage_domain:
+        CATALOG.give(partial(_post, services, happened))
 
 
-def _emit(services: Services, event: DeliveryEvent) -> None:
-    _openlineage.emit(services, event)
+def _emit(services: Services, happened: DeliveryEvent | TablesMade) -> None:
+    _openlineage.emit(services, happened)
+
+
+def _post(services: Services, happened: DeliveryEvent | TablesMade) -> None:
+    _openlineage.post(services, happened)

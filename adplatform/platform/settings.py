@@ -1,6 +1,7 @@
 """Where the platform runs and what its parts are called; read from the environment by whoever starts something."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from adplatform.platform.loopback import is_loopback
 PREFIX = "ADPLATFORM_"
 OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """OpenTelemetry specification, Protocol Exporter."""
+_DOMAIN = re.compile("dzd[-_][a-zA-Z0-9_-]{1,36}")  # Amazon DataZone API Reference, PostLineageEvent
 _RULE_NAME = 64
 """Characters of a rule's name (EventBridge API reference, PutRule); a queue's may have 80."""
 
@@ -101,6 +103,8 @@ class Settings:
     """What a source may use that declares no budget of its own, as JSON: ``{"day": {"dpu_hours": 40}}``."""
     lineage: bool = False
     """Whether OpenLineage's client has somebody to tell of deliveries: ``OPENLINEAGE_URL`` names it."""
+    lineage_domain: str = ""
+    """The id of the domain of SageMaker Catalog that gets lineage, ``dzd-...``; empty where none does."""
     traces: bool = False
     """Whether OpenTelemetry has a collector for traces: ``OTEL_EXPORTER_OTLP_ENDPOINT`` names it."""
     subscribers: tuple[str, ...] = ()
@@ -191,6 +195,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         metrics=_on(text("METRICS", "off"), "METRICS"),
         budget=text("BUDGET", ""),
         lineage=bool(environ.get("OPENLINEAGE_URL")) and not _is_true(environ, "OPENLINEAGE_DISABLED"),
+        lineage_domain=_domain(text("LINEAGE_DOMAIN", "")) if not _is_true(environ, "OPENLINEAGE_DISABLED") else "",
         traces=any(environ.get(name) for name in OTLP_ENDPOINTS) and not _is_true(environ, "OTEL_SDK_DISABLED"),
         subscribers=tuple(s.strip() for s in text("SUBSCRIBERS", "").split(",") if s.strip()),
     )
@@ -198,6 +203,14 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def _is_true(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, "").lower() == "true"
+
+
+def _domain(value: str) -> str:
+    if value and not _DOMAIN.fullmatch(value):
+        raise PermanentFailure(
+            f"{PREFIX}LINEAGE_DOMAIN is {value!r}: use the id of a domain of SageMaker Catalog, such as dzd-1a2b3c"
+        )
+    return value
 
 
 def _on(value: str, name: str) -> bool:

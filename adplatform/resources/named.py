@@ -125,22 +125,24 @@ class LedgerResource(_Connected):
 
 class NotificationsResource(_Connected):
     """The SNS topics of the platform; a source may have topics of its own. Beside them the bus of EventBridge that gets
-    events of publications."""
+    events of publications, and the domain of SageMaker Catalog that gets lineage."""
 
     success_topic: str = Field(description="Name or ARN of the topic for publications.")
     failure_topic: str = Field(description="Name or ARN of the topic for failures.")
     event_bus: str = Field(default="", description="Name or ARN of the bus for publications; by default none.")
+    lineage_domain: str = Field(default="", description="Id of the domain that gets lineage; by default none.")
 
     def settings(self) -> Mapping[str, Any]:
         return {
             "success_topic": self.success_topic,
             "failure_topic": self.failure_topic,
             "event_bus": self.event_bus,
+            "lineage_domain": self.lineage_domain,
             "region": self.region_name,
         }
 
     def clients(self) -> Clients:
-        return {**self._clients("sns", "sts"), **self._clients("events", budget=SIDE_BUDGET)}
+        return {**self._clients("sns", "sts"), **self._clients("events", "datazone", budget=SIDE_BUDGET)}
 
 
 class QueuesResource(_Connected):
@@ -261,6 +263,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
             success_topic=settings.success_topic,
             failure_topic=settings.failure_topic,
             event_bus=settings.event_bus,
+            lineage_domain=settings.lineage_domain,
             **where,
         ),
         "queues": QueuesResource(prefix=settings.queue_prefix, **where),

@@ -38,6 +38,11 @@ def test_an_empty_variable_is_no_value() -> None:
         ("ENV", "prod", "ADPLATFORM_ENV is 'prod': use local or aws"),
         ("THREADS", "0", "ADPLATFORM_THREADS is '0': use a whole number from 1"),
         ("THREADS", "two", "ADPLATFORM_THREADS is 'two': use a whole number from 1"),
+        (
+            "LINEAGE_DOMAIN",
+            "acme",
+            "ADPLATFORM_LINEAGE_DOMAIN is 'acme': use the id of a domain of SageMaker Catalog, such as dzd-1a2b3c",
+        ),
         ("KEEP_DAYS", "-1", "ADPLATFORM_KEEP_DAYS is '-1': use a whole number from 1"),
         ("KEEP_DAYS", "²", "ADPLATFORM_KEEP_DAYS is '²': use a whole number from 1"),
     ],

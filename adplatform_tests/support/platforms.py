@@ -61,7 +61,7 @@ class Given:
         services = self.services
         kept = {"s3": "s3", "sqs": "sqs", "sns": "sns", "glue": "glue", "secretsmanager": "secrets"}
         made = (
-            *("appflow", "datasync", "dms", "emr-serverless", "transfer", "events", "sts"),
+            *("appflow", "datasync", "dms", "emr-serverless", "transfer", "events", "datazone", "sts"),
             *("athena", "entityresolution", "quicksight", "redshift-data", "sagemaker"),
         )
         return {

@@ -283,6 +283,12 @@ def _events(call: Call, place: str, flags: frozenset[str], names: Names) -> Iter
     yield Need("events:PutEvents", bus if bus.startswith("arn:") else names.arn("events", f"event-bus/{bus}"))
 
 
+def _datazone(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
+    if call.operation != "PostLineageEvent":
+        raise _unknown(call)
+    yield Need("datazone:PostLineageEvent", _ANY)
+
+
 _QUEUES = {
     "ChangeMessageVisibility": "ChangeMessageVisibility",
     "DeleteMessage": "DeleteMessage",
@@ -567,6 +573,7 @@ _SERVICES: Mapping[str, Callable[[Call, str, frozenset[str], Names], Iterator[Ne
     "glue": _glue,
     "sns": _sns,
     "events": _events,
+    "datazone": _datazone,
     "sqs": _sqs,
     "sts": _sts,
     "ecs": _ecs,

@@ -28,6 +28,7 @@ from adplatform.local.aws import (
     clean_rooms,
     crawler,
     datasync,
+    datazone,
     dms,
     dynamodb,
     emr,
@@ -311,6 +312,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     quicksight.install()
     redshift.install()
     clean_rooms.install()
+    datazone.install()
     athena.install()
 
 

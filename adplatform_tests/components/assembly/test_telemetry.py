@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 
 from adplatform.contracts.marketing import MarketingSource
+from adplatform.failures import PermanentFailure
+from adplatform.flow.lineage_catalog import post
 from adplatform.flow.services import Services
-from adplatform.flow.telemetry import emit_began, run_key
+from adplatform.flow.telemetry import CATALOG, emit_began, run_key
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.engine_run import RunState
 from adplatform.marketing.fact import fact_of as marketing_fact_of
@@ -21,7 +24,8 @@ from adplatform_tests.engines.world import Brought
 from adplatform_tests.marketing.world import FACT
 from adplatform_tests.pull.test_fact import SP, declared
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
-from adplatform_tests.support.receivers import Receiver, heard, hearing_lineage, hearing_traces
+from adplatform_tests.support.receivers import Receiver, heard, hearing_lineage, hearing_traces, run_event
+from adplatform_tests.support.replication import administer
 
 MEMBERS: dict[str, Any] = {
     "name": "members",
@@ -54,9 +58,27 @@ def collector() -> Iterator[Receiver]:
         yield receiver
 
 
-def acme(services: Services, instance: dg.DagsterInstance, **settings: bool) -> Platform:
+def acme(services: Services, instance: dg.DagsterInstance, **settings: Any) -> Platform:
     told = replace(services, settings=replace(services.settings, **settings))
     return make_platform(told, {"source": "acme", "feeds": [MEMBERS]}, instance)
+
+
+def a_domain() -> str:
+    """An id of a domain of SageMaker Catalog, of this test alone."""
+    pytest.importorskip("openlineage.client")
+    return f"dzd-{uuid4().hex[:12]}"
+
+
+def refuse(services: Services, domain: str, fault: str, times: int) -> None:
+    ordered = {"service": "datazone", "name": fault, "target": domain, "times": times}
+    administer(services.aws, fault=ordered)
+
+
+def posted(services: Services, domain: str) -> list[Any]:
+    client = services.datazone
+    listed = client.list_lineage_events(domainIdentifier=domain)["items"]
+    told = [client.get_lineage_event(domainIdentifier=domain, identifier=each["id"])["event"] for each in listed]
+    return [run_event(each.read()) for each in told]
 
 
 def deliver(platform: Platform, body: bytes = BODY) -> list[dg.ExecuteInProcessResult]:
@@ -140,6 +162,38 @@ def test_facts_are_made_of_their_tables(services: Services, events: Receiver) ->
         prefix = f"table/{services.settings.database_prefix}"
         assert [each["name"].removeprefix(prefix) for each in start["inputs"]] == tables
         assert [each["name"].removeprefix(prefix) for each in start["outputs"]] == [name]
+
+
+def test_a_domain_of_sagemaker_catalog_gets_each_event_once_though_an_answer_is_lost(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    domain = a_domain()
+    platform = acme(services, instance, lineage_domain=domain)
+    refuse(services, domain, "answer_lost", 1)
+    deliver(platform)
+    assert CATALOG.end()
+    assert [each["eventType"] for each in posted(services, domain)] == ["START", "COMPLETE"]
+    start, complete = posted(services, domain)
+    assert start["run"]["runId"] == complete["run"]["runId"]
+    [table] = complete["outputs"]
+    assert "email_lake" in table["facets"]["columnLineage"]["fields"]
+    assert PERSON not in json.dumps([start, complete])
+
+
+def test_a_delivery_is_published_though_the_domain_refuses_its_lineage(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    domain = a_domain()
+    platform = acme(services, instance, lineage_domain=domain)
+    refuse(services, domain, "refused", 2)
+    [result] = deliver(platform)
+    assert CATALOG.end()
+    assert result.success
+    assert posted(services, domain) == []
+    refuse(services, domain, "refused", 1)
+    event = {"run": {"runId": "1"}, "eventType": "START"}
+    with pytest.raises(PermanentFailure, match=f"^the domain {domain} of SageMaker Catalog does not take .*: Access"):
+        post(services.datazone, domain, event)
 
 
 def test_a_delivery_that_fails_says_why_and_the_next_attempt_is_another_run(
