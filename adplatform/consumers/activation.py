@@ -1,7 +1,7 @@
 """Which columns of a table an ad platform gets, and what keeps it from getting them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from adplatform.consumers.destinations import DESTINATIONS, Destination
 from adplatform.consumers.finding import Finding
@@ -14,11 +14,13 @@ from adplatform.failures import PermanentFailure, listed
 
 @dataclass(frozen=True)
 class Given:
-    """The columns of the table that a destination gets, by what they hold. A ``country`` is that of all rows."""
+    """The columns of the table that a destination gets, by what they hold, of rows whose columns of ``consent`` have
+    one of these texts. A ``country`` is that of all rows."""
 
     destination: Destination
     columns: Mapping[PiiKind, str]
     country: str = ""
+    consent: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def headers(self) -> list[str]:
@@ -40,7 +42,7 @@ def given(table: Table, name: DestinationName, settings: Activation) -> Given:
     Raises:
         PermanentFailure: something keeps it from getting that.
     """
-    if found := unfit(table, name, settings):
+    if found := [each for each in unfit(table, name, settings) if each.level == "error"]:
         raise PermanentFailure(f"activations.{name}: {listed(map(str, found), separator='; ')}")
     destination = DESTINATIONS[name]
     columns: dict[PiiKind, str] = {}
@@ -52,7 +54,13 @@ def given(table: Table, name: DestinationName, settings: Activation) -> Given:
         columns[PiiKind.COUNTRY] = settings.country_column
     elif country and PiiKind.COUNTRY in destination.in_clear:
         columns.pop(PiiKind.COUNTRY, None)
-    return Given(destination, columns, country if PiiKind.COUNTRY in destination.in_clear else "")
+    consent = {column: tuple(map(_written, allowed)) for column, allowed in settings.consent.items()}
+    return Given(destination, columns, country if PiiKind.COUNTRY in destination.in_clear else "", consent)
+
+
+def _written(value: bool | int | str) -> str:
+    """The value as a cast to text has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _stored(table: Table, destination: Destination, settings: Activation, kind: PiiKind) -> list[Column]:
@@ -92,6 +100,7 @@ def _findings(table: Table, destination: Destination, settings: Activation) -> I
             f"no row could be matched: the table has no {wanted} with treatment {treatment}; give it to the columns "
             "that have them",
         )
+    yield from _consent(table, settings)
 
 
 def _lacks(table: Table, named: str, kind: PiiKind, destination: Destination) -> str:
@@ -101,6 +110,38 @@ def _lacks(table: Table, named: str, kind: PiiKind, destination: Destination) ->
     if {column.form for column in of_column} == {"clear"}:
         return f"it is stored in clear and is not handed over; give it treatment {destination.treatment}"
     return f"it is not stored as {kind} with treatment {destination.treatment}; add that treatment"
+
+
+_VALUES: Mapping[str, tuple[type, str]] = {
+    "string": (str, "texts, in quotes"),
+    "boolean": (bool, "true or false"),
+    "bigint": (int, "whole numbers"),
+    "int": (int, "whole numbers"),
+}
+"""Types of columns that may say consent, by their names in contracts, and what values are written as."""
+
+
+def _consent(table: Table, settings: Activation) -> Iterator[Finding]:
+    if not settings.consent:
+        yield Finding(
+            "warning",
+            "nothing says who has consented, so every row is handed over: name columns and values",
+            "",
+            "consent",
+        )
+    for name, allowed in settings.consent.items():
+        column, said = table.get(name), f"consent.{name}"
+        if column is None:
+            near = did_you_mean(name, (each.name for each in table.columns if not each.kind))
+            yield Finding("error", f"the table has no such column{near}", name, said)
+        elif column.kind:
+            yield Finding("error", "it is personal; consent is of a column that is not", name, said)
+        elif column.type.name not in _VALUES:
+            yield Finding(
+                "error", f"it is {column.type.hive}; consent is a text, a boolean or a whole number", name, said
+            )
+        elif any(type(value) is not _VALUES[column.type.name][0] for value in allowed):
+            yield Finding("error", f"it is {column.type.hive}: write {_VALUES[column.type.name][1]}", name, said)
 
 
 def _country(table: Table, destination: Destination, settings: Activation) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from adplatform.privacy.outputs import pii_outputs
 from adplatform.transform.values import OutputColumn
 
 _TEXT = DataType("string")
-HASHED = ("digest", "short digest")
+HASHED = ("digest", "short digest", "base64 digest")
 """The forms in which a personal value says nothing to who does not have it already."""
 
 

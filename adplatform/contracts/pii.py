@@ -30,6 +30,7 @@ class Treatment(StrEnum):
     AMAZON_ADS = "amazon_ads"
     META = "meta"
     GOOGLE = "google"
+    UID2 = "uid2"
     SHORT_ID = "short_id"
     MASK = "mask"
     DROP = "drop"
@@ -47,8 +48,8 @@ class Pii(Strict):
         tuple[Treatment, ...], BeforeValidator(one_or_many, json_schema_input_type=Treatment | list[Treatment])
     ] = (Treatment.LAKE,)
     """One form or several: ``lake`` (default) is a keyed digest for joins here, and ``short_id`` beside it its first 32
-    digits, for services that take no id of 64 characters; ``amazon_ads``, ``meta`` and ``google``
-    are digests for matching there; ``mask``, ``drop`` and ``clear`` are what they say."""
+    digits, for services that take no id of 64 characters; ``amazon_ads``, ``meta``, ``google`` and ``uid2`` are
+    digests for matching there, the last in Base64; ``mask``, ``drop`` and ``clear`` are what they say."""
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     """The country (ISO 3166, two letters) of all values, by which phone numbers, states and postal codes are read."""
     country_column: str | None = None

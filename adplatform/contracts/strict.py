@@ -97,7 +97,7 @@ class Strict(BaseModel):
 
 
 def one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | bool | int) else value
 
 
 def by_name(value: Any) -> Any:

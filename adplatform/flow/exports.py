@@ -56,6 +56,7 @@ ROWS_ACCOUNTED = "rows_accounted"
 """The audit that says what became of each row of the table."""
 FILES_AS_LISTED = "files_as_listed"
 """The audit that reads what was written."""
+_ALLOWED = "_consented"
 _CHUNK = 1 << 20
 _BATCH = 1 << 16
 _WHOLE = date(1970, 1, 1)
@@ -111,7 +112,8 @@ class ExportedFile:
 @dataclass(frozen=True)
 class Exported:
     """What an export came to, as its manifest says. Counts are rows: ``read`` of the table, ``rows`` in the files,
-    ``repeated`` that were the same as others, ``unidentified`` without anything that could be matched."""
+    ``withheld`` without consent, ``repeated`` that were the same as others, ``unidentified`` without anything that
+    could be matched."""
 
     destination: str
     table: str
@@ -122,6 +124,7 @@ class Exported:
     made_at: str
     read: int
     rows: int
+    withheld: int
     repeated: int
     unidentified: int
     bytes: int
@@ -185,7 +188,9 @@ def _locations(shown: Iterable[Partition]) -> str:
 
 
 def _named(export: Export, made_of: str) -> str:
-    return digest(export.settings.model_dump_json(), made_of)
+    settings = export.settings
+    # Exports that were made before anybody could demand consent are not made again for that.
+    return digest(settings.model_dump_json(exclude=None if settings.consent else {"consent"}), made_of)
 
 
 def export(services: Services, wanted: Export, work: Path) -> tuple[Exported, tuple[AuditFinding, ...]] | None:
@@ -282,26 +287,37 @@ def _write(
         if all(what.has(kind) for kind in each)
     )
     distinct = folder / "distinct.parquet"
-    source, identifiable = f"read_parquet({literal(str(distinct))})", f"select distinct * from rows where {any_of}"
+    source = f"read_parquet({literal(str(distinct))})"
+    handed_over = f"select distinct * exclude ({_ALLOWED}) from rows where {_ALLOWED} and ({any_of})"
     with limited(settings.memory_limit, settings.threads, folder) as con:
         try:
             con.execute(f"create view rows as {_rows(con, what, parts)}")
-            con.execute(f"copy ({identifiable} order by all) to {literal(str(distinct))} (format parquet)")
-            (read, identified) = _one(con, f"select count(*), count(*) filter (where {any_of}) from rows")
+            con.execute(f"copy ({handed_over} order by all) to {literal(str(distinct))} (format parquet)")
+            (read, withheld, identified) = _one(
+                con,
+                f"select count(*), count(*) filter (where not {_ALLOWED}), "
+                f"count(*) filter (where {_ALLOWED} and ({any_of})) from rows",
+            )
             (rows,) = _one(con, f"select count(*) from {source}")
             longest = _rows_of(con, what, wanted.settings, source)
         except (duckdb.DataError, duckdb.ProgrammingError) as e:
             raise PermanentFailure(f"{wanted}: the table cannot be read: {str(e).splitlines()[0]}") from e
     limits = (longest, wanted.settings.rows_per_file, max(rows, 1))
     written = list(_split(what, wanted.settings, distinct, min(filter(None, limits)), folder))
-    counts = {"read": read, "rows": rows, "repeated": identified - rows, "unidentified": read - identified}
+    counts = {
+        "read": read,
+        "rows": rows,
+        "withheld": withheld,
+        "repeated": identified - rows,
+        "unidentified": read - withheld - identified,
+    }
     return written, counts
 
 
 def _rows(
     con: "duckdb.DuckDBPyConnection", what: Given, parts: Sequence[tuple[Mapping[str, str], Sequence[Path]]]
 ) -> str:
-    """The rows of the table under the headers of the destination."""
+    """The rows of the table under the headers of the destination, and whether each may be handed over."""
     scan = scan_shown(con, parts)
     present = {name for name, *_ in con.execute(f"describe {scan}").fetchall()} if scan else set[str]()
 
@@ -317,8 +333,15 @@ def _rows(
         # Whatever else is in a column that is not personal would be handed over in clear.
         return f"case when regexp_full_match(upper(trim({text})), '[A-Z]{{2}}') then upper(trim({text})) end"
 
+    def consents(column: str, allowed: Sequence[str]) -> str:
+        if column not in present:
+            return "false"
+        return f"coalesce(cast({identifier(column)} as varchar) in ({', '.join(map(literal, allowed))}), false)"
+
     headers = {kind: header for kind, header in what.destination.headers.items() if what.has(kind)}
+    allowed = " and ".join(consents(column, values) for column, values in what.consent.items()) or "true"
     columns = ", ".join(f"{value(kind)} as {identifier(header)}" for kind, header in headers.items())
+    columns = f"{columns}, {allowed} as {_ALLOWED}"
     return f"select {columns} from ({scan})" if scan else f"select {columns} where false"
 
 
@@ -380,12 +403,13 @@ def _sha256(path: Path) -> str:
 
 
 def _accounted(done: Exported) -> AuditFinding:
-    passed = done.read == done.rows + done.repeated + done.unidentified
+    passed = done.read == done.rows + done.withheld + done.repeated + done.unidentified
     text = (
-        f"{done.read} rows were read: {done.rows} are handed over, {done.repeated} were the same as others, "
-        f"{done.unidentified} have nothing that could be matched"
+        f"{done.read} rows were read: {done.rows} are handed over, {done.withheld} have no consent, "
+        f"{done.repeated} were the same as others, {done.unidentified} have nothing that could be matched"
     )
-    counts = {"read": done.read, "rows": done.rows, "repeated": done.repeated, "unidentified": done.unidentified}
+    names = ("read", "rows", "withheld", "repeated", "unidentified")
+    counts = {name: getattr(done, name) for name in names}
     return AuditFinding(ROWS_ACCOUNTED, passed, True, text, counts)
 
 

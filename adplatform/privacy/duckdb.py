@@ -39,7 +39,9 @@ _PLAIN: Mapping[tuple[Treatment, PiiKind], tuple[str, str]] = {
         "lower(replace(v, '+', ''))",
     ),
     (Treatment.LAKE, PiiKind.PHONE): (_NORTH_AMERICAN, f"'+1' || {_TEN_DIGITS}"),
+    (Treatment.UID2, PiiKind.EMAIL): (f"lower(v) NOT LIKE '%@gmail.com' AND {_EMAIL}", "lower(v)"),
     (Treatment.GOOGLE, PiiKind.PHONE): (_NORTH_AMERICAN, f"'+1' || {_TEN_DIGITS}"),
+    (Treatment.UID2, PiiKind.PHONE): (_NORTH_AMERICAN, f"'+1' || {_TEN_DIGITS}"),
     (Treatment.AMAZON_ADS, PiiKind.PHONE): (_NORTH_AMERICAN, f"'1' || {_TEN_DIGITS}"),
     (Treatment.META, PiiKind.PHONE): (_NORTH_AMERICAN, f"'1' || {_TEN_DIGITS}"),
     (Treatment.LAKE, PiiKind.DEVICE_ID): (
@@ -110,7 +112,9 @@ def _macro(name: str, treatment: Treatment, kind: PiiKind, hmac: str) -> str:
     if treatment is Treatment.LAKE:
         body = f"{hmac}(CASE WHEN {guard} THEN {plain} WHEN v IS NOT NULL THEN {slow} END)"
     else:
-        body = f"CASE WHEN {guard} THEN sha256({plain}) WHEN v IS NOT NULL THEN {slow} END"
+        digest = f"sha256({plain})"
+        digest = f"to_base64(unhex({digest}))" if rule.form == "base64 digest" else digest
+        body = f"CASE WHEN {guard} THEN {digest} WHEN v IS NOT NULL THEN {slow} END"
     return f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS {body}"
 
 

@@ -15,6 +15,7 @@ _SUFFIXES = {
     Treatment.AMAZON_ADS: "amazon_ads",
     Treatment.META: "meta",
     Treatment.GOOGLE: "google",
+    Treatment.UID2: "uid2",
     Treatment.MASK: "masked",
 }
 _PREVIOUS = "previous"
@@ -23,6 +24,7 @@ SHORT_DIGITS = 32
 _COMMENTS: Mapping[Form, str] = {
     "digest": "SHA-256 of {name} as {treatment} normalises it",
     "short digest": "The first 32 digits of {name}_lake",
+    "base64 digest": "Base64 of the SHA-256 of {name} as {treatment} normalises it",
     "normalised": "{name} in clear, as {treatment} takes it",
     "masked": "{name} without what identifies",
     "clear": "{name} in clear",

@@ -21,7 +21,7 @@ from adplatform.platform.late import Late
 from adplatform.privacy import canonical
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.outputs import SHORT_DIGITS
-from adplatform.privacy.rules import RULES, normalised
+from adplatform.privacy.rules import RULES, in_base64, normalised
 from adplatform.privacy.text import digest_in, trimmed, without_blanks
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ else:
 
 IDENTIFYING = (PiiKind.EMAIL, PiiKind.PHONE, PiiKind.DEVICE_ID, PiiKind.GENERIC_ID)
 """Kinds that name one person. A name, a place or an address is that of many."""
-_KEPT_AS_DIGESTS = (Treatment.AMAZON_ADS, Treatment.META, Treatment.GOOGLE)
+_KEPT_AS_DIGESTS = (Treatment.AMAZON_ADS, Treatment.META, Treatment.GOOGLE, Treatment.UID2)
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 _SHORT = re.compile(rf"(?<![0-9a-fA-F])[0-9a-fA-F]{{{SHORT_DIGITS}}}(?![0-9a-fA-F])")
 """A short id, which is no part of a digest."""
+_BASE64 = re.compile(r"(?<![0-9A-Za-z+/])[0-9A-Za-z+/]{43}=")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _GMAIL = ("gmail.com", "googlemail.com")
 _SEPARATORS = r"[\s().\-/]*"
@@ -71,6 +72,11 @@ class Person:
         """The short ids of the digests."""
         return frozenset(digest[:SHORT_DIGITS] for digest in self.digests)
 
+    @cached_property
+    def in_base64(self) -> frozenset[str]:
+        """The digests in Base64."""
+        return frozenset(map(in_base64, self.digests))
+
     def is_in(self, text: str) -> bool:
         """Whether the text holds the person anywhere."""
         return any(self._is_in(spelling) for spelling in _spellings(text))
@@ -88,6 +94,7 @@ class Person:
         spelling of it does."""
         left = _HEX.sub(lambda found: instead if found[0].lower() in self.digests else found[0], name)
         left = _SHORT.sub(lambda found: instead if found[0].lower() in self.shorts else found[0], left)
+        left = _BASE64.sub(lambda found: instead if found[0] in self.in_base64 else found[0], left)
         left = self.in_names.sub(instead, self.pattern.sub(instead, left))
         if not self.is_in_name(left):
             return left
@@ -102,7 +109,9 @@ class Person:
             return False
         if any(found.lower() in self.digests for found in _HEX.findall(text)):
             return True
-        return any(found.lower() in self.shorts for found in _SHORT.findall(text))
+        if any(found.lower() in self.shorts for found in _SHORT.findall(text)):
+            return True
+        return any(found in self.in_base64 for found in _BASE64.findall(text))
 
 
 def person_of(identifiers: Sequence[Identifier], keys: Iterable[HashKey], countries: Iterable[str]) -> Person:

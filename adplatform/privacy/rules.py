@@ -1,16 +1,17 @@
 """Which rule applies to a kind of personal value under a treatment, and what is then done with the normalised value."""
 
+import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from adplatform.contracts.pii import PiiKind, Treatment
-from adplatform.privacy import amazon_ads, canonical, google, masks, meta, text
+from adplatform.privacy import amazon_ads, canonical, google, masks, meta, text, uid2
 
-Form = Literal["digest", "short digest", "normalised", "masked", "clear"]
-"""What an output holds: 64 hexadecimal digits, the first 32 of them, a normalised value in clear, a masked value, or
-the value itself."""
+Form = Literal["digest", "short digest", "base64 digest", "normalised", "masked", "clear"]
+"""What an output holds: 64 hexadecimal digits, the first 32 of them, the 32 bytes of a digest in Base64, a normalised
+value in clear, a masked value, or the value itself."""
 Normalise = Callable[[str, str], str]
 """Trimmed value and upper-case country ("" when unknown) to the normalised value, "" for an invalid one."""
 
@@ -63,11 +64,14 @@ RULES: Mapping[tuple[Treatment, PiiKind], Rule] = {
     (Treatment.GOOGLE, _K.POSTAL_CODE): Rule(google.postal_code, form="normalised"),
     (Treatment.GOOGLE, _K.COUNTRY): Rule(canonical.country, form="normalised"),
     (Treatment.GOOGLE, _K.GENERIC_ID): Rule(canonical.generic_id),
+    (Treatment.UID2, _K.EMAIL): Rule(uid2.email, form="base64 digest"),
+    (Treatment.UID2, _K.PHONE): Rule(canonical.phone, form="base64 digest", takes_country=True),
     **{(Treatment.MASK, kind): Rule(masks.other, form="masked") for kind in PiiKind},
     (Treatment.MASK, _K.EMAIL): Rule(masks.email, form="masked"),
     (Treatment.MASK, _K.PHONE): Rule(masks.phone, form="masked"),
 }
-"""Pairs that are missing have no rule: the platforms take device ids in clear only, and Meta takes no street."""
+"""Pairs that are missing have no rule: the platforms take device ids in clear only, Meta takes no street, and UID2
+nothing but e-mail addresses and phone numbers."""
 
 
 def function_name(treatment: Treatment, kind: PiiKind, *, previous: bool = False) -> str:
@@ -95,6 +99,13 @@ def unkeyed_output(treatment: Treatment, kind: PiiKind, value: str | None, count
     A value that is a SHA-256 already is not hashed again: the partner sent it in the form the platform takes.
     """
     plain = normalised(treatment, kind, value, country)
-    if plain is None or RULES[treatment, kind].form != "digest" or text.digest_in(plain):
+    form = RULES[treatment, kind].form
+    if plain is None or form not in ("digest", "base64 digest"):
         return plain
-    return hashlib.sha256(plain.encode()).hexdigest()
+    digest = text.digest_in(plain) or hashlib.sha256(plain.encode()).hexdigest()
+    return in_base64(digest) if form == "base64 digest" else digest
+
+
+def in_base64(digest: str) -> str:
+    """The bytes of a digest that is written in hexadecimal."""
+    return base64.b64encode(bytes.fromhex(digest)).decode()

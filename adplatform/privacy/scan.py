@@ -29,7 +29,12 @@ else:
     pa = Late("pyarrow")
     pq = Late("pyarrow.parquet")
 
-_SHAPES: Mapping[Form, str] = {"digest": "[0-9a-f]{64}", "short digest": "[0-9a-f]{32}", "masked": masks.SHAPE}
+_SHAPES: Mapping[Form, str] = {
+    "digest": "[0-9a-f]{64}",
+    "short digest": "[0-9a-f]{32}",
+    "base64 digest": "[0-9A-Za-z+/]{43}=",
+    "masked": masks.SHAPE,
+}
 _ROWS = 16_384
 _FILES = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
 
@@ -65,9 +70,10 @@ def scan_for_leaks(
 ) -> LeakScan:
     """What is wrong with the files, by column, never with a value. Those that are not on this disk are open.
 
-    Leaks: a digest column with anything but NULL and 64 lower-case hexadecimal digits; a masked column with anything
-    but NULL and masked values; a column with the name, in the contract or in the files, of a personal column that is
-    not stored in clear, or of a dropped one. Values that a platform takes in clear are not looked at.
+    Leaks: a digest column with anything but NULL and 64 lower-case hexadecimal digits, or 32 bytes in Base64; a masked
+    column with anything but NULL and masked values; a column with the name, in the contract or in the files, of a
+    personal column that is not stored in clear, or of a dropped one. Values that a platform takes in clear are not
+    looked at.
 
     ``addresses`` has of each file how many rows hold an e-mail address, by column that is not personal, as
     :func:`adplatform.privacy.addresses.rows_with_address` counts them; None of one that has to be searched for them.

@@ -110,8 +110,8 @@ def test_each_destination_gets_its_columns_and_its_digests_once_and_country_in_c
     for each in made.values():
         manifest = read_manifest(ready, each)
         assert manifest is not None
-        counts = ("read", "rows", "repeated", "unidentified")
-        assert [manifest[name] for name in counts] == [5, 3, 1, 1]
+        counts = ("read", "rows", "withheld", "repeated", "unidentified")
+        assert [manifest[name] for name in counts] == [5, 3, 0, 1, 1]
     assert made["amc"].prefix == f"exports/amc/acme/members/dt={YESTERDAY}/"
     assert make(ready, flow, tmp_path) == []
 
@@ -137,6 +137,57 @@ def test_no_file_has_more_rows_or_bytes_than_it_may_and_together_they_have_all(r
         else:
             assert max(file["bytes"] for file in manifest["files"]) <= 4096
             assert most > 5
+
+
+def test_rows_without_consent_are_given_to_none_and_counted(ready: Services, tmp_path: Path) -> None:
+    flow = members(
+        columns={**MEMBERS["columns"], "ads": "string", "optin": {"type": "boolean"}, "stage": "bigint"},
+        activations={
+            "consent": {"ads": ["granted", "Granted"]},
+            "amazon_ads": {"country": "US"},
+            "amc": {"country": "US", "consent": {"stage": [2, 3]}},
+            "google": {"country": "US", "consent": {"optin": True}},
+            "meta": None,
+        },
+    )
+    said = [
+        ("all", "granted,true,2"),
+        ("text", "Granted,,"),
+        ("number", "granted,false,3"),
+        ("unknown", "maybe,true,2"),
+        ("upper", "GRANTED,true,2"),
+        ("none", ",true,2"),
+    ]
+    rows = [f"{name}@example.com,,,,,US,1,{consent}" for name, consent in [*said, *said]]
+    publish_rows(ready, flow, YESTERDAY, rows, tmp_path)
+    made = {each.destination: each for each in make(ready, flow, tmp_path)}
+    wanted = {"amazon_ads": 3, "meta": 3, "google": 1, "amc": 2}
+    for destination, persons in wanted.items():
+        manifest = read_manifest(ready, made[destination])
+        assert manifest is not None
+        counts = [manifest[name] for name in ("read", "rows", "withheld", "repeated", "unidentified")]
+        assert counts == [12, persons, 12 - 2 * persons, persons, 0]
+    [only] = rows_of(ready, made["google"])
+    assert only["Email"] == of(PiiKind.EMAIL, Treatment.GOOGLE, "all@example.com")
+    without = members(columns=MEMBERS["columns"], activations={"consent": {"ads": "granted"}, "meta": None})
+    [finding] = unfit_exports(without)["meta"]
+    assert (finding.column, finding.setting) == ("ads", "consent.ads")
+    with pytest.raises(PermanentFailure, match="column ads: the table has no such column"):
+        make(ready, without, tmp_path)
+
+
+def test_a_date_that_was_published_before_its_column_of_consent_is_withheld_whole(
+    ready: Services, tmp_path: Path
+) -> None:
+    publish_rows(ready, members(activations=[]), YESTERDAY, [ANN], tmp_path)
+    flow = members(
+        columns={**MEMBERS["columns"], "ads": "string"},
+        activations={"consent": {"ads": "granted"}, "meta": None},
+    )
+    [wanted] = make(ready, flow, tmp_path)
+    manifest = read_manifest(ready, wanted)
+    assert manifest is not None
+    assert (manifest["read"], manifest["withheld"], manifest["files"]) == (1, 1, [])
 
 
 @pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
@@ -233,6 +284,23 @@ def test_a_table_whose_file_is_broken_is_not_handed_over_and_one_without_rows_ha
             {"columns": {"email": "mail"}},
             r"no such column \(did you mean email\?\)",
         ),
+        ({"email": personal("email"), "ok": "string"}, "meta", {"consent": {"oK": "yes"}}, r"did you mean ok\?"),
+        (
+            {"email": personal("email"), "ok": "string"},
+            "meta",
+            {"consent": {"ok": True}},
+            "ok: it is string: write texts",
+        ),
+        ({"email": personal("email"), "ok": "boolean"}, "meta", {"consent": {"ok": "yes"}}, "write true or false"),
+        ({"email": personal("email"), "ok": "bigint"}, "meta", {"consent": {"ok": True}}, "write whole numbers"),
+        (
+            {"email": personal("email"), "ok": "date"},
+            "meta",
+            {"consent": {"ok": "yes"}},
+            "it is date; consent is a text",
+        ),
+        ({"email": personal("email")}, "meta", {"consent": {"email_meta": "x"}}, "it is personal; consent is of a"),
+        ({"email": personal("email")}, "meta", {}, "nothing says who has consented, so every row is handed over"),
     ],
 )
 def test_what_would_match_nobody_or_show_somebody_is_refused(

@@ -1,5 +1,7 @@
 """DuckDB's own functions, the Python rules behind them and Spark must give the same digests for every text."""
 
+import hashlib
+from base64 import b64encode
 from typing import Any
 
 import duckdb
@@ -114,6 +116,30 @@ def test_plain_values_of_every_kind_take_the_same_form_as_by_the_python_rules(co
         call = f"{function_name(treatment, kind)}(v{', c' if rule.takes_country else ''})"
         values = [value for value in VALUES if value]
         assert outputs(con, call, values, "US") == outputs(con, call, [v + "\u200b" for v in values], "US"), call
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "plain"),
+    [
+        ("email", " User@Example.com ", "user@example.com"),
+        ("email", "Jane.Doe+Home@Gmail.com", "janedoe@gmail.com"),
+        ("email", "Jane.Doe+Home@example.com", "jane.doe+home@example.com"),
+        ("email", "user@googlemail.com", "user@googlemail.com"),
+        ("email", "+home@gmail.com", None),
+        ("email", "a b@example.com", None),
+        ("phone", "(212) 555-0123", "+12125550123"),
+        ("phone", "+49 170 1234567", "+491701234567"),
+        ("phone", "12", None),
+    ],
+)
+def test_uid2_is_the_base64_of_the_bytes_of_the_digest(
+    con: duckdb.DuckDBPyConnection, function: str, value: str, plain: str | None
+) -> None:
+    wanted = plain and b64encode(hashlib.sha256(plain.encode()).digest()).decode()
+    call = f"adp_uid2_{function}(v{', c' if function == 'phone' else ''})"
+    assert outputs(con, call, [value], "US") == [wanted]
+    if plain:
+        assert outputs(con, call, [hashlib.sha256(plain.encode()).hexdigest().upper()], "US") == [wanted]
 
 
 def test_without_a_key_there_is_no_lake_function(con: duckdb.DuckDBPyConnection, key: HashKey) -> None:

@@ -14,11 +14,12 @@ def outputs(name: str = "c", **pii: object) -> dict[str, str]:
 
 
 def test_every_treatment_gets_a_column_of_its_own() -> None:
-    assert outputs("em", kind="email", treatment=["lake", "amazon_ads", "meta", "google", "mask"]) == {
+    assert outputs("em", kind="email", treatment=["lake", "amazon_ads", "meta", "google", "uid2", "mask"]) == {
         "em_lake": 'adp_lake_email("em")',
         "em_amazon_ads": 'adp_amazon_ads_email("em")',
         "em_meta": 'adp_meta_email("em")',
         "em_google": 'adp_google_email("em")',
+        "em_uid2": 'adp_uid2_email("em")',
         "em_masked": 'adp_mask_email("em")',
     }
 
@@ -60,7 +61,13 @@ def test_amazon_needs_a_country_where_its_rule_does(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "treatment"),
-    [("device_id", "amazon_ads"), ("device_id", "meta"), ("device_id", "google"), ("street_address", "meta")],
+    [
+        ("device_id", "amazon_ads"),
+        ("device_id", "meta"),
+        ("device_id", "google"),
+        ("street_address", "meta"),
+        ("city", "uid2"),
+    ],
 )
 def test_a_treatment_without_a_rule_for_the_kind_is_refused(kind: str, treatment: str) -> None:
     with pytest.raises(PermanentFailure, match=f"column c: treatment {treatment} has no rule for {kind}"):

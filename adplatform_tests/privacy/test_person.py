@@ -1,6 +1,7 @@
 """One person is found however what identifies them is written, and nobody else is."""
 
 import hashlib
+from base64 import b64encode
 
 import pytest
 
@@ -77,7 +78,9 @@ def test_a_short_id_is_the_person_only_as_a_whole_value_of_a_column_of_ids(jane:
     assert not jane.is_id("47110")
 
 
-@pytest.mark.parametrize("treatment", [Treatment.AMAZON_ADS, Treatment.META, Treatment.GOOGLE, Treatment.LAKE])
+@pytest.mark.parametrize(
+    "treatment", [Treatment.AMAZON_ADS, Treatment.META, Treatment.GOOGLE, Treatment.UID2, Treatment.LAKE]
+)
 @pytest.mark.parametrize(("kind", "value"), [("email", "Jane.Doe@gmail.com"), ("phone", "0170 1234567")])
 def test_every_digest_under_every_key_is_the_person(jane: Person, treatment: Treatment, kind: str, value: str) -> None:
     plain = normalised(treatment, PiiKind(kind), value, "DE")
@@ -87,6 +90,9 @@ def test_every_digest_under_every_key_is_the_person(jane: Person, treatment: Tre
     if treatment is not Treatment.LAKE:
         found.append(unkeyed)
         assert jane.is_in(f"x{unkeyed.upper()}")
+        encoded = b64encode(bytes.fromhex(unkeyed)).decode()
+        assert jane.is_in(f'"{encoded}"')
+        assert jane.without(f"a {encoded} b", "-") == "a - b"
     assert all(digest in jane.digests for digest in found[-1:] if treatment is not Treatment.LAKE)
     lake = normalised(Treatment.LAKE, PiiKind(kind), value, "DE")
     assert lake

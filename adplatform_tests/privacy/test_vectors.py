@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,9 @@ def test_a_value_that_is_a_digest_already_is_not_hashed_again(
     digest = hashlib.sha256(b"abc@example.com").hexdigest()
     value = written.format(case(digest))
     for treatment, kind in RULES:
-        expected = {Treatment.LAKE: reference.keyed(SECRET, digest), Treatment.MASK: None}.get(treatment, digest)
+        encoded = b64encode(bytes.fromhex(digest)).decode()
+        forms = {Treatment.LAKE: reference.keyed(SECRET, digest), Treatment.MASK: None, Treatment.UID2: encoded}
+        expected = forms.get(treatment, digest)
         if expected:
             assert stored(con, treatment, kind, "US", value) == expected
         else:

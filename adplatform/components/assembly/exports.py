@@ -46,7 +46,8 @@ log = logging.getLogger(__name__)
 EXPORT_TAG = "adplatform/export"
 """Of which table and date a run makes files."""
 _CHECKS = {
-    ROWS_ACCOUNTED: "Every row of the table is in the files, the same as another, or nothing of it could be matched.",
+    ROWS_ACCOUNTED: "Every row of the table is in the files, without consent, the same as another, or nothing of it "
+    "could be matched.",
     FILES_AS_LISTED: "Every file has the rows that the manifest says.",
 }
 
@@ -195,6 +196,7 @@ def _results(
             "dagster/partition_row_count" if wanted.day else "dagster/row_count": done.rows,
             "adplatform/files": len(done.files),
             "adplatform/bytes": done.bytes,
+            "adplatform/withheld": done.withheld,
             "adplatform/repeated": done.repeated,
             "adplatform/unidentified": done.unidentified,
         },
