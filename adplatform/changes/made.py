@@ -16,6 +16,7 @@ from adplatform.lake.keyed import CLOSED_BY, VALID_TO, KeyedTable
 from adplatform.lake.table import TableSpec, contract_hash, table_name
 from adplatform.ledger.rows import digest
 from adplatform.privacy.outputs import pii_outputs
+from adplatform.privacy.rules import WHOLE_DIGESTS
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
 
@@ -192,4 +193,4 @@ def history_columns(columns: Iterable[OutputColumn]) -> tuple[OutputColumn, ...]
 def stored_key(column: Column) -> str:
     if column.pii is None:
         return column.name
-    return next(o.name for o in pii_outputs(column, column.pii) if o.form in ("digest", "clear"))
+    return next(o.name for o in pii_outputs(column, column.pii) if o.form in (*WHOLE_DIGESTS, "clear"))

@@ -12,6 +12,8 @@ from adplatform.privacy import amazon_ads, canonical, google, masks, meta, text,
 Form = Literal["digest", "short digest", "base64 digest", "normalised", "masked", "clear"]
 """What an output holds: 64 hexadecimal digits, the first 32 of them, the 32 bytes of a digest in Base64, a normalised
 value in clear, a masked value, or the value itself."""
+WHOLE_DIGESTS: tuple[Form, ...] = ("digest", "base64 digest")
+"""Forms that tell one normalised value from any other."""
 Normalise = Callable[[str, str], str]
 """Trimmed value and upper-case country ("" when unknown) to the normalised value, "" for an invalid one."""
 
@@ -100,7 +102,7 @@ def unkeyed_output(treatment: Treatment, kind: PiiKind, value: str | None, count
     """
     plain = normalised(treatment, kind, value, country)
     form = RULES[treatment, kind].form
-    if plain is None or form not in ("digest", "base64 digest"):
+    if plain is None or form not in WHOLE_DIGESTS:
         return plain
     digest = text.digest_in(plain) or hashlib.sha256(plain.encode()).hexdigest()
     return in_base64(digest) if form == "base64 digest" else digest

@@ -26,6 +26,7 @@ from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
 from adplatform.privacy.outputs import PiiOutput, pii_outputs
+from adplatform.privacy.rules import WHOLE_DIGESTS
 from adplatform.transform import column_values, partition_values, rules
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import OutputColumn
@@ -403,5 +404,5 @@ def _key_expression(column: Column) -> str:
     text = identifier(column.name)
     if column.pii is None:
         return text
-    digest = next((o.expression for o in pii_outputs(column, column.pii) if o.form == "digest"), None)
+    digest = next((o.expression for o in pii_outputs(column, column.pii) if o.form in WHOLE_DIGESTS), None)
     return f"coalesce({digest}, {text})" if digest else text
