@@ -184,6 +184,7 @@ def test_what_amazon_restates_as_usual_is_hardly_ever_reported(name: str) -> Non
 
 def test_a_halved_metric_a_lost_day_and_a_change_after_the_last_wave_are_reported() -> None:
     last, observations = restated("sp_campaigns")
+    usual = unusual(observations)
 
     def reported(day: date, age: int, metric: str, factor: str, rows: int | None = None) -> str:
         wrong = [
@@ -194,7 +195,7 @@ def test_a_halved_metric_a_lost_day_and_a_change_after_the_last_wave_are_reporte
             else o
             for o in observations
         ]
-        return " / ".join(str(f) for f in unusual(wrong) if f.change.day == day and f not in unusual(observations))
+        return " / ".join(str(f) for f in unusual(wrong) if f.change.day == day and f not in usual)
 
     recent, old = last - timedelta(days=40), last - timedelta(days=80)
     assert "impressions changed" in reported(recent, 2, "impressions", "0.5")

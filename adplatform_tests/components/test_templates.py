@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 import typer
 from dagster_dg_core.check import check_yaml
+from dagster_dg_core.component import EnvRegistry
 from dagster_dg_core.context import DgContext
 from jsonschema import Draft202012Validator
 
@@ -201,6 +202,8 @@ def test_validate_and_the_check_of_dagster_agree_on_good_and_bad_files(
     for name, (text, _) in CASES.items():
         written(defs / name, text)
     context = DgContext.for_project_environment(tmp_path, {})
+    registry = EnvRegistry.from_dg_context(context, extra_modules=["adplatform.components"])
+    monkeypatch.setattr(EnvRegistry, "from_dg_context", lambda *_, **__: registry)  # which is read for all files alike
     found: dict[str, tuple[bool, bool]] = {}
     for name in CASES:
         folder = defs / name

@@ -4,6 +4,7 @@ import ast
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -47,8 +48,12 @@ def _waits(node: ast.AST) -> bool:
 
 
 def _found(files: Iterable[Path], *, late: bool) -> dict[str, set[str]]:
-    trees = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files}
-    return {name: set(_imports(tree, late=late)) for name, tree in trees.items()}
+    return {path.relative_to(PACKAGE).as_posix(): set(_imports(_tree(path), late=late)) for path in files}
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(

@@ -527,7 +527,7 @@ print(own.split()[1], resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 def test_memory_does_not_grow_with_the_file(
     workshop: Workshop, us: Partner, partner: Partner, signed: SignaturePolicy, tmp_path: Path
 ) -> None:
-    size = 192 << 20
+    size = 144 << 20
     with (tmp_path / "large").open("wb") as file:
         file.truncate(size)
     source, target = tmp_path / "large.pgp", tmp_path / "plain"
