@@ -126,7 +126,7 @@ def _settings(examples: int) -> settings:
 
 def test_every_object_of_a_run_that_wrote_is_delivered_once_whatever_happens() -> None:
 
-    run_state_machine_as_test(Machine, settings=_settings(150))
+    run_state_machine_as_test(Machine, settings=_settings(75))
 
 
 @pytest.mark.slow
