@@ -148,6 +148,7 @@ def test_a_run_believes_a_server_by_the_certificates_of_the_secret(
         assert "CERTIFICATE" not in str(job_runs(services.aws, of.job))
 
 
+@pytest.mark.slow
 def test_what_changed_is_read_from_where_the_last_run_stopped_whoever_read_it(
     by_glue: Made, instance: dg.DagsterInstance
 ) -> None:

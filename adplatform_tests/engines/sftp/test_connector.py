@@ -136,6 +136,7 @@ def test_a_file_is_fetched_once_two_listings_show_it_as_it_is(services: Services
     assert list(fetched.delivered()) == [A]
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_listed_once_a_day_is_listed_again_when_a_file_in_it_may_be_whole(
     services: Services, sftp_host: SftpHost
 ) -> None:
@@ -218,6 +219,7 @@ def test_many_files_are_fetched_in_one_pass(fetched: Fetched) -> None:
     assert len(fetched.runs("listing-")) == 1
 
 
+@pytest.mark.slow
 def test_more_files_than_may_wait_are_fetched_by_listing_after_listing(fetched: Fetched) -> None:
     fetched.most = 1
     for number in range(2 * MOST_PATHS + 1):
@@ -242,7 +244,9 @@ def test_what_changes_only_what_is_told_changes_nothing(fetched: Fetched, faults
     assert fetched.versions() == [A]
 
 
-@pytest.mark.parametrize("fault", ["throttled", "unavailable", pytest.param("internal_error", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "fault", ["throttled", *(pytest.param(each, marks=pytest.mark.slow) for each in ("unavailable", "internal_error"))]
+)
 def test_a_call_that_fails_is_repeated_later(fetched: Fetched, told: Messages, fault: str) -> None:
     fetched.put(A)
     for _ in range(5):
@@ -518,7 +522,7 @@ def test_events_of_a_named_connector_are_known_by_its_id(fetched: Fetched) -> No
 # Killed
 
 
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_process_that_is_killed_before_any_write_loses_nothing_and_lands_nothing_twice(
     fetched: Fetched, step: int
 ) -> None:
@@ -661,7 +665,7 @@ def test_while_there_is_no_connector_nothing_is_given_up_and_that_is_told_once(
     assert told() == []
 
 
-@pytest.mark.parametrize("fault", ["connector_errored", "connector_pending"])
+@pytest.mark.parametrize("fault", ["connector_errored", pytest.param("connector_pending", marks=pytest.mark.slow)])
 def test_while_the_connector_cannot_be_used_nothing_is_started_and_that_is_told_once(
     fetched: Fetched, told: Messages, fault: str
 ) -> None:
@@ -714,6 +718,7 @@ def test_files_are_moved_with_their_markers_once_readers_see_them(services: Serv
     assert len(fetched.transfers()) == 1
 
 
+@pytest.mark.slow
 def test_files_are_moved_to_the_folder_of_their_date(services: Services, sftp_host: SftpHost) -> None:
     fetched = cleared(services, sftp_host, move_to="done/{date:%Y%m%d}")
     (sftp_host.folder / "done/20260314").mkdir(parents=True)
