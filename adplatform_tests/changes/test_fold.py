@@ -201,6 +201,7 @@ def test_an_added_column_has_its_declared_default_in_older_rows_and_a_dropped_on
     assert wider.rows(columns="id, status, channel") == [(1, None, "app"), (2, "a", "web"), (3, None, None)]
 
 
+@pytest.mark.slow
 def test_a_type_may_become_wider_in_an_iceberg_table(services: Services) -> None:
     """Rows of buckets that nothing falls into stay in files of the narrower type."""
     wider_types: dict[str, tuple[str, str, object]] = {
@@ -222,6 +223,7 @@ def test_a_type_may_become_wider_in_an_iceberg_table(services: Services) -> None
     assert found == [(n, *(values.values() if n == 1 else [n] * 3)) for n in range(8)]
 
 
+@pytest.mark.slow
 def test_a_new_load_ends_rows_that_are_not_in_it_and_old_changes_do_not_count(services: Services) -> None:
     shop = followed_source(services)
     shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"}, {"id": 4, "status": "a"})
@@ -249,7 +251,7 @@ def test_a_new_load_ends_rows_that_are_not_in_it_and_old_changes_do_not_count(se
     "change",
     [
         pytest.param({"buckets": 7}, marks=pytest.mark.slow),
-        {"key": ["id", "status"]},
+        pytest.param({"key": ["id", "status"]}, marks=pytest.mark.slow),
         {"outputs": ["current", "history"]},
     ],
 )
@@ -376,7 +378,7 @@ def test_a_change_that_comes_twice_with_less_or_at_another_time_is_one(
     assert done and (done.applied, done.superseded) == (0, 1)
 
 
-@pytest.mark.parametrize("again", [{"status": "b"}, {"Op": "D"}])
+@pytest.mark.parametrize("again", [{"status": "b"}, pytest.param({"Op": "D"}, marks=pytest.mark.slow)])
 def test_two_changes_of_one_sequence_that_differ_are_refused_also_in_two_merges(
     services: Services, again: dict[str, Any]
 ) -> None:

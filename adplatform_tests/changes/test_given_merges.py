@@ -249,6 +249,7 @@ def test_a_run_that_is_killed_while_it_publishes_what_an_engine_made_is_followed
     assert (made.row.number, len(made.intentions)) == (2, 2)
 
 
+@pytest.mark.slow
 def test_a_hashing_key_that_is_rotated_meanwhile_takes_the_merge_from_its_engine(
     services: Services, sail: SparkSession
 ) -> None:

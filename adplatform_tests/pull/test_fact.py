@@ -342,6 +342,7 @@ def test_a_restated_date_of_one_profile_is_built_anew_and_no_other(pull: Pull) -
     assert pull.versions() == Counter({(FIRST, "111"): 1, (LAST, "111"): 1, (LAST, "222"): 2})
 
 
+@pytest.mark.slow
 def test_rows_that_vanish_vanish_and_a_date_can_become_empty(pull: Pull) -> None:
     pull.only(("sp", "111", FIRST), ("sp", "111", LAST))
     pull.facts()
