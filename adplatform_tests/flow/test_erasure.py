@@ -64,7 +64,7 @@ def test_files_for_ad_platforms_lose_the_person_and_their_manifest_before_they_a
     aws: Aws, tmp_path: Path
 ) -> None:
     club = make_persons(aws, tmp_path / "home")
-    fill(club)
+    few(club)
     services, person = club.services, jane(club)
     (members_flow,) = (flow for flow in club.flows if flow.feed.name == "members")
     feed = members_flow.feed.model_copy(update={"activations": Activations(meta=Activation())})
@@ -207,7 +207,7 @@ def test_rows_whose_originals_are_gone_leave_the_table(aws: Aws, tmp_path: Path)
     conserved(club)
 
 
-@pytest.mark.parametrize("gone", [False, True], ids=["originals", "rows"])
+@pytest.mark.parametrize("gone", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["originals", "rows"])
 def test_rows_that_were_left_out_stay_counted_without_the_person(aws: Aws, tmp_path: Path, gone: bool) -> None:
     club = make_persons(aws, tmp_path / "home")
     club.put("purchases", day(3), purchases((JANE, "1.00"), ("bob@example.com", "2.00"), ("all", "total")))

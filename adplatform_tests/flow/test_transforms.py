@@ -169,7 +169,11 @@ def here(made: Shop) -> Shop:
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"table_format": "iceberg"}, {"partition_by": "order_id"}, {"key": "order_id"}],
+    [
+        {},
+        {"table_format": "iceberg"},
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ({"partition_by": "order_id"}, {"key": "order_id"})),
+    ],
     ids=["by date", "iceberg", "by column", "keyed"],
 )
 def test_what_an_engine_transforms_is_what_this_machine_would_have_made(services: Services, more: Any) -> None:
@@ -588,7 +592,7 @@ def _through(made: Shop) -> None:
     raise AssertionError(made.delivery)
 
 
-@pytest.mark.parametrize("ends", ["before", "after"])
+@pytest.mark.parametrize("ends", ["before", pytest.param("after", marks=pytest.mark.slow)])
 def test_what_is_made_under_a_key_that_is_rotated_meanwhile_is_not_published(services: Services, ends: str) -> None:
     made = shop(services)
     club, local = Club(services, made.source), here(made)

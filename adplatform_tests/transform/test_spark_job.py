@@ -154,7 +154,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {
 
 
 # Others of every run read archives, gzip, encodings, dialects, records and columns that come and go.
-IN_SLOW = {"gzip", "tar", "cp1252", "sep", "skipped", "no quote", "carriage returns", "json records", "evolve"}
+IN_SLOW = {
+    *("gzip", "tar", "cp1252", "sep", "skipped", "no quote", "carriage returns", "json records", "evolve"),
+    *("single quote", "empty text", "mixed line ends", "blanks", "lines", "optional", "evolve apart", "delivery date"),
+}
 
 
 @pytest.mark.parametrize(
@@ -227,7 +230,7 @@ def test_a_contract_that_cannot_be_computed_is_a_failure_of_the_result(tmp_path:
     assert not (tmp_path / "out/clean").exists()
 
 
-@pytest.mark.parametrize(("seed", "partition_by"), [(31, "dt"), (32, "day")])
+@pytest.mark.parametrize(("seed", "partition_by"), [pytest.param(31, "dt", marks=pytest.mark.slow), (32, "day")])
 def test_random_deliveries_with_personal_data_come_to_the_truth(
     tmp_path: Path, sail: SparkSession, seed: int, partition_by: str | None
 ) -> None:
@@ -276,7 +279,13 @@ def test_records_are_the_same_wherever_the_blocks_of_a_file_end(
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"escape": "\\"}, {"delimiter": " "}, {"delimiter": " ", "escape": "\\"}], ids=str
+    "settings",
+    [
+        {},
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ({"escape": "\\"}, {"delimiter": " "})),
+        {"delimiter": " ", "escape": "\\"},
+    ],
+    ids=str,
 )
 def test_records_that_are_split_together_are_as_if_each_were_split_alone(
     tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
