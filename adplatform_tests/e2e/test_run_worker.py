@@ -75,13 +75,14 @@ def is_end(target: str, body: str) -> bool:
     return "published" in body and target.endswith(("TransactWriteItems", "UpdateItem", "PutItem"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "meets",
     [
-        pytest.param(is_claim, id="at-its-claim", marks=pytest.mark.slow),
-        pytest.param(is_staged_file, id="while-files-are-staged", marks=pytest.mark.slow),
+        pytest.param(is_claim, id="at-its-claim"),
+        pytest.param(is_staged_file, id="while-files-are-staged"),
         pytest.param(is_flip, id="while-it-publishes"),
-        pytest.param(is_end, id="at-its-end", marks=pytest.mark.slow),
+        pytest.param(is_end, id="at-its-end"),
     ],
 )
 def test_a_run_that_is_told_to_stop_ends_and_the_next_one_begins_at_once(
