@@ -117,6 +117,7 @@ def test_what_is_refused_starts_nothing(own: Aws) -> None:
     assert made.run() == "SUCCESS"
 
 
+@pytest.mark.slow
 def test_runs_of_before_are_there_after_a_restart_and_those_that_went_on_have_failed(tmp_path: Path) -> None:
     with ensure(tmp_path) as endpoint:
         aws = local_aws(endpoint.url)

@@ -149,6 +149,7 @@ def test_a_data_source_is_as_good_as_its_workgroup(aws: Aws) -> None:
     client.delete_data_source(**named)
 
 
+@pytest.mark.slow
 def test_what_runs_when_the_endpoint_ends_is_read_by_the_next(tmp_path: Path) -> None:
     with ensure(tmp_path) as endpoint:
         aws = local_aws(endpoint.url)

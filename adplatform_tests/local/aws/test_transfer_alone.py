@@ -136,6 +136,7 @@ def test_listings_can_be_limited_to_three_a_second(own: Aws, landing: str, conne
         transfer.start_directory_listing(**asked)
 
 
+@pytest.mark.slow
 def test_state_survives_the_killing_of_the_process_and_what_was_going_on_goes_on(
     tmp_path: Path, sftp_host: SftpHost
 ) -> None:

@@ -251,6 +251,7 @@ def test_a_function_that_dies_is_called_again_later(own: Aws, bucket: str, tmp_p
     assert len(calls(own, bucket)) == 2
 
 
+@pytest.mark.slow
 def test_servers_workflows_and_executions_outlive_the_process(tmp_path: Path) -> None:
     needs_sftp()
     endpoint = ensure(tmp_path / "aws")

@@ -118,6 +118,7 @@ def test_whenever_the_endpoint_is_killed_no_change_is_lost(tmp_path: Path, order
         remove(task)
 
 
+@pytest.mark.slow
 def test_a_finished_load_survives_a_kill_right_after_it(tmp_path: Path, orders: Database) -> None:
     endpoint = ensure(tmp_path)
     end = endpoint_of(orders.server, orders.name)
