@@ -3,6 +3,8 @@
 import re
 from dataclasses import replace
 
+import pytest
+
 from adplatform.changes.accounted import unaccounted
 from adplatform.changes.fold import Folded
 from adplatform.flow.services import Services
@@ -37,6 +39,7 @@ def files(shop: Changes, done: Folded, table: str) -> list[str]:
     return [file.key for file in shop.services.store.listing(zones.clean_bucket, zones.clean_key(location))]
 
 
+@pytest.mark.slow
 def test_what_was_published_whole_adds_up_also_in_iceberg(services: Services) -> None:
     shop, done = merged(services, "iceberg")
     assert unaccounted(services, shop.followed, done) == []

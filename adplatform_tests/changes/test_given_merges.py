@@ -158,6 +158,7 @@ def test_a_result_of_a_merge_that_is_planned_anew_is_not_used(services: Services
     assert made.left() == []
 
 
+@pytest.mark.slow
 def test_changes_that_are_published_meanwhile_wait_for_the_next_merge(services: Services, sail: SparkSession) -> None:
     made = waiting(services, sail)
     made.shop.step()

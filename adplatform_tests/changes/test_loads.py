@@ -287,6 +287,7 @@ def test_a_date_that_was_read_by_another_contract_is_merged_once_more_whichever_
     assert mended.rows(columns="id, status") == [(1, "surprise"), (2, "a")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feed", FEEDS)
 def test_a_row_of_a_load_that_is_mended_after_the_load_has_ended_others_is_there(
     services: Services, feed: dict[str, Any]
@@ -308,6 +309,7 @@ def test_a_row_of_a_load_that_is_mended_after_the_load_has_ended_others_is_there
         assert ended(mended) == [(1, "a", load.sequence), (2, "a", load.sequence)]
 
 
+@pytest.mark.slow
 def test_rows_of_a_load_that_was_said_to_be_whole_too_early_are_there_once_they_come(services: Services) -> None:
     shop = followed_source(services)
     shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))

@@ -61,15 +61,8 @@ def watched(shop: Changes, ids: set[int], live: list[int] | None, dies_at: int =
     look()
 
 
-@pytest.mark.parametrize(
-    "feed",
-    [
-        pytest.param({}, marks=pytest.mark.slow),
-        pytest.param({"table_format": "iceberg"}, marks=pytest.mark.slow),
-        {"outputs": ["current", "history"]},
-        pytest.param({"buckets": 3}, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("feed", [{}, {"table_format": "iceberg"}, {"outputs": ["current", "history"]}, {"buckets": 3}])
 def test_every_row_is_found_at_each_moment_of_a_merge(services: Services, feed: dict[str, Any]) -> None:
     """Also of one by which the table is made anew."""
     shop = changed(services, table_format=feed.get("table_format", "parquet"))

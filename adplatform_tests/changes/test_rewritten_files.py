@@ -76,7 +76,8 @@ def seen(shop: Changes) -> tuple[list[tuple[Any, ...]], ...]:
     return tuple(shop.seen(_="id, status", _history=COLUMNS))
 
 
-@pytest.mark.parametrize("merged_between", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("merged_between", [False, True])
 def test_what_only_a_file_said_that_a_load_has_overwritten_is_in_the_history(
     services: Services, merged_between: bool
 ) -> None:

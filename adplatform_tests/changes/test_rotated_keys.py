@@ -54,7 +54,7 @@ def test_a_key_is_in_use_until_the_tables_made_of_changes_have_left_it(services:
     assert retire_keys(services, tables) == ([before], [])
 
 
-@pytest.mark.parametrize("table_format", [pytest.param("parquet", marks=pytest.mark.slow), "iceberg"])
+@pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
 def test_a_table_is_made_anew_once_its_changes_are_under_another_key(services: Services, table_format: str) -> None:
     shop = followed_source(services, [{**PEOPLE, "table_format": table_format}])
     people = ("ann@example.com", "bob@example.com", "eve@example.com")

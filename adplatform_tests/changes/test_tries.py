@@ -146,6 +146,7 @@ def test_versions_that_go_beyond_a_load_end_with_it_also_after_a_killed_try_has_
     assert shop.seen(_history="id, _closed_by", _="id, status") == [ended, [(1, "b"), (2, "again")]]
 
 
+@pytest.mark.slow
 def test_versions_that_a_killed_try_took_from_earlier_dates_are_there_again(services: Services) -> None:
     """A late change makes rows anew, so their versions of earlier dates are written again."""
     feed = {**BOTH, "unchanged": "status"}
