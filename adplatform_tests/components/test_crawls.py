@@ -157,6 +157,7 @@ def test_publications_while_a_crawl_goes_on_are_one_more_crawl(acme: Crawled, aw
     assert [i.key.split("/")[2] for i in intended] == [str(days[1]), str(days[0])]
 
 
+@pytest.mark.slow
 def test_what_is_published_during_a_crawl_is_no_difference(acme: Crawled, aws_endpoint: str) -> None:
     acme.publish()
     order_fault(aws_endpoint, "stuck", acme.crawler.name, seconds=1)
@@ -194,10 +195,11 @@ def test_a_crawler_that_is_missing_or_writes_elsewhere_is_not_started_and_people
     assert verdict.passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rules",
     [
-        pytest.param({"partition_by": None}, marks=pytest.mark.slow),
+        {"partition_by": None},
         {
             "columns": {**ORDERS["columns"], "placed": {"required": True}},
             "partition_by": "placed",

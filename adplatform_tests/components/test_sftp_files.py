@@ -224,7 +224,8 @@ def test_a_marker_is_moved_before_its_file_so_that_none_is_left_alone(
     assert (file.exists(), marker.exists()) == (False, False)
 
 
-@pytest.mark.parametrize(("move_to", "days"), [pytest.param("done", 3, marks=pytest.mark.slow), ("done/{date}", 2)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("move_to", "days"), [("done", 3), ("done/{date}", 2)])
 def test_a_file_of_one_name_that_is_written_each_day_is_moved_or_people_hear_once_why_not(
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811

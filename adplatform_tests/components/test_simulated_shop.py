@@ -75,6 +75,7 @@ def asked(services: Services, name: str, body: object = None) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_second_reading_brings_what_the_shop_has_changed_since(platform: Platform) -> None:
     services = platform.services
     assert all(result.success for result in platform.process())

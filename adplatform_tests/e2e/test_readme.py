@@ -110,6 +110,7 @@ def test_a_partner_is_added_by_scaffolding_alone(project: Path) -> None:
     assert tried.returncode == 0, tried.stdout + tried.stderr
 
 
+@pytest.mark.slow
 def test_a_partner_is_added_from_a_sample_and_tried_on_other_files(project: Path) -> None:
     members = project / "members.csv"
     rows = "".join(f"{n};0{n % 9 + 1}.01.2026;m{n}@example.com;1.234,50\n" for n in range(1, 40))

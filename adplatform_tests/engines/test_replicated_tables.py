@@ -90,6 +90,7 @@ def test_a_file_that_never_comes_is_missing_after_an_hour_and_what_comes_twice_i
     assert looked(table, 3 * COME_WITHIN)[1] == ""
 
 
+@pytest.mark.slow
 def test_a_table_that_is_truncated_is_a_problem_until_it_is_loaded_again(
     followed: tuple[Changes, DmsTask], shop: Database
 ) -> None:

@@ -228,6 +228,7 @@ def test_a_flow_that_is_declared_and_scheduled_is_copied_as_one_on_demand(servic
     assert run.records == len(crm.truth())
 
 
+@pytest.mark.slow
 def test_a_long_window_is_pulled_in_parts_of_which_few_run_at_once(crm: Crm, aws_endpoint: str) -> None:
     windows = windows_between(date(2026, 11, 2), date(2026, 11, 11), 2, crm.services.now())
     assert len(windows) == 5

@@ -450,9 +450,8 @@ def test_a_partition_that_tells_nothing_is_dropped_and_made_anew_as_the_doctor_s
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "lost", [pytest.param(False, marks=pytest.mark.slow, id="ledger kept"), pytest.param(True, id="ledger lost")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [False, True], ids=["ledger kept", "ledger lost"])
 def test_entries_and_slices_of_an_earlier_release_are_upgraded(scene: Scene, lost: bool) -> None:
     """They name neither manifest nor slices, and the keys of slices no version."""
     published_twice(scene)

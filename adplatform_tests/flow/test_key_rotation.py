@@ -138,7 +138,7 @@ def test_a_date_under_another_key_than_the_lake_is_published_with_a_warning(club
     assert found == {("club/purchases", before): (1, 1), ("club/purchases", after): (1, 1)}
 
 
-@pytest.mark.parametrize("table_format", ["iceberg", pytest.param("parquet", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
 def test_rotations_one_after_the_other_bring_every_table_to_one_key_and_joins_count_the_same_persons(
     busy_club: Club,
 ) -> None:

@@ -89,7 +89,7 @@ def test_without_a_key_a_partition_holds_the_rows_of_all_deliveries(lake: Lake, 
     assert len(read_with_wrangler(aws, spec)) == 3
 
 
-@FORMATS
+@pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
 def test_a_new_version_takes_back_what_its_predecessor_gave(lake: Lake, temp: Path, table_format: str) -> None:
     spec = keyed(table_format=table_format)
     put(lake, spec, temp, 0, 1, {"de": [row(1, 1, "day 0")], "fr": [row(1, 1, "only in version 1")]})

@@ -174,6 +174,7 @@ def test_a_run_that_dies_before_it_notes_what_a_date_is_made_of_is_repeated_and_
     assert world.version() == 1
 
 
+@pytest.mark.slow
 def test_what_an_older_look_was_published_of_is_found_by_the_next(world: World) -> None:
     world.campaigns(YESTERDAY, "c1,EUR,1,1,1.00,")
     older = world.due().inputs

@@ -353,6 +353,7 @@ def test_an_own_report_may_be_several_tables(opened: Open) -> None:
     ] == [{"units.sold": Decimal(4)}]
 
 
+@pytest.mark.slow
 def test_a_ready_made_report_with_other_options_has_tables_of_its_own(opened: Open) -> None:
     kind = "GET_SALES_AND_TRAFFIC_REPORT"
 

@@ -92,6 +92,7 @@ def test_settlements_are_found_by_themselves_and_read_in_german_spelling(seller:
     assert len(seller.reports("settlements")) == 1, "a report that is known is not found again"
 
 
+@pytest.mark.slow
 def test_stock_listings_and_fees_are_those_of_the_day_on_which_they_were_asked_for(seller: Simulated) -> None:
     snapshots = ("fba_inventory", "all_listings", "active_listings", "fba_fees", "fba_inventory_by_country")
     seller.account = declared(*snapshots)

@@ -232,6 +232,7 @@ def test_listings_without_a_known_name_of_their_key_are_no_listings(opened: Open
     assert (report.state, "its header lacks seller-sku" in report.error) == (ReportState.FAILED, True)
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_fails_is_ordered_again_for_as_long_as_its_day_lasts(stocked: Stocked) -> None:
     seller, amazon = stocked()
     inbox = Inbox.subscribe(seller.services)

@@ -34,7 +34,11 @@ def by_spark(sail: SparkSession, services: Services, plan: str, output: str) -> 
 
 
 @pytest.mark.parametrize(
-    "more", [{"key": "order_id"}, {"partition_by": "order_id", "table_format": "iceberg"}], ids=["keyed", "by column"]
+    "more",
+    [
+        pytest.param({"key": "order_id"}, id="keyed"),
+        pytest.param({"partition_by": "order_id", "table_format": "iceberg"}, id="by column", marks=pytest.mark.slow),
+    ],
 )
 def test_spark_makes_of_a_delivery_what_this_machine_makes(sail: SparkSession, services: Services, more: Any) -> None:
     columns = {**ORDERS["columns"], "order_id": {"type": "int", "required": True}}

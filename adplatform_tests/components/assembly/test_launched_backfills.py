@@ -149,6 +149,7 @@ def test_what_changes_no_row_makes_no_date_again() -> None:
         assert Contract.model_validate(other).rows_digest != one.rows_digest
 
 
+@pytest.mark.slow
 def test_a_key_of_hashing_that_was_replaced_makes_the_dates_again_that_are_under_another(
     services: Services, instance: dg.DagsterInstance, home: Path
 ) -> None:
