@@ -27,10 +27,17 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._time import get_current_timestamp
 
 from adplatform.components.assembly.held_runs import FOLLOW_TAG
-from adplatform.local.dagster_home import prepare_dagster_home
+from adplatform.local.dagster_home import CONFIG, prepare_dagster_home
 
 _MODULE = "adplatform_tests.support.given_location"
 RUNS_WITHIN = 60.0
+_EVENTS = """\
+event_log_storage:
+  module: dagster._core.storage.event_log
+  class: ConsolidatedSqliteEventLogStorage
+  config: {{base_dir: {folder}}}
+"""
+"""One database of events for all runs: to make one for each takes as long as a short run."""
 _LOG = logging.getLogger("backfills")
 
 
@@ -42,7 +49,7 @@ class _Given(WorkspaceLoadTarget):
 
 @dataclass
 class Backfills:
-    """Definitions on an instance that is configured as on a laptop."""
+    """Definitions on an instance that queues runs as on a laptop."""
 
     definitions: dg.Definitions
     instance: dg.DagsterInstance
@@ -123,7 +130,7 @@ class Backfills:
                     raise AssertionError(f"{run.job_name} goes on: what each thread does is above")
                 if FOLLOW_TAG in self._now(run).tags:
                     tick()
-                thread.join(0.1)
+                thread.join(0.4)
 
     def _now(self, run: dg.DagsterRun) -> dg.DagsterRun:
         found = self.instance.get_run_by_id(run.run_id)
@@ -150,9 +157,11 @@ def backfilling(definitions: dg.Definitions, home: Path) -> Iterator[Backfills]:
     given = ModuleType(_MODULE)
     given.defs = definitions  # type: ignore[attr-defined]  # made here
     sys.modules[_MODULE] = given
+    folder = prepare_dagster_home(home)
+    (folder / "dagster.yaml").write_text(CONFIG + _EVENTS.format(folder=folder / "events"), encoding="utf-8")
     try:
         with (
-            dg.DagsterInstance.from_config(str(prepare_dagster_home(home))) as instance,
+            dg.DagsterInstance.from_config(str(folder)) as instance,
             WorkspaceProcessContext(instance, _Given()) as context,
         ):
             yield Backfills(definitions, instance, context)

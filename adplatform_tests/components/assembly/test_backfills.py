@@ -33,7 +33,7 @@ DECLARED = AdsSource.model_validate(
                 "name": "sp_small",
                 "report_type": "spCampaigns",
                 "group_by": ["campaign"],
-                "columns": ["date", "campaignId", "clicks", "sales14d"],
+                "columns": ["date", "clicks", "sales14d"],  # without an id, of which no daily fact is made
             }
         ],
     }
@@ -42,7 +42,7 @@ RAW, CLEAN = dg.AssetKey(["raw", "ads", "sp_small"]), dg.AssetKey(["clean", "ads
 
 
 def rows(scope: str, day: date, as_of: datetime) -> list[dict[str, Any]]:
-    return [{"date": str(day), "campaignId": 1, "clicks": 10, "sales14d": 12.5}]
+    return [{"date": str(day), "clicks": 10, "sales14d": 12.5}]
 
 
 class Account:
