@@ -2,6 +2,7 @@
 
 import csv
 import io
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -13,6 +14,7 @@ from adplatform.extract.connection import Connecting, Credentials, database, dat
 from adplatform.extract.postgres import PostgresView, postgres_view
 from adplatform.extract.reading import Pace, Reading, Window
 from adplatform.failures import TransientFailure
+from adplatform.local.world.postgres import PostgresServer
 from adplatform_tests.support.databases import Database
 
 VALUES = [
@@ -50,6 +52,22 @@ VALUES = [
     ("text[]", "ARRAY['a', NULL, 'b,c']", '{a,NULL,"b,c"}'),
     ("inet", "'::1'", "::1"),
 ]
+
+
+@pytest.fixture(scope="module")
+def one_database(postgres: PostgresServer) -> Iterator[Database]:
+    """One for all tests: to make one takes longer than to read it."""
+    name = f"shop_{uuid.uuid4().hex[:8]}"
+    postgres.create(name)
+    yield Database(postgres, name, "")
+    postgres.drop(name)
+
+
+@pytest.fixture
+def shop(one_database: Database) -> Database:
+    """That database, as if it were new."""
+    one_database.execute("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    return one_database
 
 
 @contextmanager
