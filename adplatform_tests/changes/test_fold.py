@@ -146,6 +146,7 @@ def test_a_view_whose_tables_are_gone_is_named(services: Services) -> None:
         shop.rows("_live")
 
 
+@pytest.mark.slow
 def test_a_row_that_was_deleted_does_not_come_back_by_a_change_that_is_late(services: Services) -> None:
     shop = followed_source(services)
     insert, update, delete = (

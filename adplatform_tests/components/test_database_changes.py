@@ -77,6 +77,7 @@ def test_changes_are_merged_by_the_source_s_own_sensor(services: Services, insta
     assert made.asset_materialization.metadata["dagster/row_count"].value == 1
 
 
+@pytest.mark.slow
 def test_every_change_of_a_merge_is_counted_once(
     services: Services, instance: dg.DagsterInstance, capsys: pytest.CaptureFixture[str]
 ) -> None:

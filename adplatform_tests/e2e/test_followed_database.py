@@ -130,6 +130,7 @@ def test_the_table_is_the_database_after_a_load_and_live_changes(
     assert shop.rows("_history", "id, name, length(bio)") == [(n, f"c{n}", 3000) for n in (1, 2, 3, 5)]
 
 
+@pytest.mark.slow
 def test_a_reload_brings_what_was_lost_and_ends_what_is_gone(
     followed: tuple[Changes, DmsTask], database: Database
 ) -> None:

@@ -36,6 +36,7 @@ def seller(services: Services, tmp_path: Path) -> Iterator[Simulated]:
         yield made
 
 
+@pytest.mark.slow
 def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Simulated) -> None:
     seller.account = declared("sales_and_traffic")
     seller.day()

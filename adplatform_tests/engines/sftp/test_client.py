@@ -159,7 +159,7 @@ def partner(services: Services, tmp_path: Path) -> Iterator[Partner]:
         yield Partner(services, host, declared, work, clock)
 
 
-@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_kill_before_or_after_any_call_loses_no_file_and_brings_none_twice(partner: Partner, step: int) -> None:
     for number in range(3):
         partner.put(f"{number}", f"order_id\n{number}\n".encode())
