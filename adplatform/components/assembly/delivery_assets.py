@@ -13,8 +13,8 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from adplatform.components.assembly.crawls import crawl_checks
 from adplatform.components.assembly.metadata import (
     clean_metadata,
-    clean_schema,
     column_lineage,
+    declared_table,
     details_metadata,
     ledger_hint,
     outcome_table,
@@ -240,7 +240,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         skippable=True,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
         metadata={
-            "dagster/column_schema": clean_schema(columns),
+            **declared_table(flow.table, columns),
             "dagster/column_lineage": column_lineage(raw_key(flow), flow.feed.contract, columns),
             **topic_metadata(flow.topics),
         },

@@ -20,7 +20,7 @@ from adplatform.components.assembly.delivery_assets import (
     note_hindrance,
     shown_findings,
 )
-from adplatform.components.assembly.metadata import clean_schema, topic_metadata
+from adplatform.components.assembly.metadata import declared_table, topic_metadata
 from adplatform.components.assembly.report_assets import (
     DATE,
     audit_checks,
@@ -101,7 +101,7 @@ def fact_asset(fact: Derived, owners: Sequence[str], tags: dict[str, str]) -> dg
         tags=tags | {"zone": "clean"},
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
         metadata={
-            "dagster/column_schema": clean_schema(output_columns(table.feed.contract)),
+            **declared_table(table.table, output_columns(table.feed.contract)),
             "dagster/column_lineage": _lineage(fact),
             **topic_metadata(account.topics),
         },

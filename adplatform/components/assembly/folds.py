@@ -18,7 +18,7 @@ from adplatform.changes.made import MadeTable, history_columns
 from adplatform.components.assembly.arrivals import run_tags
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.delivery_assets import audit_result, clean_key, consumer_checks
-from adplatform.components.assembly.metadata import clean_schema, topic_metadata
+from adplatform.components.assembly.metadata import declared_table, table_metadata, topic_metadata
 from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
 from adplatform.components.assembly.transforms import given_observation, made_metadata
@@ -28,7 +28,6 @@ from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.telemetry import TablesMade, emit_made
 from adplatform.flow.tried import failed
-from adplatform.lake.table import table_name
 from adplatform.ledger.folds import Fold, FoldState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.resources.named import (
@@ -103,9 +102,7 @@ def fold_asset(followed: MadeTable, owners: Sequence[str], tags: dict[str, str])
             skippable=True,
             freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
             metadata={
-                "dagster/column_schema": clean_schema(
-                    history_columns(columns) if table == followed.history else columns
-                ),
+                **declared_table(table, history_columns(columns) if table == followed.history else columns),
                 **topic_metadata(flow.topics),
             },
         )
@@ -229,12 +226,9 @@ def _results(
     }
     rows = {followed.name: row.rows, followed.deleted: row.deleted}
     for table in followed.tables:
-        named = table_name(table, services.settings.database_prefix)
+        columns = history_columns(done.columns) if table == followed.history else done.columns
         shown: dict[str, Any] = {
-            "dagster/table_name": f"{named.database}.{named.name}",
-            "dagster/column_schema": clean_schema(
-                history_columns(done.columns) if table == followed.history else done.columns
-            ),
+            **table_metadata(table, columns, services.settings.database_prefix),
             **({"dagster/uri": row.locations[table]} if table in row.locations else {}),
             **({"dagster/row_count": rows[table]} if table in rows else {}),
             **{f"adplatform/{name}": value for name, value in counts.items()},

@@ -27,7 +27,7 @@ from adplatform.components.assembly.delivery_assets import (
     shown_findings,
 )
 from adplatform.components.assembly.fact_assets import FACT_TAG, MOST_OF_A_RUN
-from adplatform.components.assembly.metadata import DATA_VERSION_TAG, clean_metadata, clean_schema, topic_metadata
+from adplatform.components.assembly.metadata import DATA_VERSION_TAG, clean_metadata, declared_table, topic_metadata
 from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import (
     RANGE_END,
@@ -207,7 +207,7 @@ def marketing_asset(fact: Fact) -> dg.AssetsDefinition:
         tags=declared.tags | {"zone": "clean"},
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
         metadata={
-            "dagster/column_schema": clean_schema(output_columns(flow.feed.contract)),
+            **declared_table(flow.table, output_columns(flow.feed.contract)),
             "dagster/column_lineage": _lineage(declared),
             **topic_metadata(flow.topics),
         },

@@ -11,12 +11,14 @@ from adplatform.contracts.source import Topics
 from adplatform.failures import listed, unnamed
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
+from adplatform.lake.table import table_name
 from adplatform.lake.zones import Zones
 from adplatform.ledger.engine_run import EngineRun
 from adplatform.ledger.observations import Observation
 from adplatform.ledger.publications import FileOutcome, Outcome, Publication
 from adplatform.ledger.report import Report
 from adplatform.ledger.scopes import Scope
+from adplatform.platform.settings import read_settings
 from adplatform.transform.values import OutputColumn
 
 SHOWN_FILES = 200
@@ -55,6 +57,17 @@ def clean_schema(columns: Iterable[OutputColumn]) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[dg.TableColumn(c.name, c.type.hive, c.comment or None, tags=dict(c.tags)) for c in columns]
     )
+
+
+def declared_table(table: str, columns: Iterable[OutputColumn]) -> Mapping[str, Any]:
+    """:func:`table_metadata` of a table that may not be there yet."""
+    return table_metadata(table, columns, read_settings().database_prefix)
+
+
+def table_metadata(table: str, columns: Iterable[OutputColumn], database_prefix: str) -> Mapping[str, Any]:
+    """What readers know ``table`` (``"<source>/<feed>"``) by: its name in the catalog, and its columns."""
+    named = table_name(table, database_prefix)
+    return {"dagster/table_name": f"{named.database}.{named.name}", "dagster/column_schema": clean_schema(columns)}
 
 
 def column_lineage(

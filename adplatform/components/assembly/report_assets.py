@@ -36,8 +36,8 @@ from adplatform.components.assembly.held_runs import await_follower, is_follower
 from adplatform.components.assembly.metadata import (
     DATA_VERSION_TAG,
     clean_metadata,
-    clean_schema,
     column_lineage,
+    declared_table,
     observation_metadata,
     raw_schema,
     report_metadata,
@@ -302,7 +302,7 @@ def _clean_spec(
         tags=tags | {"zone": "clean"} | ({"pii": "hashed"} if any(table.feed.contract.pii_columns()) else {}),
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
         metadata={
-            "dagster/column_schema": clean_schema(columns),
+            **declared_table(table.table, columns),
             "dagster/column_lineage": column_lineage(raw, table.feed.contract, columns, _STAMPED),
             **topic_metadata(account.topics),
         },

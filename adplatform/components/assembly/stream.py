@@ -34,8 +34,8 @@ from adplatform.components.assembly.delivery_assets import (
 from adplatform.components.assembly.metadata import (
     DATA_VERSION_TAG,
     clean_metadata,
-    clean_schema,
     column_lineage,
+    declared_table,
     ledger_hint,
     raw_schema,
     topic_metadata,
@@ -266,7 +266,7 @@ def _delta_specs(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) ->
         tags=tags | {"zone": "clean"},
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
         metadata={
-            "dagster/column_schema": clean_schema(columns),
+            **declared_table(flow.table, columns),
             "dagster/column_lineage": column_lineage(raw_key(flow), contract, columns),
             **topic_metadata(flow.topics),
         },
@@ -286,7 +286,7 @@ def _sum_spec(stream: StreamTables, flow: FeedFlow, owners: Sequence[str], tags:
         tags=tags | {"zone": "clean"},
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
         metadata={
-            "dagster/column_schema": clean_schema(output_columns(flow.feed.contract)),
+            **declared_table(flow.table, output_columns(flow.feed.contract)),
             "dagster/column_lineage": _lineage(stream, flow),
             **topic_metadata(flow.topics),
         },
