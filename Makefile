@@ -8,7 +8,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo spark-demo dev test slow spark35 check readme-tables synth cost deploy-check record-calls format lock local setup clean
+.PHONY: demo spark-demo dev test slow spark35 dbt check readme-tables synth cost deploy-check record-calls format lock local setup clean
 
 demo: local
 	$(BIN)/adplatform demo
@@ -112,6 +112,22 @@ spark35: .venv-spark35/.made
 	  boto3==1.34.131 tenacity setuptools
 	touch $@
 
+# dbt below 1.11 on DuckDB and with Dagster, and packages that read an Ads account, for tests of the slow suite. Where
+# github.com is not reached, those that need the packages are skipped.
+dbt: .venv-dbt/.made
+
+.venv-dbt/.made: Makefile
+	$(PYTHON) -m venv .venv-dbt
+	.venv-dbt/bin/python -m pip install --quiet --disable-pip-version-check \
+	  dbt-core==1.10.23 dbt-duckdb==1.10.1 duckdb==2.0.1 dagster==1.13.27 dagster-dbt==0.29.27
+	-$(call DBT_PACKAGE,fivetran/dbt_amazon_ads,v1.2.0,amazon_ads)
+	-$(call DBT_PACKAGE,fivetran/dbt_fivetran_utils,v0.4.10,fivetran_utils)
+	-$(call DBT_PACKAGE,dbt-labs/dbt-utils,1.3.3,dbt_utils)
+	touch $@
+
+DBT_PACKAGE = test -d .venv-dbt/packages/$(3) || git clone --quiet --depth 1 --branch $(2) \
+  https://github.com/$(1) .venv-dbt/packages/$(3)
+
 # The lists of the image have the versions of the first: what production needs, and what its wheel is built with.
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
@@ -125,4 +141,4 @@ lock:
 	  --output-file deploy/requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-spark35 .adplatform deploy/.venv deploy/cdk.out deploy/least_privilege/node_modules
+	rm -rf $(VENV) .venv-spark35 .venv-dbt .adplatform deploy/.venv deploy/cdk.out deploy/least_privilege/node_modules

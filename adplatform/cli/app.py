@@ -85,6 +85,9 @@ DMS: Mapping[str, tuple[str, str]] = {
     "check": ("dms", "Refuse settings of AWS DMS that lose or reorder data."),
     "settings": ("dms", "Print settings that pass, to paste into AWS."),
 }
+DBT: Mapping[str, tuple[str, str]] = {
+    "export": ("dbt", "Write the tables of a source as sources of dbt."),
+}
 
 ROLES: Mapping[str, str] = {
     "process": CODE_SERVER,
@@ -163,6 +166,7 @@ consumers_app = typer.Typer(
 dms_app = typer.Typer(
     cls=lazy_group(DMS), help="AWS DMS, which brings the changes of a database: its settings.", no_args_is_help=True
 )
+dbt_app = typer.Typer(cls=lazy_group(DBT), help="What dbt is given of clean tables.", no_args_is_help=True)
 budget_app = typer.Typer(cls=lazy_group(BUDGET), help="What sources may use, and what they have used.")
 amazon_app = typer.Typer(
     cls=lazy_group(AMAZON), help="Reports of the Ads API and of the Selling Partner API.", no_args_is_help=True
@@ -171,6 +175,7 @@ app.add_typer(amazon_app, name="amazon")
 app.add_typer(budget_app, name="budget")
 app.add_typer(engines_app, name="engines")
 app.add_typer(consumers_app, name="consumers")
+app.add_typer(dbt_app, name="dbt")
 app.add_typer(dms_app, name="dms")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(keys_app, name="keys")
@@ -193,6 +198,11 @@ def _engines() -> None:
 
 @dms_app.callback()
 def _dms() -> None:
+    """As above."""
+
+
+@dbt_app.callback()
+def _dbt() -> None:
     """As above."""
 
 

@@ -3,6 +3,7 @@ showed each day, and the spend of a day has the name that its campaign had then.
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -127,22 +128,21 @@ class Simulation:
         return {int(entity[member]): entity for entity in found}
 
 
-@pytest.fixture
-def simulation(services: Services, tmp_path: Path) -> Iterator[Simulation]:
+@contextmanager
+def simulated(services: Services, tmp_path: Path, *reports: Any, path_copies: bool = False) -> Iterator[Simulation]:
+    """An account with these reports at a simulated Amazon whose clock stands."""
     at = [START]
-    timed = replace(services, settings=replace(services.settings, path_copies=False), now=lambda: at[0])
+    timed = replace(services, settings=replace(services.settings, path_copies=path_copies), now=lambda: at[0])
     provision(timed, [])
     secret = f"{timed.settings.database_prefix}ads/secret"
     timed.secrets.create_secret(Name=secret, SecretString=json.dumps(asdict(DEMO_CREDENTIALS["ads"])))
-    columns = ["date", "campaignId", "campaignName", "impressions", "clicks", "cost"]
-    spend = {"name": "spend", "report_type": "spCampaigns", "group_by": ["campaign"], "columns": columns}
     declared = {
         "source": "ads",
         "credentials": "ads/secret",
         "profiles": [PROFILE.id],
         "start_date": FIRST - timedelta(days=1),
         "spread": "0s",
-        "reports": [*READY_MADE, spend | {"restatement": {"daily": [1], "waves": []}}],
+        "reports": reports,
     }
     world = World(Settings(queue_seconds=60, processing_seconds=60))
     world.clock.set(START, frozen=True)
@@ -160,6 +160,14 @@ def simulation(services: Services, tmp_path: Path) -> Iterator[Simulation]:
             endpoint=f"{server.url}/na",
         )
         yield Simulation(timed, account_of(AdsSource.model_validate(declared)), api, world, at, work)
+
+
+@pytest.fixture
+def simulation(services: Services, tmp_path: Path) -> Iterator[Simulation]:
+    columns = ["date", "campaignId", "campaignName", "impressions", "clicks", "cost"]
+    spend = {"name": "spend", "report_type": "spCampaigns", "group_by": ["campaign"], "columns": columns}
+    with simulated(services, tmp_path, *READY_MADE, spend | {"restatement": {"daily": [1], "waves": []}}) as made:
+        yield made
 
 
 @pytest.mark.slow
