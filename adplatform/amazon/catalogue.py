@@ -7,6 +7,8 @@ from typing import Literal
 
 from adplatform.amazon.ads import definitions as ads
 from adplatform.amazon.ads.report_types import AdsReportType, column_type, report_types
+from adplatform.amazon.ads.unified import definitions as unified
+from adplatform.amazon.ads.unified.fields import Field, fields
 from adplatform.amazon.definitions import ReportDefinition, snake_case
 from adplatform.amazon.selling_partner import definitions as selling_partner
 from adplatform.contracts.hints import did_you_mean
@@ -18,7 +20,7 @@ _WINDOW = re.compile(r"(\d+)d$")
 @dataclass(frozen=True)
 class CatalogueColumn:
     """A column as the report calls it, its name in the table, and its type with where that is known from. ``needs`` are
-    the groupings of which it takes one; it goes with any where there are none."""
+    the groupings of which it takes one, any where there are none; of the Ads API v1 the fields that it takes, all."""
 
     name: str
     column: str
@@ -57,9 +59,9 @@ class CatalogueEntry:
 
 
 def catalogue(api: Api | None = None) -> list[CatalogueEntry]:
-    """Every report type that is known, of one API or of both. The Ads API's are all that were documented; of the
-    Selling Partner API, which has more and takes any, those that have ready-made reports."""
-    found = [_ads(kind) for kind in report_types().values()] if api != "selling_partner" else []
+    """Every report type that is known, of one API or of both. The Ads API's are all that were documented, and the one
+    of its version 1; of the Selling Partner API, which has more and takes any, those that have ready-made reports."""
+    found = [*(_ads(kind) for kind in report_types().values()), _unified()] if api != "selling_partner" else []
     if api != "ads":
         of_type: dict[str, list[ReportDefinition]] = {}
         for definition in selling_partner.READY_MADE.values():
@@ -90,7 +92,7 @@ def readme_table(api: Api) -> list[str]:
     lines = ["| report | Amazon's report type | what it holds | days kept | days a request |", "|---|---|---|---|---|"]
     return lines + [
         f"| `{name}` | `{each.type}` | {each.ready_made[name]} | {each.retention_days} | {_days_a_request(each)} |"
-        for name in (ads.READY_MADE if api == "ads" else selling_partner.READY_MADE)
+        for name in ((*ads.READY_MADE, *unified.READY_MADE) if api == "ads" else selling_partner.READY_MADE)
         for each in [entries[name]]
     ]
 
@@ -122,6 +124,23 @@ def _ads_column(kind: AdsReportType, name: str) -> CatalogueColumn:
     known = column_type(name)
     needs = () if name in kind.columns else tuple(g for g, added in kind.groups.items() if name in added.columns)
     return CatalogueColumn(name, snake_case(name), known.type, known.source, known.reason, needs)
+
+
+def _unified() -> CatalogueEntry:
+    return CatalogueEntry(
+        api="ads",
+        type=unified.UNIFIED,
+        product="all, by the Ads API v1: `api: v1` on the source",
+        longest_range_days=unified.LONGEST_RANGE,
+        retention_days=unified.RETENTION,
+        tables=(CatalogueTable("", tuple(map(_unified_column, fields().values()))),),
+        attribution_days=(unified.ATTRIBUTION,),
+        ready_made={name: each.description for name, each in unified.READY_MADE.items()},
+    )
+
+
+def _unified_column(of: Field) -> CatalogueColumn:
+    return CatalogueColumn(of.name, unified.column_of(of.name), of.type.type, of.type.source, of.type.reason, of.needs)
 
 
 def _selling_partner(definitions: Iterable[ReportDefinition]) -> CatalogueEntry:

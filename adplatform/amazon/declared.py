@@ -1,6 +1,6 @@
 """What the declared reports of both APIs have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Self, TypeVar
@@ -80,3 +80,15 @@ def ready_made(name: str, known: Mapping[str, T]) -> T:
             f"there is no ready-made report {name!r}{did_you_mean(name, known)}; there are {wrapped(known)}"
         )
     return known[name]
+
+
+def changed(names: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> tuple[str, ...]:
+    """The names of columns with some added and some removed.
+
+    Raises:
+        ValueError: one to remove is not there.
+    """
+    unknown = sorted(set(remove) - set(names))
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)} cannot be removed: the report has {wrapped(names)}")
+    return tuple(dict.fromkeys((*(name for name in names if name not in remove), *add)))

@@ -64,7 +64,7 @@ class ReportDefinition:
     name: str
     api: Literal["ads", "selling_partner"]
     report_type: str
-    layout: Literal["json", "tsv", "xml"]
+    layout: Literal["json", "tsv", "csv", "xml"]
     configuration: Mapping[str, Any]
     datasets: tuple[Dataset, ...]
     policy: RestatementPolicy

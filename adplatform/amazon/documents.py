@@ -1,6 +1,7 @@
 """A report document, as downloaded, to the rows in it: decompressed, verified, decoded, one element at a time."""
 
 import codecs
+import csv
 import json
 import logging
 import re
@@ -25,7 +26,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 MISFIT = "_fields"
 """Member of a row whose number of fields is not the header's: all its fields, as they came."""
 Row = dict[str, Any]
-Layout = Literal["json", "tsv", "xml"]
+Layout = Literal["json", "tsv", "csv", "xml"]
 
 
 class Number(str):
@@ -73,6 +74,8 @@ def rows(
     try:
         if layout == "json":
             yield from _json_rows(path, records, origin, private, apart)
+        elif layout == "csv":
+            yield from _csv_rows(path, needed, origin, private)
         else:
             head = _head(path, origin)
             named = declared_charset(head) if layout == "xml" else ""
@@ -102,6 +105,32 @@ def _json_rows(path: Path, records: str | None, origin: str, private: bool, apar
         yield row
 
 
+def _csv_rows(path: Path, needed: Sequence[str], origin: str, private: bool) -> Iterator[Row]:
+    """UTF-8 in the form of RFC 4180. An empty field is no value (documentation of the Ads API v1)."""
+    head = _head(path, origin)
+    if head[:1] in (b"<", b"{", b"[") or _BINARY.search(head):
+        raise _no_report(head, origin, private)
+    records = csv.reader(_lines(_text(path, "utf-8-sig", origin), origin), strict=True)
+    short: list[str] = []
+    try:
+        header = next(records)
+        _require(header, needed, origin, private)
+        if twice := _repeated(header):
+            raise _named_twice(twice, origin, private)
+        for fields in records:
+            if short:
+                yield {MISFIT: short}
+            short = fields if 0 < len(fields) < len(header) else []
+            if len(fields) == len(header):
+                yield {name: value or None for name, value in zip(header, fields, strict=True)}
+            elif len(fields) > len(header):
+                yield {MISFIT: fields}
+    except csv.Error as e:
+        raise BadFile(origin, Reason.SYNTAX, f"line {records.line_num}: {e}") from e
+    if short:
+        raise BadFile(origin, Reason.DAMAGED, f"it stops in the middle of line {records.line_num}")
+
+
 def _xml_rows(text: Iterable[str], head: bytes, records: str, origin: str, private: bool) -> Iterator[Row]:
     if not head.startswith((b"<", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise _no_report(head, origin, private)
@@ -120,16 +149,10 @@ def _tsv_rows(
         header = list(map(_unquoted, header))
     if len(header) < 2 or head[:1] in (b"<", b"{", b"["):
         raise _no_report(head, origin, private)
-    missing = [name for name in needed if name not in header]
-    if missing:
-        begins = "" if private else f"; it begins {_masked(' | '.join(header))!r}"
-        raise PermanentFailure(
-            f"{origin}: not the table that was asked for: its header lacks {', '.join(missing)}{begins}"
-        )
-    twice = sorted({name for name in header if header.count(name) > 1})
+    _require(header, needed, origin, private)
+    twice = _repeated(header)
     if twice and not apart:
-        names = f"{len(twice)} columns" if private else ", ".join(map(_masked, twice))
-        raise PermanentFailure(f"{origin}: the header names {names} twice")
+        raise _named_twice(twice, origin, private)
     made = partial(_made, header, bool(twice))
     short: list[list[str]] = []
     for line in lines:
@@ -145,6 +168,24 @@ def _tsv_rows(
         short.clear()
         yield made(fields) if len(fields) == len(header) else {MISFIT: fields}
     yield from _completed(short, header, made)
+
+
+def _require(header: Sequence[str], needed: Sequence[str], origin: str, private: bool) -> None:
+    missing = [name for name in needed if name not in header]
+    if missing:
+        begins = "" if private else f"; it begins {_masked(' | '.join(header))!r}"
+        raise PermanentFailure(
+            f"{origin}: not the table that was asked for: its header lacks {', '.join(missing)}{begins}"
+        )
+
+
+def _repeated(header: Sequence[str]) -> list[str]:
+    return sorted({name for name in header if header.count(name) > 1})
+
+
+def _named_twice(twice: Sequence[str], origin: str, private: bool) -> PermanentFailure:
+    names = f"{len(twice)} columns" if private else ", ".join(map(_masked, twice))
+    return PermanentFailure(f"{origin}: the header names {names} twice")
 
 
 def _made(header: Sequence[str], twice: bool, fields: Sequence[str]) -> Row:

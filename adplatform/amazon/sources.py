@@ -11,9 +11,11 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 from adplatform.amazon.ads import definitions as ads_definitions
 from adplatform.amazon.ads import metadata as ads_metadata
 from adplatform.amazon.ads.declared_stream import DeclaredStream
-from adplatform.amazon.ads.definitions import AdsReport, ads_definition, with_columns
+from adplatform.amazon.ads.definitions import AdsReport, ads_definition
 from adplatform.amazon.ads.report_types import report_type
-from adplatform.amazon.declared import Restatement, ready_made
+from adplatform.amazon.ads.unified import definitions as unified_definitions
+from adplatform.amazon.ads.unified.definitions import UnifiedReport, unified_definition
+from adplatform.amazon.declared import Restatement, changed, ready_made
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, selling_partner_definition
@@ -29,12 +31,21 @@ from adplatform.contracts.types import parse_type
 from adplatform.failures import wrapped
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ACCOUNT = re.compile(r"(?=.{1,64}$)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+"""An advertiser account (OpenAPI specification of the Ads accounts API, ``adsAccountId``)."""
 
 
 def _one_id(value: Any) -> str:
     text = str(value)
     if isinstance(value, bool) or not isinstance(value, int | str) or not _ID.fullmatch(text):
         raise ValueError(f"{value!r} is not an id: letters, digits, _ and - only")
+    return text
+
+
+def _one_account(value: Any) -> str:
+    text = str(value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or not _ACCOUNT.fullmatch(text):
+        raise ValueError(f"{value!r} is no advertiser account: it has the form amzn1.ads-account.g.abc123, or a number")
     return text
 
 
@@ -48,6 +59,7 @@ Country = Annotated[
     str, BeforeValidator(_one_country, json_schema_input_type=Annotated[str, Field(pattern=r"^[A-Z]{2}$")])
 ]
 Id = Annotated[str, BeforeValidator(_one_id, json_schema_input_type=str | int)]
+AccountId = Annotated[str, BeforeValidator(_one_account, json_schema_input_type=str | int)]
 
 
 MadeOtherwisePolicy = Literal["check", "accept", "refuse"]
@@ -89,15 +101,21 @@ class OwnAdsReport(Strict):
     """Amazon's ``groupBy``; by default the first that the report type has."""
     columns: tuple[str, ...] = ()
     """The report's columns, as Amazon spells them."""
+    fields: tuple[str, ...] = ()
+    """For a source with ``api: v1``, in the place of ``report_type``, ``group_by`` and ``columns``: dimensions and
+    metrics, as Amazon spells them, such as ``date.value``, ``campaign.id`` and ``metric.clicks``."""
     add: tuple[str, ...] = ()
-    """Columns that the report has beside those of ``extends``."""
+    """Columns or fields that the report has beside those of ``extends``."""
     remove: tuple[str, ...] = ()
-    """Columns of ``extends`` that the report has not."""
+    """Columns or fields of ``extends`` that the report has not."""
     filters: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Amazon's filters: for each field the values that are taken; by default all."""
     unchecked_columns: dict[str, str] = Field(default_factory=dict)
     """Columns that Amazon has and our list does not, or that are to have another type, with their types. Amazon's ids
     go up to 2^64-1; one beyond ``bigint`` needs ``decimal(20,0)``."""
+    currency_of_view: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    """Of a source with ``api: v1``: the currency (ISO 4217) into which Amazon converts the metrics whose names end in
+    ``Converted``; goes with the field ``convertedCurrency.value``."""
     description: str = ""
     """What the report holds, in a sentence; the assets and the table show it."""
     restatement: Restatement = Restatement()
@@ -117,20 +135,45 @@ class OwnAdsReport(Strict):
 
     def definition(self) -> ReportDefinition:
         base = self._base()
+        made = self._unified(base) if isinstance(base, UnifiedReport) else self._by_columns(base)
+        return self.restatement.applied(made)
+
+    def _unified(self, base: UnifiedReport) -> ReportDefinition:
         report = replace(
-            with_columns(base, self.add, self.remove),
+            base,
+            fields=changed(base.fields, self.add, self.remove),
+            filters={**base.filters, **self.filters},
+            currency=self.currency_of_view or base.currency,
+            description=self.description or base.description,
+        )
+        return unified_definition(self.name, report, self.unchecked_columns)
+
+    def _by_columns(self, base: AdsReport) -> ReportDefinition:
+        if self.currency_of_view:
+            raise ValueError(f"{self.name}: currency_of_view goes with fields, of a source with `api: v1`")
+        report = replace(
+            base,
+            columns=changed(base.columns, self.add, self.remove),
             filters={**(base.filters or {}), **self.filters},
             description=self.description or base.description,
         )
-        return self.restatement.applied(ads_definition(self.name, report, self.unchecked_columns))
+        return ads_definition(self.name, report, self.unchecked_columns)
 
-    def _base(self) -> AdsReport:
+    def _base(self) -> AdsReport | UnifiedReport:
+        of_version_3 = bool(self.report_type or self.group_by or self.columns)
+        if self.fields:
+            if of_version_3 or self.extends:
+                raise ValueError(
+                    f"{self.name}: fields goes with neither report_type, group_by and columns, which are of reporting "
+                    "API version 3, nor extends, which goes with add and remove"
+                )
+            return UnifiedReport(self.fields)
         if self.extends is None:
             if self.report_type is None or not self.columns:
                 raise ValueError(f"{self.name}: give report_type, group_by and columns, or extends")
             groups = self.group_by or tuple(report_type(self.report_type).groups)[:1]
             return AdsReport(self.report_type, groups, self.columns)
-        if self.report_type or self.group_by or self.columns:
+        if of_version_3:
             raise ValueError(
                 f"{self.name}: extends goes with add and remove, not with report_type, group_by or columns"
             )
@@ -139,7 +182,11 @@ class OwnAdsReport(Strict):
                 f"{self.name}: {self.extends} is an export, which has all that Amazon says of its entities; write its "
                 "name under reports as it is"
             )
-        return ready_made(self.extends, ads_definitions.READY_MADE)
+        known: Mapping[str, AdsReport | UnifiedReport] = {
+            **ads_definitions.READY_MADE,
+            **unified_definitions.READY_MADE,
+        }
+        return ready_made(self.extends, known)
 
 
 _READY_MADE, _OWN = Tag("(ready-made)"), Tag("(own)")
@@ -254,11 +301,18 @@ class ReportSource(Strict):
 
 
 class AdsSource(ReportSource):
-    """An Amazon Ads account: its profiles and the reports to pull for each."""
+    """An Amazon Ads account: its profiles, or with ``api: v1`` its advertiser accounts, and the reports to pull for
+    each."""
 
+    api: Literal["v3", "v1"] = "v3"
+    """Which of Amazon's reporting APIs makes the reports: version 3 (default), of profiles, or ``v1``, the unified
+    reporting of the Ads API v1, of advertiser accounts. Amazon calls the latter a beta, and so it is here: it was made
+    after Amazon's documentation and has not met Amazon itself."""
     profiles: Annotated[Annotated[tuple[Id, ...], PLAIN] | Annotated[Profiles, SETTINGS], BY_FORM] = Profiles()
     """Ids of the profiles, or the countries and kinds of those to take; by default all that the credentials can
     read."""
+    accounts: tuple[AccountId, ...] = ()
+    """With ``api: v1``: ids of the advertiser accounts; by default all that the credentials can read."""
     reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnAdsReport, _OWN], _KIND]] = Field(min_length=1)
     """Names of ready-made reports, and reports of your own."""
     stream: DeclaredStream | None = None
@@ -270,6 +324,22 @@ class AdsSource(ReportSource):
     def _known(cls, reports: list[str | OwnAdsReport]) -> list[str | OwnAdsReport]:
         _named_once(d for report in reports for d in [_ads(report)])
         return reports
+
+    @model_validator(mode="after")
+    def _of_one_api(self) -> Self:
+        if self.api == "v3" and self.accounts:
+            raise ValueError("accounts goes with `api: v1`; version 3 takes profiles")
+        if self.api == "v1" and (self.profiles != Profiles() or self.stream):
+            wrong = "stream" if self.profiles == Profiles() else "profiles"
+            raise ValueError(
+                f"{wrong} does not go with `api: v1`, whose reports are of advertiser accounts: see accounts"
+            )
+        for report in self.reports:
+            if _is_unified(report) != (self.api == "v1"):
+                name = report if isinstance(report, str) else report.name
+                does = "needs `api: v1` on the source" if _is_unified(report) else "does not go with `api: v1`"
+                raise ValueError(f"report {name} {does}: a source has reports of one API, so declare another source")
+        return self
 
     def definitions(self) -> tuple[ReportDefinition, ...]:
         return tuple(_ads(report) for report in self.reports)
@@ -314,9 +384,22 @@ class SellingPartnerSource(ReportSource):
 def _ads(report: str | OwnAdsReport) -> ReportDefinition:
     if isinstance(report, OwnAdsReport):
         return report.definition()
-    known: Mapping[str, AdsReport | ReportDefinition] = {**ads_definitions.READY_MADE, **ads_metadata.READY_MADE}
+    known: Mapping[str, AdsReport | UnifiedReport | ReportDefinition] = {
+        **ads_definitions.READY_MADE,
+        **ads_metadata.READY_MADE,
+        **unified_definitions.READY_MADE,
+    }
     found = ready_made(report, known)
+    if isinstance(found, UnifiedReport):
+        return unified_definition(report, found)
     return found if isinstance(found, ReportDefinition) else ads_definition(report, found)
+
+
+def _is_unified(report: str | OwnAdsReport) -> bool:
+    """Whether it is a report of the Ads API v1."""
+    if isinstance(report, OwnAdsReport):
+        return bool(report.fields) or report.extends in unified_definitions.READY_MADE
+    return report in unified_definitions.READY_MADE
 
 
 def _named_once(definitions: Iterable[ReportDefinition]) -> None:

@@ -130,10 +130,10 @@ def _show(entry: CatalogueEntry) -> None:
     console.print(Text(entry.type, style="bold"))
     console.print(told)
     for table in entry.tables:
-        console.print(_columns(table))
+        console.print(_columns(table, "only with group_by" if entry.group_by else "only with"))
 
 
-def _columns(of: CatalogueTable) -> Table:
+def _columns(of: CatalogueTable, needs: str) -> Table:
     return _table(
         of.name,
         {
@@ -141,7 +141,7 @@ def _columns(of: CatalogueTable) -> Table:
             "column": [each.column for each in of.columns],
             "type": [each.type for each in of.columns],
             "known from": [f"{each.source}: {each.reason}" if each.reason else each.source for each in of.columns],
-            "only with group_by": [" or ".join(each.needs) for each in of.columns],
+            needs: [(" or " if needs.endswith("group_by") else ", ").join(each.needs) for each in of.columns],
         },
     )
 

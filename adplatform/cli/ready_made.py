@@ -10,6 +10,7 @@ from rich.text import Text
 
 from adplatform.amazon.ads import definitions as ads
 from adplatform.amazon.ads import metadata
+from adplatform.amazon.ads.unified import definitions as unified
 from adplatform.amazon.selling_partner import definitions as selling_partner
 from adplatform.cli.context import console
 from adplatform.contracts.column import Column
@@ -48,6 +49,8 @@ def _reports() -> Table:
         table.add_row("AmazonAdsReports", name, report.description)
     for name, export in metadata.READY_MADE.items():
         table.add_row("AmazonAdsReports", name, " ".join(each.description for each in export.datasets))
+    for name, of_accounts in unified.READY_MADE.items():
+        table.add_row("AmazonAdsReports, api: v1", name, of_accounts.description)
     for name, definition in selling_partner.READY_MADE.items():
         table.add_row("SellingPartnerReports", name, " ".join(each.description for each in definition.datasets))
     return table

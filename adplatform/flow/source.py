@@ -14,7 +14,7 @@ from adplatform.flow.workloads import Workload, awaiting, workloads_of
 from adplatform.lake.zones import Zones
 from adplatform.ledger.objects import UNPLACED, ObjectState, RawObject, unversioned
 
-SCOPE_VALUE = re.compile(r"(?!__HIVE_DEFAULT_PARTITION__$)[A-Za-z0-9_-]{1,64}")
+SCOPE_VALUE = re.compile(r"(?!__HIVE_DEFAULT_PARTITION__$)(?=.{1,64}$)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,9 @@ def scoped(flow: FeedFlow, prefix: str, key: ScopeKey) -> FeedFlow:
         PermanentFailure: the value cannot be part of a key.
     """
     if not SCOPE_VALUE.fullmatch(key.value):
-        raise PermanentFailure(f"{flow.table}: {key.column} {key.value!r} may hold only letters, digits, _ and -")
+        raise PermanentFailure(
+            f"{flow.table}: {key.column} {key.value!r} may hold only letters, digits, _, - and single dots"
+        )
     if "{scope}" not in flow.feed.landing:
         raise PermanentFailure(
             f"{flow.table}: landing {flow.feed.landing!r} does not tell scopes apart; it lacks {{scope}}"

@@ -38,6 +38,8 @@ _ARRIVES_ALONE = {
 _EASTERNMOST = timedelta(hours=14)
 """How far before UTC the days of the easternmost time zone begin."""
 _REMEDY = "Amazon made the report so: have its columns take what came, then `adplatform retry`"
+ADVERTISER_ACCOUNT = "ads_account_id"
+"""The column of the scopes of the Ads API v1."""
 SLICE_FILE = "rows.json.gz"
 """One name for every version of a slice: a new one replaces the older, as a file does that a partner sends again."""
 
@@ -90,8 +92,13 @@ class Account:
 
     @property
     def dimension(self) -> str:
-        """What a scope is called: profile or marketplace."""
+        """What a scope is called: profile, advertiser account or marketplace."""
         return self.scope_column.removesuffix("_id")
+
+    @property
+    def unified(self) -> bool:
+        """Whether its reports are those of the Ads API v1."""
+        return self.scope_column == ADVERTISER_ACCOUNT
 
     @property
     def landing(self) -> str:
@@ -250,6 +257,8 @@ def slice_file(definition: ReportDefinition, report_id: str) -> str:
 def account_of(declared: ReportSource) -> Account:
     """The account that YAML declares."""
     if isinstance(declared, AdsSource):
+        if declared.api == "v1":
+            return Account(api="ads", scope_column=ADVERTISER_ACCOUNT, wanted=declared.accounts, **_common(declared))
         profiles = declared.profiles
         chosen = profiles if isinstance(profiles, Profiles) else Profiles()
         return Account(

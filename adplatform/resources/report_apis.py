@@ -49,7 +49,8 @@ def open_api(services: Services, account: Account, patience: timedelta = PATIENC
         return open_selling_partner(
             *given, sleep=time.sleep, endpoint=endpoint, marketplaces=marketplaces, patience=patience, counted=counted
         )
-    return open_ads(*given, sleep=time.sleep, endpoint=endpoint, patience=patience, counted=counted)
+    ads = open_ads(*given, sleep=time.sleep, endpoint=endpoint, patience=patience, counted=counted)
+    return ads.unified if account.unified else ads
 
 
 def simulated_amazon(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import json
+import re
 import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,6 +48,10 @@ def read(
 
 def table(path: Path, body: bytes, **more: Any) -> list[dict[str, Any]]:
     return read(path, body, layout="tsv", **more)
+
+
+def commas(path: Path, body: str | bytes, *needed: str) -> list[dict[str, Any]]:
+    return read(path, body if isinstance(body, bytes) else body.encode(), layout="csv", needed=needed)
 
 
 def zipped(body: bytes) -> bytes:
@@ -506,3 +511,40 @@ def test_content_is_what_was_packed(tmp_path: Path) -> None:
     for body in (zipped(b"abc"), b"abc"):
         path.write_bytes(body)
         assert b"".join(content(path, "it")) == b"abc"
+
+
+CSV = '"date.value","campaign.name","metric.clicks"\n"2026-01-01","Größe, ""XL""\nneu","7"\n"2026-01-02","","0"\n'
+CSV_ROWS = [
+    {"date.value": "2026-01-01", "campaign.name": 'Größe, "XL"\nneu', "metric.clicks": "7"},
+    {"date.value": "2026-01-02", "campaign.name": None, "metric.clicks": "0"},
+]
+
+
+def test_a_table_in_csv_is_read_however_it_is_packed_and_an_empty_field_is_no_value(tmp_path: Path) -> None:
+    for body in (CSV.encode(), zipped(CSV.encode()), codecs.BOM_UTF8 + CSV.encode(), CSV[:-1].encode()):
+        assert commas(tmp_path, body, "date.value") == CSV_ROWS
+    assert commas(tmp_path, "date.value,metric.clicks\n", "date.value") == []
+    assert commas(tmp_path, "a,b\n1\n2,3\n4,5,6\n") == [
+        {MISFIT: ["1"]},
+        {"a": "2", "b": "3"},
+        {MISFIT: ["4", "5", "6"]},
+    ]
+
+
+@pytest.mark.parametrize("body", [CSV[:-3], CSV[:-7], "a,b\n1,2\n3", b"", zipped(CSV.encode())[:-9]])
+def test_a_table_in_csv_that_stops_in_the_middle_is_not_taken_for_whole(tmp_path: Path, body: str | bytes) -> None:
+    with pytest.raises(TransientFailure):
+        commas(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("date,clicks\n2026-01-01,1\n", "its header lacks date.value; it begins 'date | clicks'"),
+        ("a,a,date.value\n", "the header names a twice"),
+        ('{"errorDetails": "no access"}', "Amazon made no report: no access"),
+    ],
+)
+def test_what_is_no_table_in_csv_says_so(tmp_path: Path, body: str, says: str) -> None:
+    with pytest.raises(PermanentFailure, match=re.escape(says)):
+        commas(tmp_path, body, "date.value")

@@ -85,12 +85,14 @@ def test_an_object_belongs_to_the_delivery_of_its_scope() -> None:
     assert {obj.day for _, obj in found} == {date(2026, 3, 14)}
 
 
-@pytest.mark.parametrize("value", ["", "a/b", "a b", "a=b", "*", "{file}", "..", "a\n", "é", "1\x1f2", "1" * 65])
+@pytest.mark.parametrize(
+    "value", ["", "a/b", "a b", "a=b", "*", "{file}", "..", "a.", ".a", "a\n", "é", "1\x1f2", "1" * 65]
+)
 def test_a_value_that_cannot_be_part_of_a_key_is_refused(value: str) -> None:
     with pytest.raises(PermanentFailure, match="may hold only letters, digits"):
         of(value)
 
 
-@pytest.mark.parametrize("value", ["1", "ENTITY2X-y_z", "1" * 64])
+@pytest.mark.parametrize("value", ["1", "ENTITY2X-y_z", "amzn1.ads-account.g.x1", "1" * 64])
 def test_usual_values_are_taken(value: str) -> None:
     assert of(value).name == f"ads/campaigns/{value}"

@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 
 from adplatform.amazon.ads.exports import MEDIA_TYPES, AdsExports
 from adplatform.amazon.ads.made import fetched, size_of
+from adplatform.amazon.ads.unified.client import UnifiedReports
 from adplatform.amazon.answers import AnswerKind, Meaning
 from adplatform.amazon.http import (
     PATIENCE,
@@ -62,6 +63,11 @@ class AdsApi:
 
     reports: "AdsReports"
     exports: AdsExports
+
+    @property
+    def unified(self) -> UnifiedReports:
+        """The reports of the Ads API v1 for the same account."""
+        return UnifiedReports(self.reports.api, self.reports)
 
     def scopes(self) -> list[Scope]:
         return self.reports.scopes()

@@ -7,7 +7,6 @@ from typing import Any
 from adplatform.amazon.ads.report_types import AdsReportType, check, column_type, report_type
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, table_names, with_metrics
 from adplatform.amazon.restatement import ads_policy, single_day_policy
-from adplatform.failures import wrapped
 
 SHORT_ATTRIBUTION, LONG_ATTRIBUTION = 14, 30
 _REQUIRED = ("date", "campaignId", "adGroupId")
@@ -382,16 +381,3 @@ def _configuration(kind: AdsReportType, report: AdsReport, columns: Sequence[str
         "format": "GZIP_JSON",
         **({"filters": filters} if filters else {}),
     }
-
-
-def with_columns(report: AdsReport, add: Sequence[str], remove: Sequence[str]) -> AdsReport:
-    """The report with columns added and removed.
-
-    Raises:
-        ValueError: a column to remove is not there.
-    """
-    unknown = sorted(set(remove) - set(report.columns))
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)} cannot be removed: the report has {wrapped(report.columns)}")
-    kept = (c for c in report.columns if c not in remove)
-    return replace(report, columns=tuple(dict.fromkeys((*kept, *add))))

@@ -6,6 +6,8 @@ from typing import Literal
 
 Api = Literal["ads", "selling_partner"]
 REGIONS = ("na", "eu", "fe")
+_ACCOUNT = "amzn1.ads-account.g."
+"""How the ids of advertiser accounts begin."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,16 @@ class Profile:
     scale: float = 1.0
     access: Literal["view", "edit"] = "edit"
     demand_side: bool = False
+
+
+@dataclass(frozen=True)
+class AdvertiserAccount:
+    """What the Ads API v1 reports on: one advertiser in all of its countries, or where it is not global in one."""
+
+    id: str
+    name: str
+    profiles: tuple[Profile, ...]
+    is_global: bool
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,16 @@ class Accounts:
         if profile is None:
             raise ValueError(f"there is no profile {scope!r}; known are {', '.join(str(p.id) for p in self.profiles)}")
         return profile
+
+    @property
+    def advertisers(self) -> tuple[AdvertiserAccount, ...]:
+        """A global account of all profiles, of whatever region, and one of each by itself."""
+        alone = (AdvertiserAccount(f"{_ACCOUNT}{p.id}", p.name, (p,), is_global=False) for p in self.profiles)
+        name = f"{_ACCOUNT}{self.store.lower().replace(' ', '')}"
+        return (AdvertiserAccount(name, self.store, self.profiles, is_global=True), *alone)
+
+    def advertiser(self, scope: str) -> AdvertiserAccount | None:
+        return next((a for a in self.advertisers if a.id == scope), None)
 
     def marketplace(self, name: str) -> Marketplace:
         """Raises: ValueError: there is none."""

@@ -28,7 +28,7 @@ _REQUIRED = ("adProduct", "columns", "format", "groupBy", "reportTypeId", "timeU
 def profiles(call: Call) -> Response:
     """``GET /v2/profiles``: the profiles of the region. One that may only be read is listed with ``accessLevel=view``
     and ``apiProgram=report``."""
-    refused = _not_logged_in(call)
+    refused = not_logged_in(call)
     if refused is not None:
         return refused
     asked = call.request.args
@@ -103,9 +103,9 @@ def create(call: Call) -> Response:
         return _duplicate(_stored(call, body, {**configuration, "timeUnit": other}))
     same = _equal(world, call.region, scope_of(call), body, call.now)
     if same is not None:
-        done = _status(world, same, call.now) == "COMPLETED"
+        done = status_of(world, same, call.now) == "COMPLETED"
         return _described(call, same, _CREATED, with_url=False) if done else _duplicate(same)
-    waits = _throttled(world, call.region, call.now)
+    waits = throttled(world, call.region, call.now)
     if waits is not None:
         return waits
     if call.fault("bigger_range"):
@@ -130,7 +130,7 @@ def get(call: Call) -> Response:
         report.fate = "fail"
     says = WAITS.get(fate.fault) if fate else None
     with_url = True
-    if says is None and _status(call.world, report, call.now) == "COMPLETED":
+    if says is None and status_of(call.world, report, call.now) == "COMPLETED":
         with_url = call.fault("complete_without_url") is None
     return _described(call, report, _GOT, with_url=with_url, says=says)
 
@@ -143,7 +143,7 @@ def delete(call: Call) -> Response:
     report = _report(call)
     if report is None:
         return error(404, f"Report not found: {call.argument}")
-    if _status(call.world, report, call.now) != "PENDING":
+    if status_of(call.world, report, call.now) != "PENDING":
         return error(403, f"Report {report.id} cannot be deleted any more")
     del call.world.ads_reports[report.id]
     call.world.changed = True
@@ -163,7 +163,7 @@ def _accepted(call: Call, body: object, media_type: str) -> Response:
 def _described(call: Call, report: AdsReport, media_type: str, *, with_url: bool, says: str | None = None) -> Response:
     """A report as the API describes it; ``says`` is a status in the place of the true one."""
     world, now = call.world, call.now
-    status = says or _status(world, report, now)
+    status = says or status_of(world, report, now)
     done = world.finished(report.created)
     completed = status == "COMPLETED"
     url = expires = None
@@ -200,7 +200,7 @@ WAITS = {"stuck": "PENDING", "stuck_processing": "PROCESSING"}
 """What a report says for ever under a fault."""
 
 
-def _status(world: World, report: AdsReport, now: datetime) -> str:
+def status_of(world: World, report: AdsReport, now: datetime) -> str:
     waited = now.timestamp() - report.created
     if report.fate == "stuck" or waited < world.settings.queue_seconds:
         return "PENDING"
@@ -239,7 +239,7 @@ def _equal(world: World, region: str, scope: str, body: Mapping[str, Any], now: 
             continue
         if _canonical(report.configuration, report.start, report.end) != wanted:
             continue
-        status = _status(world, report, now)
+        status = status_of(world, report, now)
         old = now.timestamp() - world.finished(report.created)
         if status in ("PENDING", "PROCESSING") or (status == "COMPLETED" and old < world.settings.memo_seconds):
             return report
@@ -253,12 +253,12 @@ def _canonical(configuration: Mapping[str, Any], start: str, end: str) -> str:
     return json.dumps(parts, sort_keys=True)
 
 
-def _throttled(world: World, region: str, now: datetime) -> Response | None:
+def throttled(world: World, region: str, now: datetime) -> Response | None:
     limit = world.settings.ads_queue_limit
     waiting = [
         r
         for r in world.ads_reports.values()
-        if r.region == region and _status(world, r, now) in ("PENDING", "PROCESSING")
+        if r.region == region and status_of(world, r, now) in ("PENDING", "PROCESSING")
     ]
     if limit is None or len(waiting) < limit:
         return None
@@ -279,21 +279,22 @@ def _report(call: Call) -> AdsReport | None:
     return report if report and (report.region, report.scope) == (call.region, scope_of(call)) else None
 
 
-def _not_logged_in(call: Call) -> Response | None:
+def not_logged_in(call: Call, client: str = "Amazon-Advertising-API-ClientId") -> Response | None:
+    """The refusal of a request without a good token, or without the application's id in the header ``client``."""
     headers, world = call.request.headers, call.world
     scheme, _, text = headers.get("Authorization", "").partition(" ")
     token = world.tokens.get(text)
     if scheme.lower() != "bearer" or token is None or token.api != "ads" or token.expires <= call.now.timestamp():
         return error(401, "Invalid or expired access token")
-    if headers.get("Amazon-Advertising-API-ClientId") != world.credentials["ads"].client_id:
-        return error(401, "Amazon-Advertising-API-ClientId header is missing or of another application")
+    if headers.get(client) != world.credentials["ads"].client_id:
+        return error(401, f"{client} header is missing or of another application")
     return None
 
 
 def not_allowed(call: Call, media_type: str, *, exactly: bool = False) -> Response | None:
     """The refusal of a request that may not be made, or accepts neither ``media_type`` nor, but where that is wanted
     ``exactly``, plain JSON."""
-    refused = _not_logged_in(call)
+    refused = not_logged_in(call)
     if refused is not None:
         return refused
     scope = scope_of(call)
@@ -316,7 +317,7 @@ def _malformed(body: object) -> str:
         return "name must be a string"
     configuration = body["configuration"]
     for name in ("startDate", "endDate"):
-        if _date(body.get(name)) is None:
+        if not is_date(body.get(name)):
             return f"{name} must be a date of the form YYYY-MM-DD"
     for name in _REQUIRED:
         value = configuration.get(name)
@@ -416,8 +417,8 @@ def _range(kind: ReportType, body: Mapping[str, Any], profile: Profile, now: dat
     return ""
 
 
-def _date(value: object) -> date | None:
+def is_date(value: object) -> bool:
     try:
-        return date.fromisoformat(str(value)) if len(str(value)) == 10 else None
+        return len(str(value)) == 10 and bool(date.fromisoformat(str(value)))
     except ValueError:
-        return None
+        return False

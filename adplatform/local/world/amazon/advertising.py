@@ -72,6 +72,18 @@ def truth(query: Query, profile: Profile, day: date, seed: int) -> list[Row]:
     return _table(query, profile, _live(query, profile, day, FOREVER, seed), {"date": day.isoformat()})
 
 
+def summed(columns: Sequence[str], by: Sequence[str], lives: Sequence[Live], profile: Profile, label: str) -> list[Row]:
+    """The columns of atoms as they stand, summed by some of them; ``label`` names the rows in draws."""
+    grouped: dict[tuple[object, ...], list[Live]] = defaultdict(list)
+    for live in lives:
+        grouped[tuple(_DIMENSIONS[name](live, profile) for name in by)].append(live)
+    cells = (
+        _Cell(found, [p for live in found for p in live.purchases], profile, f"{label}|{key}")
+        for key, found in grouped.items()
+    )
+    return [{column: _column(column)(cell) for column in columns} for cell in cells]
+
+
 def _live(query: Query, profile: Profile, day: date, days_old: int, seed: int) -> list[Live]:
     product = _product(query.report_type)
     alive = (as_it_stands(atom, days_old) for atom in atoms(seed, profile, product, day))

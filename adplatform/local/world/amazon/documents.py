@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from isal import isal_zlib
 
-from adplatform.local.world.amazon import inventory, selling
+from adplatform.local.world.amazon import inventory, selling, unified_rows
 from adplatform.local.world.amazon.advertising import Query, Row, is_metric, rows, summary
 from adplatform.local.world.amazon.entities import PRODUCTS, entities
 from adplatform.local.world.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC, SEARCH_TERMS, SETTLEMENT, Settlement
@@ -44,8 +44,10 @@ def query_of(configuration: dict[str, object]) -> Query:
 
 
 def ads_document(world: World, report: AdsReport) -> bytes:
-    """Gzip of one JSON array of objects whose members are in no order."""
-    if report.id not in world.bodies:
+    """Gzip of one JSON array of objects whose members are in no order; of the Ads API v1 a table in CSV."""
+    if report.id not in world.bodies and report.configuration["reportTypeId"] == unified_rows.UNIFIED:
+        world.keep_body(report.id, unified_rows.document(world, report))
+    elif report.id not in world.bodies:
         shuffled = random.Random(report.id)  # noqa: S311
         text = json.dumps(
             [_shuffled(row, shuffled) for row in _ads_rows(world, report)], ensure_ascii=False, separators=(",", ":")

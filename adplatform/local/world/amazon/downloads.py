@@ -73,7 +73,7 @@ def download(call: Call) -> Response:
 def _made(call: Call, body: bytes | None) -> Response:
     if body is None:
         return refused(404, "NoSuchKey", "The specified key does not exist.")
-    if call.fault("not_gzip"):
+    if body.startswith(b"\x1f\x8b") and call.fault("not_gzip"):
         body = igzip.decompress(body)
     changed = call.fault(*_CHANGES)
     body = _CHANGES[changed.fault](body) if changed else body

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request, Response
 
 from adplatform.local.callers import refusal
 from adplatform.local.endpoint import HEALTH_PATH
-from adplatform.local.world.amazon import admin, ads, downloads, exports, login, selling_partner
+from adplatform.local.world.amazon import admin, ads, downloads, exports, login, selling_partner, unified
 from adplatform.local.world.amazon.accounts import REGIONS
 from adplatform.local.world.amazon.calls import Call, answer
 from adplatform.local.world.amazon.faults import AT_ANY_REQUEST
@@ -23,6 +23,7 @@ from adplatform.local.world.http import cut, hung_up, served
 log = logging.getLogger(__name__)
 
 _REPORTS = "/reports/2021-06-30"
+_V1 = "/adsApi/v1"
 _ROUTES: tuple[tuple[str, str, str, Callable[[Call], Response]], ...] = (
     ("POST", "/auth/o2/token", "token", login.token),
     ("GET", "/v2/profiles", "profiles", ads.profiles),
@@ -31,6 +32,10 @@ _ROUTES: tuple[tuple[str, str, str, Callable[[Call], Response]], ...] = (
     ("DELETE", "/reporting/reports/([^/]+)", "delete_report", ads.delete),
     ("POST", "/(campaigns|adGroups|ads|targets)/export", "create_export", exports.create),
     ("GET", "/exports/([^/]+)", "get_export", exports.get),
+    ("POST", f"{_V1}/query/advertiserAccounts", "profiles", unified.accounts),
+    ("POST", f"{_V1}/create/reports", "create_report", unified.create),
+    ("POST", f"{_V1}/retrieve/reports", "get_report", unified.retrieve),
+    ("POST", f"{_V1}/delete/reports", "delete_report", unified.delete),
     ("POST", f"{_REPORTS}/reports", "sp_create", selling_partner.create),
     ("GET", f"{_REPORTS}/reports", "sp_reports", selling_partner.reports),
     ("GET", f"{_REPORTS}/reports/([^/]+)", "sp_get", selling_partner.get),
@@ -114,7 +119,11 @@ def _about(call: Call) -> dict[str, str]:
         known["report_type"] = call.argument
     if call.operation == "sp_reports":
         known["report_type"] = call.request.args.get("reportTypes", "")
+    if call.operation == "create_report" and _is_unified(call):
+        known |= unified.about(body)
     names = call.request.path.split("/")[3:] if call.operation == "download" else [call.argument.rpartition(".")[2]]
+    if _is_unified(call):
+        names = [unified.id_of(call.json)]
     region = names[0] if names[0] in REGIONS else call.region
     for name in names:
         if report := world.ads_reports.get(name):
@@ -125,6 +134,10 @@ def _about(call: Call) -> dict[str, str]:
         if made := downloads.find(world, region, name):
             known |= {"region": region, "scope": made.marketplaces[0], "report_type": made.type, "report_id": name}
     return known
+
+
+def _is_unified(call: Call) -> bool:
+    return f"{_V1}/" in call.request.path
 
 
 def _answered(call: Call, handler: Callable[[Call], Response]) -> Response | None:
@@ -155,17 +168,20 @@ def _count(call: Call, status: str, response: Response | None) -> None:
     if call.operation not in _CREATES:
         return
     body = call.json if isinstance(call.json, dict) else {}
-    reported = response.get_json() if response is not None and response.status_code in (200, 202) else {}
+    reported = response.get_json() if response is not None and response.status_code in (200, 202, 207) else {}
+    start, end = body.get("startDate") or body.get("dataStartTime"), body.get("endDate") or body.get("dataEndTime")
+    if _is_unified(call):
+        start, end = unified.period_of(body)
     requests.creates.append(
         {
             "operation": call.operation,
             "scope": call.about.get("scope", ""),
             "report_type": call.about.get("report_type", ""),
-            "start": body.get("startDate") or body.get("dataStartTime"),
-            "end": body.get("endDate") or body.get("dataEndTime"),
+            "start": start,
+            "end": end,
             "at": call.now.astimezone(UTC).isoformat(),
             "answer": status,
-            "report_id": reported.get("reportId") or reported.get("exportId"),
+            "report_id": reported.get("reportId") or reported.get("exportId") or unified.id_of(reported) or None,
         }
     )
     call.world.changed = True
@@ -209,6 +225,8 @@ def _refused(call: Call, status: int) -> Response:
         if status == 500:
             return downloads.refused(500, "InternalError", "We encountered an internal error. Please try again.")
         return downloads.refused(503, "SlowDown", "Please reduce your request rate.")
+    if _is_unified(call):
+        return unified.error(status, _V1_CODES[status], _ADS_WORDS[status])
     if not call.operation.startswith("sp_"):
         return ads.error(status, _ADS_WORDS[status])
     if status == 401:
@@ -222,6 +240,13 @@ _ADS_WORDS = {
     429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
+}
+_V1_CODES = {
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    429: "TOO_MANY_REQUESTS",
+    500: "INTERNAL_ERROR",
+    503: "INTERNAL_ERROR",
 }
 
 
