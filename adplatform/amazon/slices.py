@@ -15,7 +15,7 @@ from pathlib import Path
 from isal import igzip
 
 from adplatform.amazon.definitions import Dataset
-from adplatform.amazon.documents import MISFIT, Layout, Row, rows
+from adplatform.amazon.documents import MISFIT, Layout, Number, Row, rows
 from adplatform.amazon.locales import plain_date, plain_number, plain_timestamp
 from adplatform.amazon.nested import shaped
 from adplatform.amazon.row_dates import RowDates, Strays
@@ -23,6 +23,7 @@ from adplatform.amazon.row_values import WIDE, RowValues
 from adplatform.failures import PermanentFailure
 
 _MODULUS = 1 << 256
+_NUMBERS = ("decimal", "double", "bigint", "int")
 _WAITING = 8 << 20
 """Characters of lines that wait in memory until they are written."""
 _ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
@@ -141,11 +142,8 @@ def _written(
             )
         values, dates = RowValues(dataset), RowDates(dataset, country, zone)
         names[dataset.feed] = values.names
-        spellings = _spellings(dataset)
-        required = [c.field_names for c in dataset.columns if c.required and c.field_name != dataset.date_field]
-        needed = [each[0] for each in required if len(each) == 1]
-        translated = [each for each in required if len(each) > 1]
-        needed += [dataset.date_field] if dataset.date_field else []
+        spellings = _spellings(dataset, layout)
+        needed, translated = _needed(dataset, layout)
         days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
         slices = {
             day.isoformat(): _Slice(
@@ -198,6 +196,17 @@ def _written(
     return Split(tuple(found), total, outside, outside_rows, "; ".join(dict.fromkeys(doubts))), names
 
 
+def _needed(dataset: Dataset, layout: Layout) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The columns that a table has to have, and those of which it has to have one by any of its names. One in CSV has
+    all: they were asked for by name, and what is missing would be no value in every row."""
+    if layout == "csv":
+        return [column.field_name for column in dataset.columns], []
+    required = [c.field_names for c in dataset.columns if c.required and c.field_name != dataset.date_field]
+    needed = [each[0] for each in required if len(each) == 1]
+    needed += [dataset.date_field] if dataset.date_field else []
+    return needed, [each for each in required if len(each) > 1]
+
+
 def _with_columns(found: Iterator[Row], wanted: Sequence[Sequence[str]], origin: str) -> Iterator[Row]:
     """The rows, of which the first whole one has to have a column of each of the ``wanted`` sets of names.
 
@@ -215,15 +224,20 @@ def _with_columns(found: Iterator[Row], wanted: Sequence[Sequence[str]], origin:
         yield row
 
 
-def _spellings(dataset: Dataset) -> list[tuple[str, Callable[[str, str], str]]]:
-    """Members of a flat file that each marketplace spells in its own way, with what makes them plain."""
-    if not dataset.localized:
+def _spellings(dataset: Dataset, layout: Layout) -> list[tuple[str, Callable[[str, str], str]]]:
+    """Members that are texts in a document, with what makes them what they are: numbers in CSV, and in a localized flat
+    file what each marketplace spells in its own way."""
+    if layout != "csv" and not dataset.localized:
         return []
-    numbers = dict.fromkeys(("decimal", "double", "bigint", "int"), plain_number)
-    kinds = {**numbers, "date": plain_date, "timestamp": plain_timestamp}
+    numbers = dict.fromkeys(_NUMBERS, plain_number if dataset.localized else _number)
+    kinds = {**numbers, **({"date": plain_date, "timestamp": plain_timestamp} if dataset.localized else {})}
     return [
         (name, kinds[c.data_type.name]) for c in dataset.columns if c.data_type.name in kinds for name in c.field_names
     ]
+
+
+def _number(text: str, _country: str) -> str:
+    return Number(text)
 
 
 class _Files:

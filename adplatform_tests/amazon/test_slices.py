@@ -127,6 +127,39 @@ def test_members_are_called_otherwise_in_the_slices_and_the_digest_does_not_chan
     assert "a-b" in lines(work / "by_date-2026-01-01.json.gz")[0], "a table of a frozen schema has what came"
 
 
+UNIFIED = Dataset(
+    feed="unified",
+    date_field="date.value",
+    plotted=("metric.totalCost",),
+    columns=columns_of(
+        [
+            ("date.value", "date"),
+            ("campaign.id", "string"),
+            ("metric.totalCost", "decimal(12,2)"),
+            ("metric.roas", "double"),
+        ]
+    ),
+)
+
+
+def test_numbers_of_a_table_in_csv_lose_noise_and_compare_by_value_and_ids_do_not(work: Path) -> None:
+    def read(*rows: str) -> tuple[list[dict[str, Any]], str, Mapping[str, Decimal]]:
+        body = "\n".join(("date.value,campaign.id,metric.totalCost,metric.roas", *rows))
+        found = cut(work, body, (UNIFIED,), "csv").slices[0]
+        return lines(found.path), found.content, found.totals
+
+    (row, _), content, totals = read("2026-01-01,007,58.989999999999995,1.50", "2026-01-01,8,,")
+    assert [row[name] for name in ("campaign.id", "metric.totalCost", "metric.roas")] == ["007", "58.99", "1.50"]
+    assert totals == {"metric.totalCost": Decimal("58.99")}
+    assert read("2026-01-01,8,,", "2026-01-01,007,58.990,1.5")[1] == content
+    assert read("2026-01-01,7,58.99,1.5", "2026-01-01,8,,")[1] != content
+
+
+def test_a_table_in_csv_that_lacks_what_was_asked_for_changes_nothing(work: Path) -> None:
+    with pytest.raises(PermanentFailure, match=r"its header lacks metric\.totalCost, metric\.roas; it begins"):
+        cut(work, "date.value,campaign.id\n2026-01-01,1\n", (UNIFIED,), "csv")
+
+
 def digest(work: Path, *members: str) -> str:
     return one(work, *members)[1]
 

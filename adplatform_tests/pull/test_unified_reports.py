@@ -56,8 +56,13 @@ def had(day: date, as_of: datetime) -> dict[str, tuple[int, Decimal]]:
 def test_a_report_of_an_advertiser_account_has_all_of_its_countries_each_in_its_currency(unified: Simulated) -> None:
     assert unified.orders() == [], "it is 02:00 in Los Angeles, where the account's days end last"
     unified.later(hours=5)
+    unified.world.fault("create_report", "reset")
+    (lost,) = unified.orders()
+    assert "may have been accepted" in lost.error
+    unified.later(minutes=10)
     asked = unified.at[0]
     unified.day()
+    assert len(unified.world.ads_reports) == 2, "Amazon has no list in which the first could be found"
     (scope,) = unified.services.ledger.scopes.of_source("seller")
     assert (scope.id, scope.kind, scope.timezone) == (EVERYWHERE.id, "global", "America/Los_Angeles")
     dates = "distinct cast(dt as varchar), ads_account_id"

@@ -143,6 +143,14 @@ def test_an_order_whose_answer_is_lost_is_not_repeated_at_once(amazon: Amazon) -
     assert len(amazon.asked(CREATE)) == 1
 
 
+def test_should_amazon_call_an_order_a_duplicate_the_report_is_taken_where_it_is_the_same(amazon: Amazon) -> None:
+    amazon.answers(CREATE, refused("425", f"The Request is a duplicate of : {ID}", 425))
+    amazon.answers(RETRIEVE, amazon.told("PROCESSING"), amazon.told(query={"fields": FIELDS[:2]}))
+    assert amazon.api.create(ORDER, NOW, again=True) == Created(ID, adopted=True)
+    with pytest.raises(TransientFailure, match="another report is in the way"):
+        amazon.api.create(ORDER, NOW, again=True)
+
+
 @pytest.mark.parametrize(
     ("status", "changed", "wanted"),
     [

@@ -7,8 +7,9 @@ names, money in units of the currency, rows of all of an account's countries wha
 
 Not confirmed by anybody:
 
-- what an equal order gets: nothing is said of a memory as version 3 has it (425), and there is no list of reports, so
-  an order whose answer was lost is placed again, and the first report is made for nothing;
+- what an equal order gets: nothing is said of a memory as version 3 has it. Should Amazon answer 425 with the id of a
+  report, that is taken as it is there; else, as there is no list of reports, an order whose answer was lost is placed
+  again, and the first report is made for nothing;
 - what Amazon says of a date that it does not keep any more, so such an order fails for good, with Amazon's words;
 - whether a report without rows is a header alone, an empty file, or none: all are taken for one, but COMPLETED without
   a file, which is taken for one that is still being written;
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo, available_timezones
 
-from adplatform.amazon.answers import AnswerKind, meaning
+from adplatform.amazon.answers import AnswerKind, Meaning, meaning
 from adplatform.amazon.http import Address, AmazonHttp, Answer, Limit, plain_text
 from adplatform.amazon.reports import (
     Created,
@@ -110,6 +111,8 @@ class UnifiedReports:
         }
         body = {"accessRequestedAccounts": [{"advertiserAccountId": order.scope}], "reports": [report]}
         answer = self._call("create_report", "create/reports", _ORDERS, order.scope, body, repeatable=False)
+        if answer.meaning.kind is AnswerKind.DUPLICATE:
+            return self._adopted(order, answer.meaning)
         made = self._required(answer, f"Amazon refuses the order for advertiser account {order.scope}")
         report_id = plain_text(made, "reportId")
         if not report_id:
@@ -154,6 +157,12 @@ class UnifiedReports:
     def discover(self, report_type: str, since: datetime) -> list[Discovered]:
         """The Ads API makes no reports by itself."""
         return []
+
+    def _adopted(self, order: ReportOrder, said: Meaning) -> Created:
+        other = said.duplicate_of
+        if not other or self.progress(order, other).status in (ReportStatus.GONE, ReportStatus.FAILED):
+            raise TransientFailure(f"another report is in the way of the order: {said.text}")
+        return Created(other, adopted=True)
 
     def _report(self, order: ReportOrder, report_id: str) -> Mapping[str, Any] | None:
         asked = {"reportIds": [report_id]}

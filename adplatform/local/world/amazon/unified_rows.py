@@ -75,7 +75,6 @@ _MADE: Mapping[str, Callable[[_Row], Any]] = {
     "advertiserAccount.id": lambda row: row.account.id,
     "advertiserAccount.name": lambda row: row.account.name,
     "budgetCurrency.value": lambda row: row.profile.currency,
-    "convertedCurrency.value": lambda row: row.profile.currency,
     "campaign.country": lambda row: row.profile.country,
     "timeZone.value": lambda row: row.profile.timezone,
 }
@@ -104,10 +103,12 @@ def _rows(world: World, report: AdsReport, fields: Sequence[str]) -> Iterator[li
     served = {name: catalogue().served[name] for name in dict.fromkeys((*fields, *wanted))}
     columns = tuple(dict.fromkeys(each.column for each in served.values() if each.column))
     by = tuple(dict.fromkeys(each.column for each in served.values() if each.column and not each.is_metric))
-    for profile in account.profiles if account else ():
+    if account is None:
+        return
+    for profile in account.profiles:
         for product in PRODUCTS:
             for day in (start + timedelta(days=n) for n in range((end - start).days + 1)):
-                about = _Row(account, profile, product, day)  # type: ignore[arg-type]
+                about = _Row(account, profile, product, day)
                 days_old = age(profile, day, as_of)
                 alive = (as_it_stands(atom, days_old) for atom in atoms(world.settings.seed, profile, product, day))
                 lives = [live for live in alive if live is not None]
