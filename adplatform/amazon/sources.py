@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, time, timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from adplatform.amazon.ads import definitions as ads_definitions
 from adplatform.amazon.ads import metadata as ads_metadata
@@ -30,6 +30,7 @@ from adplatform.contracts.strict import BY_FORM, PLAIN, SETTINGS, Strict
 from adplatform.contracts.types import parse_type
 from adplatform.failures import wrapped
 
+T = TypeVar("T")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ACCOUNT = re.compile(r"(?=.{1,64}$)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 """An advertiser account (OpenAPI specification of the Ads accounts API, ``adsAccountId``)."""
@@ -325,21 +326,28 @@ class AdsSource(ReportSource):
         _named_once(d for report in reports for d in [_ads(report)])
         return reports
 
-    @model_validator(mode="after")
-    def _of_one_api(self) -> Self:
-        if self.api == "v3" and self.accounts:
+    @field_validator("profiles", "stream", "accounts")
+    @classmethod
+    def _of_its_api(cls, value: T, info: ValidationInfo) -> T:
+        api = info.data.get("api")
+        if api == "v3" and info.field_name == "accounts":
             raise ValueError("accounts goes with `api: v1`; version 3 takes profiles")
-        if self.api == "v1" and (self.profiles != Profiles() or self.stream):
-            wrong = "stream" if self.profiles == Profiles() else "profiles"
+        if api == "v1" and info.field_name != "accounts":
             raise ValueError(
-                f"{wrong} does not go with `api: v1`, whose reports are of advertiser accounts: see accounts"
+                f"{info.field_name} does not go with `api: v1`, whose reports are of advertiser accounts: see accounts"
             )
-        for report in self.reports:
-            if _is_unified(report) != (self.api == "v1"):
+        return value
+
+    @field_validator("reports")
+    @classmethod
+    def _of_one_api(cls, reports: list[str | OwnAdsReport], info: ValidationInfo) -> list[str | OwnAdsReport]:
+        api = info.data.get("api")
+        for report in reports:
+            if api is not None and _is_unified(report) != (api == "v1"):
                 name = report if isinstance(report, str) else report.name
                 does = "needs `api: v1` on the source" if _is_unified(report) else "does not go with `api: v1`"
                 raise ValueError(f"report {name} {does}: a source has reports of one API, so declare another source")
-        return self
+        return reports
 
     def definitions(self) -> tuple[ReportDefinition, ...]:
         return tuple(_ads(report) for report in self.reports)

@@ -21,8 +21,8 @@ which no copy was found."""
 LONGEST_RANGE, HOURLY_RANGE = 31, 14
 """Days. The same client has 120 by ``date.value``; a month is what the other reports take."""
 _HOUR = "hour.value"
-_PLOTTED = tuple(METRIC + name for name in ("impressions", "clicks", "totalCost", "purchases", "sales"))
-_SUMMED = ("metric.unitsSold",)
+_PLOTTED = tuple(METRIC + name for name in ("impressions", "clicks", "purchases"))
+"""Not money, which an account has in several currencies."""
 _MOST_FILTERS, _MOST_VALUES = 10, 2000
 
 
@@ -93,7 +93,6 @@ def unified_definition(
         ),
         date_field="date.value",
         plotted=tuple(f for f in _PLOTTED if f in asked),
-        summed=tuple(f for f in _SUMMED if f in asked),
         description=report.description or f"{', '.join(f for f in asked if not f.startswith(METRIC))}.",
         schema_policy="evolve",
     )
