@@ -38,7 +38,8 @@ attributes:
 @dg.scaffold_with(AmazonAdsReportsScaffolder)
 @dataclass(frozen=True)
 class AmazonAdsReports(dg.Component):
-    """An Amazon Ads account: the reports of its profiles, pulled again for as long as Amazon restates them.
+    """An Amazon Ads account: the reports of its profiles, or with ``api: v1`` of its advertiser accounts, pulled again
+    for as long as Amazon restates them.
 
     Each report definition is a raw asset and a clean asset, partitioned by report date and profile. What is asked for
     when follows from the report type's limits and attribution windows; see ``adplatform.amazon.restatement``. How each

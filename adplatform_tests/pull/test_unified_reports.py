@@ -74,3 +74,15 @@ def test_a_report_of_an_advertiser_account_has_all_of_its_countries_each_in_its_
     assert all(campaigns > 8 for *_, campaigns in found)
     (report,) = unified.services.ledger.reports.of_feed(f"seller/unified_campaigns/{EVERYWHERE.id}")
     assert (report.state, report.doubt, report.outside_rows) == (ReportState.DONE, "", 0)
+
+
+@pytest.mark.slow
+def test_dates_are_asked_for_until_they_are_final(unified: Simulated) -> None:
+    unified.later(hours=5)
+    for _ in range(60):
+        unified.day()
+        unified.later(hours=24)
+    sums = "budget_currency, sum(clicks), sum(total_cost)"
+    prefix = unified.services.settings.database_prefix
+    found = unified.query(f"select {sums} from {prefix}seller.unified_campaigns where dt = '2026-09-20' group by all")
+    assert {currency: (clicks, cost) for currency, clicks, cost in found} == had(date(2026, 9, 20), unified.at[0])

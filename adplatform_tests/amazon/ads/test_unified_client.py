@@ -210,11 +210,12 @@ def test_accounts_are_those_of_all_pages_without_the_countries_of_a_global_one(a
     entity = {"countryCode": "US", "entityId": "ENTITY1"}
     dsp = account("587", {"countryCode": "DE", "dspAdvertiserId": "587"}, timeZoneIana="Europe/Berlin")
     first = [account("all", us, entity, jp, isGlobalAccount=True, displayName="Everywhere"), account("us", us), dsp]
-    second = [account("other", {"countryCode": "JP", "profileId": "3"}), account("nowhere"), {"displayName": "x"}]
+    second = [dsp, account("other", {"countryCode": "JP", "profileId": "3"}), account("nowhere"), {"displayName": "x"}]
     amazon.answers(
         "/adsApi/v1/query/advertiserAccounts",
         reply(200, {"advertiserAccounts": first, "nextToken": "more"}),
         reply(200, {"advertiserAccounts": second}),
+        reply(200, {"advertiserAccounts": [dsp, account("us", us)]}),
     )
     zones = {1: ("US", "America/Los_Angeles", "USD"), 2: ("JP", "Asia/Tokyo", "JPY"), 3: ("JP", "Asia/Tokyo", "JPY")}
     profiles = [
@@ -229,4 +230,5 @@ def test_accounts_are_those_of_all_pages_without_the_countries_of_a_global_one(a
         Scope("nowhere", "UTC", kind="local"),
     ]
     asked = amazon.asked("/adsApi/v1/query/advertiserAccounts")
-    assert asked == [{"maxResults": 100}, {"maxResults": 100, "nextToken": "more"}]
+    local = {"isGlobalAccountFilter": {"include": [False]}}
+    assert asked == [{"maxResults": 100}, {"maxResults": 100, "nextToken": "more"}, {"maxResults": 100, **local}]

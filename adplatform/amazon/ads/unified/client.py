@@ -1,9 +1,10 @@
 """Reports of the Ads API v1 ("unified reporting"), which Amazon calls a beta: of advertiser accounts, not profiles.
 
 Taken from: the OpenAPI specification (paths, bodies, states, error codes); public copies of the documentation
-(quickstart, concepts, error texts 400004 and 400006); and public notes of people who called it (the header's name, one
-report id a poll, HTTP 400 with ``{"code": "400006", "message"}``, a CSV of one part whose header has the fields'
-names, money in units of the currency, rows of all of an account's countries whatever the region asked).
+(quickstart, concepts, error texts 400004 and 400006); and public notes and code of people who called it (either header
+for the client's id, one report id a poll, HTTP 400 with ``{"code": "400006", "message"}``, a CSV of one part whose
+header has the fields' names, money in units of the currency, rows of all of an account's countries whatever the region
+asked).
 
 Not confirmed by anybody:
 
@@ -46,8 +47,8 @@ from adplatform.ledger.scopes import Scope
 log = logging.getLogger(__name__)
 
 _PATH = "/adsApi/v1"
-# Amazon names no rates; people who ordered a few reports in a row met 429, and a poll a minute is what it recommends.
-_ORDERS, _POLLS, _LISTS = Limit(0.2, 5), Limit(2.0, 20), Limit(1.0, 5)
+# Amazon names no rates. People who ordered a few reports in a row met 429 and then ordered one a minute.
+_ORDERS, _POLLS, _LISTS = Limit(1 / 30, 3), Limit(2.0, 20), Limit(1.0, 5)
 _STATES = {"PENDING": ReportStatus.QUEUED, "PROCESSING": ReportStatus.PROCESSING}
 _HTTP = {
     "UNAUTHORIZED": 401,
@@ -82,7 +83,7 @@ class UnifiedReports:
     def scopes(self) -> list[Scope]:
         """The advertiser accounts. One of a single country whose profile a global account has, too, is left out: its
         rows would be there twice."""
-        accounts = list(self._accounts())
+        accounts = self._accounts()
         everywhere = {p for account in accounts if account.get("isGlobalAccount") for p in _profiles_of(account)}
         known = {scope.id: scope for scope in self.profiles.scopes()}
         return [
@@ -208,8 +209,14 @@ class UnifiedReports:
             repeatable=repeatable,
         )
 
-    def _accounts(self) -> Iterator[Mapping[str, Any]]:
-        asked: dict[str, Any] = {"maxResults": 100}
+    def _accounts(self) -> list[Mapping[str, Any]]:
+        """Asked for twice, as people do who call it: without a filter there may be global ones alone."""
+        asked: tuple[dict[str, Any], ...] = ({}, {"isGlobalAccountFilter": {"include": [False]}})
+        every = (account for filters in asked for account in self._listed(filters))
+        return list({plain_text(account, "advertiserAccountId"): account for account in every}.values())
+
+    def _listed(self, filters: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        asked: dict[str, Any] = {"maxResults": 100, **filters}
         for _ in range(_MOST_PAGES):
             answer = self._call("profiles", "query/advertiserAccounts", _LISTS, "account", asked)
             answer.require("advertiser accounts cannot be listed")

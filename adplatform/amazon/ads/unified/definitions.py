@@ -16,10 +16,10 @@ ATTRIBUTION = 14
 of Amazon DSP that have windows of their own. They are booked on the date of the ad interaction (documentation,
 overview)."""
 RETENTION, HOURLY_RETENTION = 450, 14
-"""Days. A client of Amazon's has 15 months by ``date.value`` and 14 days by ``hour.value`` from the documentation, of
-which no copy was found."""
+"""Days. Public clients have 15 months by ``date.value`` and 14 days by ``hour.value`` from a page of the documentation
+of which no copy was found."""
 LONGEST_RANGE, HOURLY_RANGE = 31, 14
-"""Days. The same client has 120 by ``date.value``; a month is what the other reports take."""
+"""Days. They have 120 by ``date.value`` too; a month is what the other reports take."""
 _HOUR = "hour.value"
 _PLOTTED = tuple(METRIC + name for name in ("impressions", "clicks", "purchases"))
 """Not money, which an account has in several currencies."""

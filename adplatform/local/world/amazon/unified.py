@@ -23,12 +23,14 @@ _KEPT, _LONGEST = timedelta(days=15 * 30), timedelta(days=120)
 
 
 def accounts(call: Call) -> Response:
-    """``POST /adsApi/v1/query/advertiserAccounts``: one of all countries, and those of one each, in pages of one."""
+    """``POST /adsApi/v1/query/advertiserAccounts``: global ones, unless others are asked for, in pages of one."""
     refused = _refused(call)
     if refused is not None:
         return refused
-    every = call.world.accounts.advertisers
-    place = int(str((call.json or {}).get("nextToken") or 0))
+    asked = call.json or {}
+    wanted = asked.get("isGlobalAccountFilter", {}).get("include", [True])
+    every = [each for each in call.world.accounts.advertisers if each.is_global in wanted]
+    place = int(str(asked.get("nextToken") or 0))
     more = {"nextToken": str(place + 1)} if place + 1 < len(every) else {}
     return answer(200, {"advertiserAccounts": [_account(each) for each in every[place : place + 1]], **more})
 
