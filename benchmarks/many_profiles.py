@@ -39,7 +39,7 @@ from adplatform.platform.aws import local_aws
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import account_of
 from adplatform.pull.due import deliveries_due, orders_are_due, reports_due
-from adplatform.pull.plan import intend_days
+from adplatform.pull.plan import intend_days, plan_turns, turns
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.runs import Nobody
@@ -218,6 +218,10 @@ def _day(bench: Bench, landed: int, *, verbose: bool) -> None:
     again = [each for each in requests if _is_of(each, account.source, first.name)]
     _land(bench, again, landed, "unchanged", verbose=verbose)
     assert not deliveries_due(bench.services, account, Nobody())[0], "dates are left unpublished"
+    clock.later(timedelta(days=1))
+    due = turns(ledger, account)
+    with bench.counted("planning alone, the day after", len(due), "reports and profiles", verbose=verbose):
+        assert len(list(plan_turns(ledger, account, due))) == orders
 
 
 def _is_of(request: dg.RunRequest, source: str, name: str) -> bool:

@@ -26,6 +26,7 @@ from adplatform.ledger.objects import Objects
 from adplatform.ledger.observations import Observations
 from adplatform.ledger.pauses import Pauses
 from adplatform.ledger.placements import Placements
+from adplatform.ledger.plans import Plans
 from adplatform.ledger.publications import Publications
 from adplatform.ledger.reports import Reports
 from adplatform.ledger.scopes import Scopes
@@ -72,6 +73,10 @@ class Ledger:
     @cached_property
     def reports(self) -> Reports:
         return Reports(self.access)
+
+    @cached_property
+    def plans(self) -> Plans:
+        return Plans(self.access)
 
     @cached_property
     def engine_runs(self) -> EngineRuns:

@@ -91,6 +91,10 @@ class Report:
         return self.state in ENDED
 
     @property
+    def failed(self) -> bool:
+        return self.state is ReportState.FAILED
+
+    @property
     def days(self) -> list[date]:
         """The dates of its range, the oldest first."""
         return [self.start + timedelta(days=n) for n in range((self.end - self.start).days + 1)]

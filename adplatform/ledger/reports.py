@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from adplatform.ledger.asked import note
 from adplatform.ledger.report import FETCHABLE, Report, ReportState, active_reports
 from adplatform.ledger.rows import IllegalStep, digest, from_item, plain
-from adplatform.ledger.table import MOST_ACTIONS, NEW, Table, Write
+from adplatform.ledger.table import NEW, Table, Write
 
-_TURN = "turn#"
+TURN = "turn#"
 _MANY = 500
 """Turns from which on it costs less to read all reports that have not ended."""
-_INTENDED_TOGETHER = MOST_ACTIONS // 2
 _CLOCKS_DIFFER = timedelta(hours=1)
 
 
@@ -33,7 +33,7 @@ class Turn:
 
     @property
     def sort_key(self) -> str:
-        return f"{_TURN}{plain(self.at)}#{digest(self.feed, self.key)}"
+        return f"{TURN}{plain(self.at)}#{digest(self.feed, self.key)}"
 
 
 def _turn(report: Report) -> Turn:
@@ -66,8 +66,8 @@ class Reports:
 
     def due(self, source: str) -> list[Report]:
         """Those of them that do not rest now; what a call costs does not grow with those that do."""
-        last = f"{_TURN}{plain(self.table.now())}#~"
-        turns = list(self.table.range(Turn, source, _TURN, last, most=_MANY))
+        last = f"{TURN}{plain(self.table.now())}#~"
+        turns = list(self.table.range(Turn, source, TURN, last, most=_MANY))
         if len(turns) == _MANY:
             return self.active(source)
         found = self.named((turn.feed, turn.key) for turn in turns)
@@ -75,13 +75,13 @@ class Reports:
 
     def resting(self, source: str, most: int) -> list["Turn"]:
         """Those that rest, the first ``most`` of them, with when that ends."""
-        first = f"{_TURN}{plain(self.table.now())}#~"
-        return list(self.table.range(Turn, source, first, f"{_TURN}~", most=most))
+        first = f"{TURN}{plain(self.table.now())}#~"
+        return list(self.table.range(Turn, source, first, f"{TURN}~", most=most))
 
     def mend_turns(self, source: str) -> None:
         """Have those among what :meth:`due` finds of which an earlier release, which knew no turns, or a clock that was
         ahead has written."""
-        known = {(turn.feed, turn.key): turn for turn in self.table.query(Turn, source, _TURN)}
+        known = {(turn.feed, turn.key): turn for turn in self.table.query(Turn, source, TURN)}
         for report in self.active(source):
             now, turn = self.table.now(), _turn(report)
             seen = known.get((report.feed, report.key))
@@ -91,27 +91,21 @@ class Reports:
                 self.table.put(source, [turn])
 
     def intend(self, report: Report) -> bool:
-        """Remember that a report will be asked for; False when that was known already.
+        """Remember that a report will be asked for beside what is planned; False when that was known already.
+
+        Raises:
+            IllegalStep: it was asked for.
+        """
+        return self.table.transact([*self.planned(report), self._note(report)])
+
+    def planned(self, report: Report) -> list[Write]:
+        """The writes by which a plan intends it.
 
         Raises:
             IllegalStep: it was asked for.
         """
         _require(report.state is ReportState.INTENDED, report, "intended")
-        return self.table.transact(self._first(report))
-
-    def intend_all(self, reports: Sequence[Report]) -> None:
-        """:meth:`intend` for several, many by one write.
-
-        Raises:
-            IllegalStep: as :meth:`intend`.
-        """
-        for start in range(0, len(reports), _INTENDED_TOGETHER):
-            some = reports[start : start + _INTENDED_TOGETHER]
-            for report in some:
-                _require(report.state is ReportState.INTENDED, report, "intended")
-            if not self.table.transact([write for report in some for write in self._first(report)]):
-                for report in some:
-                    self.intend(report)
+        return self._first(report)
 
     def discovered(self, report: Report) -> bool:
         """Remember a report that the API made by itself; False when it was known already.
@@ -322,9 +316,15 @@ class Reports:
         Raises:
             IllegalStep: it has ended.
         """
-        _require(not seen.ended, seen, "withdrawn")
-        ended = replace(seen, state=ReportState.FAILED, error=why, not_before=None, run_id="")
-        return self._move(seen, ended, successor)
+        return self._move(seen, _withdrawn(seen, why), successor)
+
+    def withdrawn(self, seen: Report, why: str) -> list[Write]:
+        """The writes by which a plan, which knows of it, withdraws it.
+
+        Raises:
+            IllegalStep: as :meth:`withdraw`.
+        """
+        return self._moved(seen, self._next(seen, _withdrawn(seen, why)))
 
     def give_up(
         self,
@@ -363,18 +363,32 @@ class Reports:
     def _move(self, seen: Report, new: Report, successor: Report | None = None) -> Report | None:
         """Write the report on, and in the same transaction intend its ``successor``, which may be known already; None
         when somebody else changed the report since ``seen``."""
-        row = replace(new, revision=seen.revision + 1, changed_at=self.table.now())
-        write = self.table.put_write(seen.feed, row, "revision = :r", {":r": seen.revision})
-        writes = [write, *self._turns(seen, row)]
+        row = self._next(seen, new)
+        writes = [*self._moved(seen, row), *([self._note(row)] if row.failed else [])]
         if successor is not None and self.get(successor.feed, successor.key) is None:
-            _require(successor.state is ReportState.INTENDED, successor, "intended")
-            writes += self._first(successor)
+            writes += [*self.planned(successor), self._note(successor)]
         return row if self.table.transact(writes) else None
+
+    def _next(self, seen: Report, new: Report) -> Report:
+        return replace(new, revision=seen.revision + 1, changed_at=self.table.now())
+
+    def _moved(self, seen: Report, row: Report) -> list[Write]:
+        write = self.table.put_write(seen.feed, row, "revision = :r", {":r": seen.revision})
+        return [write, *self._turns(seen, row)]
+
+    def _note(self, report: Report) -> Write:
+        """For plans, which know it only if it is theirs and has not failed."""
+        return self.table.put_write(report.source, note(report, failed=report.failed))
 
 
 def _polled(seen: Report, at: datetime, done: str) -> Report:
     _require(seen.state is ReportState.REQUESTED, seen, done)
     return replace(seen, polls=seen.polls + 1, polled_at=at, attempt=0, error="")
+
+
+def _withdrawn(seen: Report, why: str) -> Report:
+    _require(not seen.ended, seen, "withdrawn")
+    return replace(seen, state=ReportState.FAILED, error=why, not_before=None, run_id="")
 
 
 def _given_back(seen: Report) -> Report:

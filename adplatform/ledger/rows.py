@@ -28,6 +28,7 @@ pk                            sk                                   row
 ``feed#<source>``             ``refused#<digest>``                 :class:`Refused`, of which nobody was notified yet
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``turn#<at>#<digest>``                :class:`Turn`, when a report's rest is over
+``feed#<source>``             ``unplanned#<of>#<report>#<what>``   :class:`Note`, what its plans do not know of a report
 ``feed#<source>``             ``opening``                          :class:`Opening`, until when nothing is to be planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, what its reports are asked for
 ``feed#<source>``             ``upload#<execution>``               :class:`Upload`, what a workflow found of a file

@@ -1,10 +1,12 @@
 """The scopes of a source, and up to which day their reports are planned."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from adplatform.ledger.table import Table
+
+PLANNED = "planned#"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,11 @@ class Scope:
 @dataclass(frozen=True)
 class Planned:
     """Up to which local date the reports of one definition and scope have been planned, and the how manieth ``turn`` of
-    that date it was, where a date has several."""
+    that date it was, where a date has several.
+
+    ``reports`` and ``had`` are what was asked for by then, as :mod:`adplatform.ledger.asked` packs it, of which notes
+    are kept since ``noted_since``; None where nobody has said that. ``revision`` counts the plans.
+    """
 
     name: str
     scope: str
@@ -40,10 +46,14 @@ class Planned:
     at_risk: int = 0
     postponed: int = 0
     turn: int = 0
+    reports: tuple[str, ...] = ()
+    had: Mapping[str, str] = field(default_factory=dict)
+    noted_since: datetime | None = None
+    revision: int = 0
 
     @property
     def sort_key(self) -> str:
-        return f"planned#{self.name}/{self.scope}"
+        return f"{PLANNED}{self.name}/{self.scope}"
 
 
 @dataclass(frozen=True)
@@ -68,13 +78,10 @@ class Scopes:
     table: Table
 
     def planned(self, source: str) -> list[Planned]:
-        return list(self.table.query(Planned, source, "planned#"))
+        return list(self.table.query(Planned, source, PLANNED))
 
     def put_planned(self, source: str, planned: Planned) -> None:
         self.table.put(source, [planned])
-
-    def put_all_planned(self, source: str, planned: Iterable[Planned]) -> None:
-        self.table.put(source, planned)
 
     def opening(self, source: str) -> Opening | None:
         return self.table.get(Opening, source, _OPENING)

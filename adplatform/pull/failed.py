@@ -6,10 +6,11 @@ from datetime import timedelta
 from adplatform.flow.failed import instant
 from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
+from adplatform.ledger.asked import covered
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import Report, ReportState
 from adplatform.pull.account import Account
-from adplatform.pull.plan import covered, intend_days
+from adplatform.pull.plan import intend_days
 
 LATELY = timedelta(days=3)
 """How long a report that was given up is named: by then its dates were asked for again, or are history."""

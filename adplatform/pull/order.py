@@ -15,6 +15,7 @@ from adplatform.failures import (
     TransientFailure,
 )
 from adplatform.flow.services import Services
+from adplatform.ledger.asked import covered
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import Report
 from adplatform.ledger.scopes import Scope
@@ -31,7 +32,6 @@ from adplatform.pull.ends import (
     withdraw,
 )
 from adplatform.pull.notices import notify
-from adplatform.pull.plan import covered
 
 log = logging.getLogger(__name__)
 

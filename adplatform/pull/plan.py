@@ -4,18 +4,23 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import Window, plan
+from adplatform.ledger.asked import Asked, Known, covered
 from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.plans import Plan, Seen
 from adplatform.ledger.report import Report, ReportState
+from adplatform.ledger.reports import Turn as ReportTurn
 from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.account import Account, local_zone
 
 log = logging.getLogger(__name__)
 
 A_DAY = timedelta(days=1)
-_PLANNED_TOGETHER = 25
+_PLANNED_TOGETHER = 100
+_TRIES = 3
 _SUMMER = timedelta(hours=2)
 """What a day may be shorter than others, and more."""
 MARGIN = timedelta(days=3)
@@ -33,6 +38,10 @@ class Turn:
     day: date
     last: date | None = None
     number: int = 0
+
+    @property
+    def of(self) -> str:
+        return f"{self.definition.name}/{self.scope.id}"
 
 
 @dataclass(frozen=True)
@@ -96,39 +105,111 @@ def _opens(account: Account, turn: Turn, now: datetime) -> datetime:
 
 
 def plan_turns(ledger: Ledger, account: Account, due: Iterable[Turn]) -> Iterator[tuple[Turn, Dates]]:
-    """Write the intentions of turns to the ledger, and then that they were planned, of many together; both may be
-    repeated."""
+    """Write the intentions of turns to the ledger, each with that it was planned. What they build on is read by one
+    query for all of them."""
     left = list(due)
+    seen = ledger.plans.seen(account.source) if left else {}
+    found = {definition.name for definition in account.definitions if definition.discovered}
+    needless = [note for of, each in seen.items() if of.partition("/")[0] in found for note in each.notes]
+    ledger.plans.forget(account.source, needless)
+    read = _read(ledger, account, left, seen)
     for start in range(0, len(left), _PLANNED_TOGETHER):
-        some = [(turn, *_planned(ledger, account, turn)) for turn in left[start : start + _PLANNED_TOGETHER]]
-        ledger.reports.intend_all([report for _, reports, *_ in some for report in reports])
-        ledger.scopes.put_all_planned(account.source, [row for _, _, row, _ in some])
-        yield from ((turn, dates) for turn, _, _, dates in some)
+        some = left[start : start + _PLANNED_TOGETHER]
+        made = {turn.of: _planned(ledger, account, turn, seen.get(turn.of, Seen()), read.get(turn.of)) for turn in some}
+        written = ledger.plans.write(account.source, [plan for plan, _ in made.values()])
+        late = {f"{each.row.name}/{each.row.scope}" for each in written}
+        for turn in some:
+            dates = _planned_late(ledger, account, turn) if turn.of in late else made[turn.of][1]
+            if dates is not None:
+                yield turn, dates
 
 
-def _planned(ledger: Ledger, account: Account, turn: Turn) -> tuple[list[Report], Planned, Dates]:
-    """What a turn intends, that it is planned then, and what is said of other dates."""
-    definition, scope = turn.definition, turn.scope
-    feed = f"{account.source}/{definition.name}/{scope.id}"
+def _read(
+    ledger: Ledger, account: Account, due: Iterable[Turn], seen: Mapping[str, Seen]
+) -> dict[str, dict[str, Report]]:
+    """The reports that have to be read themselves, by key, of each turn for which what was ``seen`` suffices with them;
+    few, and by few calls."""
+    some = [turn for turn in due if seen.get(turn.of, Seen()).suffices(turn.day)]
+    read: dict[str, dict[str, Report]] = {turn.of: {} for turn in some}
+    wanted = [
+        (f"{account.source}/{turn.of}", key)
+        for turn in some
+        if turn.of in seen
+        for key in seen[turn.of].unsure(partial(_is_wanted, turn))
+    ]
+    for report in ledger.reports.named(wanted):
+        if report is not None:
+            read[f"{report.name}/{report.scope}"][report.key] = report
+    return read
+
+
+def _is_wanted(turn: Turn, each: Asked, at: ReportTurn) -> bool:
+    """Whether more is to be known of a report that has not ended: it may be idle, or count only once it has ended."""
+    if turn.definition.snapshot:
+        return each.definition != turn.definition.definition_hash
+    if turn.definition.policy.hours and each.end == turn.day:
+        return True
+    return at.state is ReportState.INTENDED and each.asked_on < turn.day
+
+
+def _planned_late(ledger: Ledger, account: Account, turn: Turn) -> Dates | None:
+    """A turn whose rows changed while it was planned, once more; None where that goes on: it will come again."""
+    for _ in range(_TRIES):
+        plan, dates = _planned(ledger, account, turn, ledger.plans.seen_of(account.source, turn.of))
+        if not list(ledger.plans.write(account.source, [plan])):
+            return dates
+    log.info("%s/%s changes while it is planned; it is left to the next turn", account.source, turn.of)
+    return None
+
+
+def _planned(
+    ledger: Ledger, account: Account, turn: Turn, seen: Seen, read: Mapping[str, Report] | None = None
+) -> tuple[Plan, Dates]:
+    """What a turn comes to, and what is said of other dates. ``read`` are the reports with which what was ``seen``
+    suffices; None where all have to be read."""
+    definition = turn.definition
     since = turn.day - timedelta(days=definition.policy.retention_days) - MARGIN
-    known = ledger.reports.of_feed(feed, since)
+    if read is None:
+        reports = ledger.reports.of_feed(f"{account.source}/{turn.of}", since)
+        known = Known(tuple(map(Asked.of, reports)))
+    else:
+        reports = [each for each in read.values() if each.asked_on >= since]
+        known = seen.known(read).since(since)
+    idle = [] if definition.snapshot else [each for each in reports if _is_idle(each, turn.day)]
+    known = known.having(lambda r: r.key not in {each.key for each in idle}) if idle else known
+    reports, row, dates = _intended(ledger, account, turn, known)
+    late = f"not asked for before {turn.day}, when its dates were planned anew"
+    return Plan(row, reports, [(each, late) for each in idle], known, seen), dates
+
+
+def _is_idle(report: Report, day: date) -> bool:
+    """It was planned on an earlier day and never asked for: the plan of this one has its dates, in ranges that Amazon
+    still keeps."""
+    never_asked = report.state is ReportState.INTENDED and report.attempt == 0
+    return never_asked and report.asked_on < day and bool(report.waves)
+
+
+def _intended(ledger: Ledger, account: Account, turn: Turn, asked: Known) -> tuple[list[Report], Planned, Dates]:
+    definition, scope = turn.definition, turn.scope
     if definition.snapshot:
         # Readers see a date that was had as another definition asked for it; what is on its way so will be withdrawn.
-        pulled = covered(r for r in known if r.ended or r.definition == definition.definition_hash)
+        known = asked
+        pulled = known.having(lambda r: r.ended or r.definition == definition.definition_hash).covered()
     else:
-        known = _still_asked(ledger, turn, known)
-        pulled = covered(known, definition.definition_hash)
-    present = _present(ledger, turn, known)
+        # A clock that was far ahead knows nothing.
+        known = asked.having(lambda r: r.asked_on <= turn.day + A_DAY)
+        pulled = known.covered(definition.definition_hash)
+    present = _present(ledger, turn, known.reports)
     if definition.policy.hours and not present:
         pulled[turn.day] = turn.day
-    today = [r for r in known if r.asked_on == turn.day]
+    today = [r for r in known.reports if r.asked_on == turn.day]
     spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
-    oldest = oldest_wanted(account, turn.day, covered(known))
+    oldest = oldest_wanted(account, turn.day, known.covered())
     planned = plan(definition.policy, turn.day, oldest, pulled, spent=spent)
-    asked = turn.day < oldest or any(turn.day in window.waves for window in planned.windows)
+    taken = turn.day < oldest or any(turn.day in window.waves for window in planned.windows)
     reports = [
         _intention(account, turn, window, sum((r.start, r.end) == (window.start, window.end) for r in today))
-        for window in (*planned.windows, *(() if asked else present))
+        for window in (*planned.windows, *(() if taken else present))
     ]
     row = Planned(
         definition.name,
@@ -139,10 +220,10 @@ def _planned(ledger: Ledger, account: Account, turn: Turn) -> tuple[list[Report]
         postponed=planned.postponed,
         turn=turn.number,
     )
-    return reports, row, Dates(planned.at_risk, _lost(turn, known) if definition.snapshot else ())
+    return reports, row, Dates(planned.at_risk, _lost(turn, known.reports) if definition.snapshot else ())
 
 
-def _present(ledger: Ledger, turn: Turn, known: Iterable[Report]) -> tuple[Window, ...]:
+def _present(ledger: Ledger, turn: Turn, known: Iterable[Asked]) -> tuple[Window, ...]:
     """The request for the hours that today has by now; none where it has none, or they are on their way."""
     hours = turn.definition.policy.hours
     if hours is None:
@@ -152,7 +233,7 @@ def _present(ledger: Ledger, turn: Turn, known: Iterable[Report]) -> tuple[Windo
     return (Window(turn.day, turn.day, {turn.day: 0}),) if end > begin and not coming else ()
 
 
-def _lost(turn: Turn, known: Iterable[Report]) -> tuple[date, ...]:
+def _lost(turn: Turn, known: Iterable[Asked]) -> tuple[date, ...]:
     """Dates of a snapshot, since it was planned last, for which nobody was asked."""
     asked = {day for report in known for day in report.days}
     since = (turn.day - turn.last).days - 1 if turn.last else 0
@@ -160,34 +241,10 @@ def _lost(turn: Turn, known: Iterable[Report]) -> tuple[date, ...]:
     return tuple(day for day in passed if day not in asked)
 
 
-def _still_asked(ledger: Ledger, turn: Turn, reports: list[Report]) -> list[Report]:
-    """The reports without those that were planned on an earlier day and never asked for: this plan has their dates, in
-    ranges that Amazon still keeps. Also without those of a clock that was far ahead."""
-    kept = []
-    for report in reports:
-        idle = report.state is ReportState.INTENDED and report.attempt == 0 and report.asked_on < turn.day
-        late = f"not asked for before {turn.day}, when its dates were planned anew"
-        replaced = idle and report.waves and ledger.reports.withdraw(report, late)
-        if not replaced and report.asked_on <= turn.day + A_DAY:
-            kept.append(report)
-    return kept
-
-
 def oldest_wanted(account: Account, today: date, read: Iterable[date]) -> date:
     """``history`` limits how far back the first requests go. From then on dates that were ``read``, under whatever
     definition, are asked for until they are final, and what an outage left out is asked for however long it was."""
     return max(account.start_date, min([account.first_day(today), *read]))
-
-
-def covered(reports: Iterable[Report], definition: str | None = None) -> dict[date, date]:
-    """For each date, the last day on which a report of the definition, or of any, was asked for that brings it or still
-    may."""
-    days: dict[date, date] = {}
-    for report in reports:
-        if definition in (None, report.definition) and report.state is not ReportState.FAILED:
-            for day in report.days:
-                days[day] = max(report.asked_on, days.get(day, report.asked_on))
-    return days
 
 
 def _intention(account: Account, turn: Turn, window: Window, before: int) -> Report:

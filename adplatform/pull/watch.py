@@ -7,10 +7,11 @@ from adplatform.amazon import restatement_watch
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import plan
 from adplatform.flow.backfills import Reason, Wanted
+from adplatform.ledger.asked import covered
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.account import Account, local_zone
-from adplatform.pull.plan import covered, oldest_wanted
+from adplatform.pull.plan import oldest_wanted
 
 REPORTED_FOR = timedelta(days=7)
 """How long a change that is unusual counts as news."""

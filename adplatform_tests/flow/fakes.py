@@ -363,6 +363,9 @@ _CONDITIONS: dict[str, Callable[[_Plain | None, dict[str, Any]], bool]] = {
         lambda row, _: row is not None and row["archived_key"] is None
     ),
     "revision = :r": lambda row, values: row is not None and row["revision"] == values[":r"],
+    "attribute_not_exists(revision) OR revision = :r": (
+        lambda row, values: row is None or row["revision"] in (None, values[":r"])
+    ),
     "attribute_not_exists(pk) OR #state <> :published": (
         lambda row, values: row is None or row["state"] != values[":published"]
     ),

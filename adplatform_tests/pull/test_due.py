@@ -25,7 +25,7 @@ def test_what_a_look_asks_does_not_grow_with_what_rests(pull: Pull) -> None:
     asked = []
     for scopes in (1, 60):
         rest = [replace(report(f"{scopes}-{n}"), not_before=NOON + timedelta(days=1)) for n in range(scopes)]
-        pull.services.ledger.reports.intend_all(rest)
+        assert all(pull.services.ledger.reports.intend(each) for each in rest)
         assert not orders_are_due(asking.ledger, pull.account)
         before = len(counted.names)
         assert not orders_are_due(asking.ledger, pull.account)
