@@ -5,7 +5,7 @@ The ledger remembers everything, so this may be asked at any time, by any number
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -55,6 +55,9 @@ _LOOKED_FOR_EVERY = timedelta(hours=1)
 """How long it is remembered, at most, that nothing is to be planned."""
 MOST_DATES = 200
 """Dates of a table that one run lands, at most, unless a single report has more."""
+MOST_BETWEEN = 2 * MOST_DATES
+"""Partitions in the range of a run of several reports. Dagster notes that each is to be made, and for each check as
+many rows, of which each names all of them."""
 ENOUGH_FAILED = 3
 """Failures for now, of profiles or report types in a row, after which Amazon is left alone."""
 
@@ -229,10 +232,12 @@ def _end_troubles(services: Services, account: Account, report: Report, troubles
 
 def _intended(ledger: Ledger, account: Account, active: Sequence[Report]) -> list[Report]:
     """What may be asked for now, the newest dates first; exports after all else, which they would hold up: Amazon makes
-    few of them at a time."""
+    few of them at a time. Reports of a table follow each other by their scopes, so that those that are ready at a time
+    can share a run."""
     now = ledger.now()
     intended = [r for r in active if r.state is ReportState.INTENDED and may_be_asked(r, now)]
-    return sorted(intended, key=lambda r: (account.queue(r) == account.gate(r), r.end), reverse=True)
+    by_scope = sorted(intended, key=lambda r: (r.name, r.scope))
+    return sorted(by_scope, key=lambda r: (account.queue(r) == account.gate(r), r.end), reverse=True)
 
 
 def poll_reports(
@@ -319,7 +324,7 @@ def reports_due(
     awake = services.ledger.reports.due(account.source) if awake is None else awake
     ready = [r for r in awake if r.state in FETCHABLE and may_be_asked(r, now)]
     due: list[ReportDue] = []
-    for report in sorted(ready, key=lambda r: r.ready_at or now):
+    for report in sorted(ready, key=lambda r: (r.ready_at or now, r.name, r.scope)):
         if len(due) >= MOST_STARTED:
             break
         if report.run_id and runs.alive(report.run_id):
@@ -333,15 +338,16 @@ def reports_due(
     return due
 
 
-def together(due: Iterable[ReportDue], scopes: Collection[str]) -> list[list[ReportDue]]:
+def together(due: Iterable[ReportDue], scopes: Sequence[str]) -> list[list[ReportDue]]:
     """Reports that one run lands: those of a table and of these ``scopes``, up to ``MOST_DATES`` of it and of no date
-    twice; one of another scope alone. The first of them stays the first until a run has it, so that its run key stands
-    for all."""
+    twice; one of another scope alone. From the first to the last of the scopes, in their order, and of the dates there
+    are at most ``MOST_BETWEEN``. The first report stays the first until a run has it, so that its run key stands for
+    all."""
+    places = {scope: place for place, scope in enumerate(scopes)}
     groups: dict[str, list[list[ReportDue]]] = {}
     for each in due:
         of_table = groups.setdefault(each.report.name, [])
-        shared = each.report.scope in scopes
-        fitting = (group for group in of_table if shared and _fits(group, each.report, scopes))
+        fitting = (group for group in of_table if _fits([e.report for e in group], each.report, places))
         if (group := next(fitting, None)) is not None:
             group.append(each)
         else:
@@ -349,11 +355,15 @@ def together(due: Iterable[ReportDue], scopes: Collection[str]) -> list[list[Rep
     return [group for of_table in groups.values() for group in of_table]
 
 
-def _fits(group: Sequence[ReportDue], report: Report, scopes: Collection[str]) -> bool:
-    dates = sum(len(each.report.days) for each in group)
-    own = (each.report for each in group if each.report.scope == report.scope)
+def _fits(group: Sequence[Report], report: Report, places: Mapping[str, int]) -> bool:
+    every = [*group, report]
+    if any(each.scope not in places for each in every) or sum(len(each.days) for each in every) > MOST_DATES:
+        return False
+    held = [places[each.scope] for each in every]
+    days = (max(each.end for each in every) - min(each.start for each in every)).days + 1
+    own = (each for each in group if each.scope == report.scope)
     apart = all(other.end < report.start or report.end < other.start for other in own)
-    return apart and group[0].report.scope in scopes and dates + len(report.days) <= MOST_DATES
+    return apart and (max(held) - min(held) + 1) * days <= MOST_BETWEEN
 
 
 def _freed(services: Services, account: Account, report: Report, runs: Runs) -> Report | None:

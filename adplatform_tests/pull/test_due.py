@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from adplatform.ledger.report import Report, ReportState
-from adplatform.pull.due import MOST_DATES, ReportDue, orders_are_due, poll_reports, reports_due, together
+from adplatform.pull.due import MOST_BETWEEN, MOST_DATES, ReportDue, orders_are_due, poll_reports, reports_due, together
 from adplatform_tests.pull.test_report_life import NOON, Pull, pull
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.runs import Nobody
@@ -57,8 +57,11 @@ def test_reports_of_a_table_share_a_run_and_none_has_a_date_of_another_scope_twi
     assert sorted(id(each) for group in groups for each in group) == sorted(map(id, due))
     dates = [sum(len(each.report.days) for each in group) for group in groups]
     assert max(dates) <= MOST_DATES
-    assert len(groups) == 6, "20 reports in four runs, one of another table, and one of an unknown scope"
+    assert len(groups) == 7, "20 reports in four runs, one too far from those it may join, another table, another scope"
     for group in groups:
+        places = [scopes.index(each.report.scope) for each in group if each.report.scope in scopes] or [0]
+        days = (max(each.report.end for each in group) - min(each.report.start for each in group)).days + 1
+        assert (max(places) - min(places) + 1) * days <= MOST_BETWEEN
         assert len({(each.report.name, each.report.scope, day) for each in group for day in each.report.days}) == sum(
             len(each.report.days) for each in group
         )
