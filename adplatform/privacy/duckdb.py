@@ -1,10 +1,10 @@
 """The privacy functions on a DuckDB connection.
 
-A value written plainly in ASCII, as most are, is normalised and hashed by DuckDB's own functions, on all threads. The
-others go to the rules in Python, each distinct value of a batch once.
+A value written plainly in ASCII, as most are, with or without blanks around it, is normalised and hashed by DuckDB's
+own functions, on all threads. The others go to the rules in Python, each distinct value of a batch once.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.pii import PiiKind, Treatment
@@ -27,7 +27,7 @@ _NORTH_AMERICAN = (
     r"regexp_full_match(v, '(\+1[ .-]?)?\(?[2-9][0-9]{2}\)?[ .-]?[0-9]{3}[ .-]?[0-9]{4}')"
     " AND (starts_with(v, '+1') OR country IN ('US', 'CA'))"
 )
-_TEN_DIGITS = "right(regexp_replace(v, '[^0-9]', '', 'g'), 10)"
+_TEN_DIGITS = "right(translate(v, '+(). -', ''), 10)"
 _HAS_ALPHANUMERIC = r"strlen(v) < 64 AND regexp_full_match(v, '[ -~]*[0-9A-Za-z][ -~]*')"
 # Inside the classes of these patterns a value is ASCII without blanks at the ends: lower() means the same everywhere.
 _PLAIN: Mapping[tuple[Treatment, PiiKind], tuple[str, str]] = {
@@ -87,10 +87,10 @@ def register(
     for name, (treatment, kind) in rules.items():
         before = function_name(treatment, kind, previous=True)
         if treatment is not Treatment.LAKE:
-            con.execute(_macro(name, treatment, kind, _HMAC))
+            con.execute(";".join(_macros(name, treatment, kind, _HMAC)))
             continue
         for macro, hmac, held in ((name, _HMAC, key), (before, _PREVIOUS_HMAC, previous)):
-            con.execute(_macro(macro, treatment, kind, hmac) if held else f"DROP MACRO IF EXISTS {macro}")
+            con.execute(";".join(_macros(macro, treatment, kind, hmac)) if held else f"DROP MACRO IF EXISTS {macro}")
 
 
 def _register_hmac(con: "duckdb.DuckDBPyConnection", name: str, key: HashKey | None) -> None:
@@ -104,18 +104,19 @@ def _register_hmac(con: "duckdb.DuckDBPyConnection", name: str, key: HashKey | N
     )
 
 
-def _macro(name: str, treatment: Treatment, kind: PiiKind, hmac: str) -> str:
-    rule = RULES[treatment, kind]
-    parameters = "v, country" if rule.takes_country else "v"
-    slow = f"{function_name(treatment, kind)}_any({parameters})"
-    guard, plain = _PLAIN.get((treatment, kind), ("false", "NULL"))
-    if treatment is Treatment.LAKE:
-        body = f"{hmac}(CASE WHEN {guard} THEN {plain} WHEN v IS NOT NULL THEN {slow} END)"
-    else:
-        digest = f"sha256({plain})"
-        digest = f"to_base64(unhex({digest}))" if rule.form == "base64 digest" else digest
-        body = f"CASE WHEN {guard} THEN {digest} WHEN v IS NOT NULL THEN {slow} END"
-    return f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS {body}"
+def _macros(name: str, treatment: Treatment, kind: PiiKind, hmac: str) -> Iterator[str]:
+    parameters = "v, country" if RULES[treatment, kind].takes_country else "v"
+    plain, slow = "NULL", f"CASE WHEN v IS NOT NULL THEN {function_name(treatment, kind)}_any({parameters}) END"
+    if (treatment, kind) in _PLAIN:
+        guard, normal = _PLAIN[treatment, kind]
+        yield f"CREATE OR REPLACE TEMP MACRO {name}_plain({parameters}) AS CASE WHEN {guard} THEN {normal} END"
+        trimmed = parameters.replace("v", "trim(v, ' ')", 1)
+        plain = f"coalesce({name}_plain({parameters}), {name}_plain({trimmed}))"
+    unkeyed = f"sha256({plain})"
+    if RULES[treatment, kind].form == "base64 digest":
+        unkeyed = f"to_base64(unhex({unkeyed}))"
+    digest = f"{hmac}(coalesce({plain}, {slow}))" if treatment is Treatment.LAKE else f"coalesce({unkeyed}, {slow})"
+    yield f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS {digest}"
 
 
 def _create_python_function(con: "duckdb.DuckDBPyConnection", name: str, treatment: Treatment, kind: PiiKind) -> None:

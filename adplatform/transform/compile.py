@@ -14,7 +14,7 @@ relations, which the engine provides under these names:
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
 from adplatform.contracts.columns import is_amount_of
 from adplatform.contracts.model import Contract
+from adplatform.contracts.pii import Pii
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
 from adplatform.privacy.outputs import PiiOutput, pii_outputs
-from adplatform.privacy.rules import WHOLE_DIGESTS
+from adplatform.privacy.rules import WHOLE_DIGESTS, Form
 from adplatform.transform import column_values, partition_values, rules
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import OutputColumn
@@ -45,6 +46,7 @@ INTERNAL_COLUMNS = (
     # DuckDB's own, which a column of that name would hide.
     *("rowid", "file_index"),
 )
+_HASHED: Collection[Form] = ("digest", "short digest")
 SEPARATOR = ";"
 """Stands between the reasons of a row; neither column names nor check names can hold it."""
 
@@ -55,7 +57,8 @@ class Statements:
 
     ``key`` are expressions over ``validated``; ``latest_first`` is the ORDER BY that puts the surviving row of a key
     first. ``clean`` ends with the partition column when the table is partitioned by a data column. ``emptied`` counts
-    the good rows in which values became none by the reasons together; "" where no column is lenient.
+    the good rows in which values became none by the reasons together; "" where no column is lenient. ``digests`` has,
+    for each column that is hashed, the relation of its values, each once, with what they are hashed to.
     """
 
     validate: str
@@ -64,6 +67,7 @@ class Statements:
     key: tuple[str, ...]
     latest_first: str
     emptied: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def compile_contract(
@@ -73,13 +77,15 @@ def compile_contract(
     previous_key_id: str | None = None,
     kept_out: Mapping[str, Sequence[int]] = MappingProxyType({}),
     of_bytes: Collection[str] = (),
+    looked_up: Collection[str] = (),
 ) -> Statements:
     """The statements of a contract.
 
     ``key_id`` names the hashing key and is stored beside what it hashed; with ``previous_key_id`` each digest has one
     under the key before beside it. ``carried`` are the columns of ``raw`` that ``validate`` and ``quarantine`` hand on.
     ``kept_out`` are the files of which no value of a column is stored, by the column. ``of_bytes`` are the columns that
-    ``raw`` says of whether a value is no text.
+    ``raw`` says of whether a value is no text. ``looked_up`` are those of the hashed columns whose relation of
+    ``Statements.digests`` is there, under the name :func:`digests_of` gives, so that ``clean`` hashes nothing of them.
 
     Raises:
         PermanentFailure: an expression, pattern or bound that cannot be computed alike on every engine.
@@ -96,7 +102,7 @@ def compile_contract(
             f" string_split(_reasons, '{SEPARATOR}') as reasons, _fields as fields"
             " from validated where _reasons <> ''"
         ),
-        clean=_clean(contract, key_id, previous_key_id, kept_out),
+        clean=_clean(contract, key_id, previous_key_id, kept_out, looked_up),
         key=tuple(_key_expression(contract.column(name)) for name in contract.key),
         latest_first=", ".join(
             (*(f"{identifier(name)} desc nulls last" for name in contract.latest_by), "_file desc", "_row desc")
@@ -106,7 +112,17 @@ def compile_contract(
             if any(c.lenient for c in contract.columns)
             else ""
         ),
+        digests={
+            column.name: _digests(column, hashed)
+            for column, pii in contract.pii_columns()
+            if (hashed := _hashed(column, pii, previous_key_id is not None))
+        },
     )
+
+
+def digests_of(column: str) -> str:
+    """The name of the relation with what the values of a column are hashed to."""
+    return f"{column}:digests"
 
 
 def emptied_counts(found: Iterable[Sequence[Any]]) -> dict[str, int]:
@@ -170,12 +186,13 @@ def partition_column(contract: Contract) -> Column | None:
     return None if contract.partition_by in (None, DELIVERY_DATE) else contract.column(str(contract.partition_by))
 
 
-def _outputs(contract: Contract, previous: bool) -> Iterator[tuple[str, OutputColumn]]:
+def _outputs(contract: Contract, previous: bool, looked_up: Collection[str] = ()) -> Iterator[tuple[str, OutputColumn]]:
     """Each stored data column with the SQL over ``latest`` that computes it."""
     for column in contract.columns:
         if column.pii and not column.drop:
             for output in pii_outputs(column, column.pii, previous=previous):
-                yield output.expression, _pii_column(column, output)
+                found = column.name in looked_up and output.form in _HASHED
+                yield _of_digests(column, output.name) if found else output.expression, _pii_column(column, output)
         elif not column.drop and column.name != contract.partition_by:
             yield (
                 identifier(column.name),
@@ -373,10 +390,44 @@ def _value_faults(column: Column, value: str) -> Iterator[tuple[str, str]]:
         yield f"{value} > {column_values.bound(column, 'max', column.max)}", f"above_max:{name}"
 
 
+def _hashed(column: Column, pii: Pii, previous: bool) -> tuple[PiiOutput, ...]:
+    outputs = () if column.drop else pii_outputs(column, pii, previous=previous)
+    return tuple(output for output in outputs if output.form in _HASHED)
+
+
+def _digests(column: Column, hashed: Iterable[PiiOutput]) -> str:
+    """Each value of a column once, with what it is hashed to."""
+    read = ", ".join(map(identifier, _hashed_with(column)))
+    made = ", ".join(f"{output.expression} as {_of_digests(column, output.name)}" for output in hashed)
+    named = ", ".join(f"{identifier(name)} as {_of_digests(column, name)}" for name in _hashed_with(column))
+    good = f"_reasons = '' and {identifier(column.name)} is not null"
+    return f"select {named}, {made} from (select distinct {read} from validated where {good})"
+
+
+def _lookup(column: Column) -> str:
+    """Joins what the values of a column are hashed to."""
+    alike = (f"{identifier(name)} is not distinct from {_of_digests(column, name)}" for name in _hashed_with(column))
+    return f" left join {identifier(digests_of(column.name))} on {' and '.join(alike)}"
+
+
+def _hashed_with(column: Column) -> tuple[str, ...]:
+    """The columns that a digest is made of."""
+    country = column.pii.country_column if column.pii else None
+    return (column.name, country) if country else (column.name,)
+
+
+def _of_digests(column: Column, name: str) -> str:
+    return identifier(f"{digests_of(column.name)}:{name}")
+
+
 def _clean(
-    contract: Contract, key_id: str | None, previous_key_id: str | None, kept_out: Mapping[str, Sequence[int]]
+    contract: Contract,
+    key_id: str | None,
+    previous_key_id: str | None,
+    kept_out: Mapping[str, Sequence[int]],
+    looked_up: Collection[str],
 ) -> str:
-    outputs = _outputs(contract, previous_key_id is not None)
+    outputs = _outputs(contract, previous_key_id is not None, looked_up)
     columns = [
         f"{_without(expression, kept_out.get(output.name, ()))} as {identifier(output.name)}"
         for expression, output in outputs
@@ -389,7 +440,8 @@ def _clean(
     partition = partition_column(contract)
     if partition:
         columns.append(identifier(partition.name))
-    return f"select {', '.join(columns)} from latest join files using (_file)"
+    lookups = "".join(_lookup(contract.column(name)) for name in looked_up)
+    return f"select {', '.join(columns)} from latest join files using (_file){lookups}"
 
 
 def _without(expression: str, files: Sequence[int]) -> str:

@@ -25,7 +25,14 @@ from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import duckdb as privacy
 from adplatform.privacy.keys import HashKey
-from adplatform.transform.compile import Statements, compile_contract, emptied_counts, output_columns, partition_column
+from adplatform.transform.compile import (
+    Statements,
+    compile_contract,
+    digests_of,
+    emptied_counts,
+    output_columns,
+    partition_column,
+)
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
@@ -130,9 +137,14 @@ def transform(
             typed=True,
             some=_some_rows(con) if accepted.undeclared else "",
         )
-        if out.withheld:
+        repeated = _digests_once(con, statements)
+        if out.withheld or repeated:
             clean = compile_contract(
-                out.contract, key.id if key else None, previous_key_id=previous_id, kept_out=out.files
+                out.contract,
+                key.id if key else None,
+                previous_key_id=previous_id,
+                kept_out=out.files,
+                looked_up=repeated,
             ).clean
             statements = replace(statements, clean=clean)
         _keep_latest(con, statements)
@@ -226,6 +238,9 @@ def _connect(
             "temp_directory": spill,
             "autoinstall_known_extensions": False,
             "preserve_insertion_order": True,
+            # What is looked up stands on the right of a join. By its estimates, a fifth of the rows for each condition,
+            # DuckDB would keep the wide rows in memory instead.
+            "disabled_optimizers": "build_side_probe_side",
         }
         con = duckdb.connect(":memory:", config=settings)
         try:
@@ -339,6 +354,23 @@ def _keep_latest(con: "duckdb.DuckDBPyConnection", statements: Statements) -> No
         "create temp view latest as select * from validated as v where _reasons = ''"
         " and not exists (select 1 from superseded as s where s._row = v._row)"
     )
+
+
+_REPEATED = 0.6
+"""The share of distinct values up to which to find them and to look their digests up is cheaper than to hash all."""
+
+
+def _digests_once(con: "duckdb.DuckDBPyConnection", statements: Statements) -> list[str]:
+    """The columns with values that come again, of which each value is hashed once now."""
+    if not statements.digests:
+        return []
+    counts = (f"approx_count_distinct({c}), count({c})" for c in map(identifier, statements.digests))
+    found = con.execute(f"select {', '.join(counts)} from validated where _reasons = ''").fetchone() or ()
+    pairs = zip(statements.digests, found[::2], found[1::2], strict=True)
+    repeated = [column for column, distinct, count in pairs if distinct < _REPEATED * count]
+    for column in repeated:
+        con.execute(f"create temp table {identifier(digests_of(column))} as {statements.digests[column]}")
+    return repeated
 
 
 def _write_apart(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from adplatform.contracts.column import Column
 from adplatform.contracts.file_format import USUAL_RECORD, FileFormat
 from adplatform.contracts.model import Contract
-from adplatform.files.input_file import InputFile
+from adplatform.files.input_file import InputFile, surveyed
 from adplatform.platform.late import Late
 from adplatform.transform.compile import no_text
 from adplatform.transform.layouts import UNNAMED, Accepted, Layout, accept_delimited, empty_texts
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     import duckdb
 else:
     duckdb = Late("duckdb")
+
+
+_USUAL_BUFFER = 32_000_000
+"""Bytes, where a record may have the usual size."""
+_LARGEST_BUFFER = 64_000_000
+_ROW_GROUP_ROWS = 130_000
+"""A little more than the 122,880 of a row group of DuckDB's tables."""
 
 
 def no_lines(file: InputFile, asked: Asked, rejects: Sequence[Reject]) -> "array[int]":
@@ -130,6 +137,16 @@ def record_size(file_format: FileFormat) -> dict[str, str]:
     return {} if file_format.max_record == USUAL_RECORD else {"max_line_size": str(file_format.max_record)}
 
 
+def _buffer_size(layout: Layout, file_format: FileFormat) -> dict[str, str]:
+    """The option for how much of a file is read at once. DuckDB keeps the order of rows by copying all that come from
+    buffers with fewer than one of its row groups has; of files smaller than a buffer, and of long rows, it does."""
+    size = sum(file.path.stat().st_size for file in layout.files)
+    lines = sum(surveyed(file, file_format).lines for file in layout.files)
+    enough = size * _ROW_GROUP_ROWS // max(lines, 1)
+    fits = _USUAL_BUFFER < enough <= _LARGEST_BUFFER and size > _USUAL_BUFFER * len(layout.files)
+    return {"buffer_size": str(enough)} if fits and file_format.max_record == USUAL_RECORD else {}
+
+
 def scanned_files(files: Sequence[InputFile], links: Path) -> tuple[str, str]:
     """The files as a SQL list of paths, and the SQL that gives the ordinal of the file a row came from."""
     paths = ", ".join(literal(str(link(links, file))) for file in files)
@@ -156,7 +173,7 @@ def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
         "quote": literal(file_format.quote),
         "escape": literal(file_format.escape if file_format.quote else ""),
     }
-    options |= record_size(file_format)
+    options |= record_size(file_format) | _buffer_size(layout, file_format)
     if layout.lines.newline:
         options["new_line"] = literal(layout.lines.newline.encode("unicode_escape").decode())
     paths, ordinal = scanned_files(layout.files, links)
