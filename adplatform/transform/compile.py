@@ -46,7 +46,7 @@ INTERNAL_COLUMNS = (
     # DuckDB's own, which a column of that name would hide.
     *("rowid", "file_index"),
 )
-_HASHED: Collection[Form] = ("digest", "short digest")
+_HASHED: Collection[Form] = (*WHOLE_DIGESTS, "short digest")
 SEPARATOR = ";"
 """Stands between the reasons of a row; neither column names nor check names can hold it."""
 
