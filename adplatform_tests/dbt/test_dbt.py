@@ -206,8 +206,10 @@ def test_a_row_that_comes_twice_is_found(services: Services, instance: dg.Dagste
     assert set(tests.values()) == {"pass"}
     assert len(tests) == 6
     project.run("source", "freshness")
-    described = next(iter(project.manifest()["sources"].values()))["columns"]["order"]["description"]
-    assert described == "As {% somebody %} calls it."
+    columns = next(iter(project.manifest()["sources"].values()))["columns"]
+    assert columns["order"]["description"] == "As {% somebody %} calls it."
+    assert {name: column["tags"] for name, column in columns.items() if column["tags"]} == {"email_lake": ["pii"]}
+    assert columns["email_lake"]["meta"] == {"pii": "email", "profile": "lake", "form": "digest"}
     [file] = zone.glob("acme/orders/*/*.parquet")
     file.with_name("again.parquet").write_bytes(file.read_bytes())
     project.run("test", passes=False)
