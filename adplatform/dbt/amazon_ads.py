@@ -222,6 +222,7 @@ _UNKNOWN_OF_PROFILES: Mapping[str, str] = {
     "timezone": "varchar",
 }
 _SAID = (
+    "have dbt build these models before the package, which does not know that it reads them",
     f"the package's table portfolio_history is not made, as Amazon exports no portfolios: set its variable "
     f"{SCHEMA}__portfolio_history_enabled to false",
     "account_id of the table profile is the profile's id: reports name no other account",

@@ -110,6 +110,21 @@ def test_one_column_that_is_the_key_of_a_whole_table_is_unique() -> None:
     assert "data_tests" not in found
 
 
+def test_tables_that_changes_are_merged_into_have_the_columns_and_promises_of_rows() -> None:
+    [live] = [pattern for pattern in declared_patterns(SETTINGS) if pattern.source.name == "northwind_live"]
+    found = {t.name: t for t in tables_of(live, "clean_", lambda _: None, path_copies=True)}
+    rows, deleted, history = (found[name] for name in ("orders", "orders_deleted", "orders_history"))
+    assert rows.unique == ("id",)
+    assert {c.name for c in rows.columns if c.required} >= {"id", "status", "amount"}
+    assert {c.name: c.allowed for c in rows.columns}["status"][:2] == ("placed", "paid")
+    assert not any(column.required for column in deleted.columns), "of what is gone there may be no more than its key"
+    assert [column.name for column in history.columns if column.required] == ["dt"]
+    assert deleted.unique == history.unique == ()
+    for table in (rows, deleted, history):
+        assert not {"_op", "_source_file"} & {column.name for column in table.columns}, table.name
+        assert table.freshness is None
+
+
 def test_a_date_is_due_from_its_end_on() -> None:
     config = told(tables(fresh_within="36h")["orders"])["config"]
     assert config["loaded_at_field"] == "cast(cast(dt as date) + interval '1' day as timestamp)"
