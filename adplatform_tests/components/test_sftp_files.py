@@ -347,6 +347,7 @@ def test_a_key_with_a_passphrase_logs_in_with_it(
     assert [said in error and "sesame" not in error and locked not in error for error in told] == [True] * bool(said)
 
 
+@pytest.mark.slow
 def test_a_pass_that_somebody_stops_ends_is_not_wanted_again_and_the_next_slot_brings_all(
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811

@@ -127,7 +127,7 @@ def test_the_plaintext_is_nowhere_but_in_the_prepared_prefix(
     "fault",
     [
         "flipped",
-        "bomb",
+        pytest.param("bomb", marks=pytest.mark.slow),
         pytest.param("unsigned_bomb", marks=pytest.mark.slow),
         pytest.param("unknown_signer", marks=pytest.mark.slow),
         *(pytest.param(f, marks=pytest.mark.slow) for f in ("truncated", "wrong_key", "unsigned", "not_encrypted")),

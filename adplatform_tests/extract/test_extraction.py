@@ -190,7 +190,7 @@ def test_chunks_are_kept_one_by_one_and_the_manifest_last(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("feed", [{}, INCREMENTAL])
+@pytest.mark.parametrize("feed", [{}, pytest.param(INCREMENTAL, marks=pytest.mark.slow)])
 def test_a_killed_connection_costs_its_chunk(
     services: Services, orders: Database, tmp_path: Path, feed: dict[str, Any]
 ) -> None:

@@ -122,7 +122,9 @@ with gpg_home([Key("s", private.read_bytes())]) as home:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, signal.SIGTERM))]
+)
 def test_nothing_is_left_when_the_process_is_killed_while_it_decrypts(
     workshop: Workshop, us: Partner, tmp_path: Path, number: signal.Signals
 ) -> None:

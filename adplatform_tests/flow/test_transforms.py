@@ -224,6 +224,7 @@ def test_a_refused_audit_shows_nothing(services: Services) -> None:
     assert list(store.listing(store.zones.clean_bucket, "")) == []
 
 
+@pytest.mark.slow
 def test_a_delivery_without_rows_is_published(services: Services) -> None:
     made = shop(services)
     made.put("a.csv")
@@ -325,6 +326,7 @@ def test_a_file_with_the_bytes_of_another_is_left_out_by_transforming_the_rest(s
     assert made.newest.note.startswith("1 file is left out")
 
 
+@pytest.mark.slow
 def test_rows_that_a_manifest_promises_are_counted(services: Services) -> None:
     made = shop(services, arrival={"complete_when": "manifest"})
     made.put("a.csv", "1,ann@example.com,1.00")

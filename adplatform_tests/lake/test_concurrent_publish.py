@@ -53,7 +53,11 @@ def location(lake: Lake, spec: TableSpec, value: str) -> str | None:
 
 @pytest.mark.parametrize(
     ("partition_by", "value"),
-    [pytest.param("dt", "2026-03-01", marks=pytest.mark.slow), ("place", "de"), (None, "")],
+    [
+        pytest.param("dt", "2026-03-01", marks=pytest.mark.slow),
+        ("place", "de"),
+        pytest.param(None, "", marks=pytest.mark.slow),
+    ],
 )
 def test_publishers_at_once_end_with_the_highest_version_and_readers_see_whole_versions_only(
     aws: Aws, lake: Lake, temp: Path, partition_by: str | None, value: str

@@ -329,6 +329,7 @@ def test_a_range_that_was_ordered_again_by_hand_can_still_be_given_up(pull: Pull
     assert [(r.sequence, r.state) for r in pull.reports()] == [(1, ReportState.FAILED), (2, ReportState.INTENDED)]
 
 
+@pytest.mark.slow
 def test_a_changed_definition_asks_again_for_all_that_was_read_whatever_history_says(pull: Pull) -> None:
     pull.account = account(history="3d")
     for _ in range(6):

@@ -292,9 +292,9 @@ def test_whoever_is_asked_may_break_a_fetch_off_and_what_came_is_kept(
 def test_memory_is_bounded_whatever_the_size(sftp: Sftp, sftp_host: SftpHost, target: Path) -> None:
     path = sftp_host.folder / "file"
     put(path, b"")
-    os.truncate(path, 128 * MIB)
+    os.truncate(path, 48 * MIB)
     os.utime(path, (0, WHEN.timestamp()))
-    file = RemoteFile(str(path), 128 * MIB, WHEN)
+    file = RemoteFile(str(path), 48 * MIB, WHEN)
     tracemalloc.start()
     try:
         fetch(sftp, file, target)

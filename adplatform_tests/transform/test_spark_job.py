@@ -157,6 +157,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {
 IN_SLOW = {
     *("gzip", "tar", "cp1252", "sep", "skipped", "no quote", "carriage returns", "json records", "evolve"),
     *("single quote", "empty text", "mixed line ends", "blanks", "lines", "optional", "evolve apart", "delivery date"),
+    *("pad", "several characters", "unnamed", "stray return", "length", "open quote"),
 }
 
 

@@ -173,7 +173,11 @@ def test_an_execution_is_known_while_it_is_in_progress(own: Aws, bucket: str, tm
 
 
 @pytest.mark.parametrize(
-    ("handler", "seconds"), [("fails", 30), ("never_answers", 1)], ids=["it says FAILURE", "it says nothing in time"]
+    ("handler", "seconds"),
+    [
+        pytest.param("fails", 30, id="it says FAILURE"),
+        pytest.param("never_answers", 1, id="it says nothing in time", marks=pytest.mark.slow),
+    ],
 )
 def test_an_exception_is_handled(own: Aws, bucket: str, tmp_path: Path, handler: str, seconds: int) -> None:
     failing, handling = function(own, handler, BUCKET=bucket), function(own, "succeeds", BUCKET=bucket)
