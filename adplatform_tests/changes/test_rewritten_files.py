@@ -209,6 +209,7 @@ def test_a_damaged_file_that_is_written_again_is_put_aside_and_one_that_is_not_i
     assert "3 file(s)" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_file_that_was_refused_is_left_out_without_those_of_its_name(services: Services) -> None:
     shop = followed_source(services)
     shop.file(shop.change("I", id=1, status="a"), name=NAME)

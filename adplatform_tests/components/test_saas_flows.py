@@ -278,6 +278,7 @@ def test_flows_that_can_be_made_are_made_before_those_that_cannot_are_told_of(
     assert flow["flowStatus"] == "Active"
 
 
+@pytest.mark.slow
 def test_the_table_of_a_flow_is_crawled_like_any(
     services: Services, instance: dg.DagsterInstance, saas: Server
 ) -> None:

@@ -174,7 +174,7 @@ def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_compl
 @pytest.mark.parametrize(
     "kind", ["keyed", *(pytest.param(k, marks=pytest.mark.slow) for k in ("daily", "scoped", "compacted"))]
 )
-@pytest.mark.parametrize("write", _COPIES)
+@pytest.mark.parametrize("write", [pytest.param("CopyObject", marks=pytest.mark.slow), "DeleteObjects"])
 def test_a_path_copy_left_behind_by_a_killed_publisher_is_completed_by_a_rerun_and_by_a_collection(
     scene: Scene, write: str
 ) -> None:

@@ -72,7 +72,7 @@ def seen(aws: Aws, lake: Lake, spec: TableSpec, temp: Path) -> Seen:
     return by_catalog
 
 
-@pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
+@pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
 def test_scopes_of_one_date_are_published_and_restated_apart(
     lake: Lake, aws: Aws, temp: Path, table_format: str
 ) -> None:

@@ -96,6 +96,7 @@ def test_an_execution_can_be_stuck_for_a_while(aws: Aws, task: str) -> None:
     assert (said["LaunchTime"] - said["StartTime"]).total_seconds() >= 0.29
 
 
+@pytest.mark.slow
 def test_the_event_of_the_end_can_be_lost_or_sent_twice(aws: Aws, task: str) -> None:
     count = events_of(aws, task)
     order_fault(aws, "event_lost", task)

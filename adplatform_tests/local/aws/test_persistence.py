@@ -73,6 +73,7 @@ for service, method, body in (("s3", "PUT", b""), ("sqs", "POST", create), ("s3"
 """
 
 
+@pytest.mark.slow
 def test_a_write_is_noted_for_the_next_save_before_the_last_save_can_begin(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WRITE, str(tmp_path)],
@@ -104,6 +105,7 @@ def test_state_of_every_service_survives_the_killing_of_the_child(tmp_path: Path
         check(endpoint.url, ciphertext)
 
 
+@pytest.mark.slow
 def test_state_that_was_saved_before_the_modules_moved_is_read(tmp_path: Path, killed: tuple[Path, bytes]) -> None:
     data, ciphertext = killed
     shutil.copytree(data, tmp_path, dirs_exist_ok=True)

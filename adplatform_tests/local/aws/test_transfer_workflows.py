@@ -188,6 +188,7 @@ def test_an_exception_is_handled(own: Aws, bucket: str, tmp_path: Path, handler:
     assert len(calls(own, bucket)) == 2
 
 
+@pytest.mark.slow
 def test_a_step_fails_for_a_file_that_is_another_by_then(own: Aws, bucket: str, tmp_path: Path) -> None:
     replacing, handling = function(own, "replaces", BUCKET=bucket), function(own, "succeeds", BUCKET=bucket)
     name = workflow(own, [custom(replacing), tag("never")], [custom(handling)])

@@ -93,6 +93,7 @@ def _pid(data: Path) -> int:
     return int(json.loads((data / "endpoint.json").read_text(encoding="utf-8"))["pid"])
 
 
+@pytest.mark.slow
 def test_a_person_can_start_it_alone_and_it_keeps_nothing() -> None:
     command = [sys.executable, "-m", "adplatform.local.world.shop"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
