@@ -615,7 +615,6 @@ def test_an_execution_is_one_whatever_is_lost_and_what_fails_is_tried_again(trai
     assert len(found["PipelineExecutionSummaries"]) == len(trained.runs(TRAINED)) == 1 + fails
 
 
-@pytest.mark.slow
 def test_an_execution_that_is_cancelled_is_stopped_and_not_begun_again(trained: Consumed) -> None:
     administer(trained.services.aws, fault={"service": "sagemaker", "name": "stuck", "target": pipeline(trained)})
     trained.tick()
