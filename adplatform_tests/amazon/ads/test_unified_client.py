@@ -160,7 +160,7 @@ def test_should_amazon_call_an_order_a_duplicate_the_report_is_taken_where_it_is
         ("COMPLETED", {}, ReportStatus.READY),
         ("COMPLETED", {"completedReportParts": []}, ReportStatus.PROCESSING),
         ("COMPLETED", {"completedReportParts": [{"url": "u", "sizeInBytes": 0}]}, ReportStatus.EMPTY),
-        ("COMPLETED", {"query": {"fields": FIELDS[::-1]}, "periods": None}, ReportStatus.READY),
+        ("COMPLETED", {"query": {"fields": [*FIELDS[::-1], "a.b"]}, "periods": None}, ReportStatus.READY),
         ("COMPLETED", {"periods": [{"datePeriod": {"startDate": "soon"}}]}, ReportStatus.FAILED),
     ],
 )
@@ -187,7 +187,7 @@ def test_a_report_of_other_dates_or_fields_is_not_taken_for_the_ordered_one(amaz
     assert (earlier.otherwise.text, earlier.otherwise.options) == ("2026-11-05 to 2026-11-19", False)
     other = amazon.progress(amazon.told(query={"fields": FIELDS[:2], "filter": {"on": {}}}, format="GZIP_JSON"))
     assert other.otherwise is not None
-    assert other.otherwise.text == "fields date.value, campaign.id; a filter; format GZIP_JSON"
+    assert other.otherwise.text == "no budgetCurrency.value, metric.totalCost; a filter; format GZIP_JSON"
     assert other.otherwise.options
 
 
