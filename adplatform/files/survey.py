@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adplatform.contracts.file_format import FileFormat
-from adplatform.files.record_lines import Dialect
+from adplatform.files.record_lines import Dialect, line_feeds
 
 LONG_LINE = 4 << 10
 """Bytes of a line that might be a record, or part of one, that is longer or wider than can be read."""
@@ -55,7 +55,7 @@ class Surveyor:
             yield chunk
 
     def take(self, chunk: bytes) -> None:
-        self._feeds += chunk.count(b"\n")
+        self._feeds += line_feeds(chunk)
         self._both += self._last == b"\r" and chunk.startswith(b"\n")
         if b"\r" in chunk:
             self._returns += chunk.count(b"\r")

@@ -43,6 +43,7 @@ def levels(column: Column, file_format: FileFormat) -> Iterator[Level]:
         yield from before
         yield {name: _but_special(column, sql) for name, sql in last.items()}
     if _has_respelled(column):
+        yield {numbers.exact(column): _cases(column, _spellings(_as_plain(column), _plain(column)))}
         yield from numbers.respelled(column, text(column))
     if column.timezone:
         yield from dates.in_zone(tuple(_spellings(column, text(column))), column.name, column.timezone)
@@ -183,11 +184,12 @@ def _typed(column: Column) -> str:
     if name == "boolean":
         true, false = _is_one_of(given, column.true_values), _is_one_of(given, column.false_values)
         return f"case when {true} then true when {false} then false end"
-    spellings = [e for e in _spellings(_as_plain(column), given) if e.zoned or not column.timezone]
     if _has_respelled(column):
-        digits = numbers.plain_digits(column)
+        exact, digits = numbers.exact(column), numbers.plain_digits(column)
         cast = f"try_cast({digits} as {sql_type(column.data_type)})"
-        spellings.append(Spelled(matches(digits, decimal_pattern(column.data_type)), cast))
+        respelled = Spelled(matches(digits, decimal_pattern(column.data_type)), cast)
+        return _cases(column, (Spelled(f"{exact} is not null", exact), respelled))
+    spellings = [e for e in _spellings(_as_plain(column), given) if e.zoned or not column.timezone]
     typed = _cases(column, spellings)
     if column.timezone:
         naive = dates.instant(column.name, column.timezone)

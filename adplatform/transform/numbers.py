@@ -136,17 +136,18 @@ def respelled(column: Column, text: str) -> tuple[dict[str, str], ...]:
     """Levels of SQL over the ``text`` of a decimal, by the names of what they compute, each over the one before: one
     without digits on one side of its point, or with an exponent, in plain digits, since engines read such text in
     different ways. The last, :func:`plain_digits`, is NULL where the text is no such. No level says a long expression
-    twice, which an engine would have to plan again and again."""
+    twice, which an engine would have to plan again and again. Texts that have an :func:`exact` value are no such."""
     mark = "[,]" if column.decimal_comma else "[.]"
     pattern = f"[+-]?([0-9]+{mark}?[0-9]*|{mark}[0-9]+)[eE][+-]?[0-9]{{1,2}}|[+-]?([0-9]+{mark}|{mark}[0-9]+)"
     odd, digits, moved, plain = (_step(column, n) for n in range(4))
+    is_odd = f"{exact(column)} is null and {matches(text, pattern)}"
     number = f"split_part({odd}, 'e', 1)"
     whole, fraction = (f"split_part({number}, '.', {n})" for n in (1, 2))
     zeros = f"repeat('0', {_FARTHEST})"
     lower = f"replace(replace({text}, 'E', 'e'), ',', '.')"
     exponent = f"coalesce(try_cast(split_part({lower}, 'e', 2) as int), 0)"
     return (
-        {odd: f"case when {matches(text, pattern)} then translate(split_part({lower}, 'e', 1), '+-', '') end"},
+        {odd: f"case when {is_odd} then translate(split_part({lower}, 'e', 1), '+-', '') end"},
         # A point within so many zeros is where the exponent moves it to.
         {
             digits: f"case when {odd} is not null then concat({zeros}, {whole}, {fraction}, {zeros}) end",
@@ -157,6 +158,11 @@ def respelled(column: Column, text: str) -> tuple[dict[str, str], ...]:
             f" '0', ltrim(substr({digits}, 1, {moved}), '0'), '.', rtrim(substr({digits}, {moved} + 1), '0'), '0') end"
         },
     )
+
+
+def exact(column: Column) -> str:
+    """The value of a decimal of which the text has no exponent, and digits on both sides of a point."""
+    return identifier(f"{column.name}:exact")
 
 
 def plain_digits(column: Column) -> str:

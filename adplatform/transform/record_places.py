@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from adplatform.contracts.file_format import FileFormat
 from adplatform.files.input_file import InputFile, surveyed
-from adplatform.files.record_lines import Dialect, delimiters, whole_lines
+from adplatform.files.record_lines import Dialect, delimiters, line_feeds, whole_lines
 from adplatform.transform.layouts import first_record
 from adplatform.transform.rejects import Reject
 
@@ -97,7 +97,7 @@ def _walk(
     found, record, inside = array("q"), 0, False
     while len(found) < len(wanted) and (block := stream.read(_BLOCK)):
         block += stream.readline()
-        lines = block.count(b"\n") + (not block.endswith(b"\n"))
+        lines = line_feeds(block) + (not block.endswith(b"\n"))
         if not inside and _is_plain(block, plain, aside, file, number, lines):
             until = bisect_right(wanted, record + lines, len(found))
             found.extend(number + each - record for each in wanted[len(found) : until])

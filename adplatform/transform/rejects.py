@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from adplatform.contracts.file_format import FileFormat
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
-from adplatform.files.record_lines import Dialect, lines_from
+from adplatform.files.record_lines import Dialect, line_feeds, lines_from
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:
@@ -145,6 +145,6 @@ def _reasons(errors: list[str]) -> tuple[str, ...]:
 def _line_ends(stream: BinaryIO, size: int) -> int:
     count = 0
     while size > 0 and (chunk := stream.read(min(size, 1 << 20))):
-        count += chunk.count(b"\n")
+        count += line_feeds(chunk)
         size -= len(chunk)
     return count
