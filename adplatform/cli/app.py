@@ -14,6 +14,7 @@ from typer.models import CommandInfo
 
 from adplatform.cli.context import reported
 from adplatform.platform.calls import CODE_SERVER, NOBODY, OPERATOR, acting
+from adplatform.platform.garbage import collected_rarely
 
 PROJECT, DELIVERIES, HISTORY, REPORTS = "project", "deliveries", "history", "report_history"
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -105,6 +106,10 @@ def lazy_group(commands: Mapping[str, tuple[str, str]]) -> type[TyperGroup]:
     """A group that lists commands without importing them."""
 
     class Lazy(TyperGroup):
+        def main(self, *args: Any, **kwargs: Any) -> Any:
+            with collected_rarely():
+                return super().main(*args, **kwargs)
+
         def list_commands(self, ctx: click.Context) -> list[str]:
             return [*commands, *super().list_commands(ctx)]
 
