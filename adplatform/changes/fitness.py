@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from adplatform.changes.fold import Folded
 from adplatform.changes.made import MadeTable
 from adplatform.consumers.fitness import fit_for
 from adplatform.consumers.table import ConsumedTable, consumed
@@ -12,6 +12,9 @@ from adplatform.lake.audit import AuditFinding
 from adplatform.lake.remote_file import RemoteFile
 from adplatform.lake.table import DATABASE_PREFIX
 from adplatform.transform.values import OutputColumn
+
+if TYPE_CHECKING:
+    from adplatform.changes.fold import Folded
 
 
 def consumed_table(made: MadeTable, database_prefix: str = DATABASE_PREFIX) -> ConsumedTable | None:
@@ -22,7 +25,7 @@ def consumed_table(made: MadeTable, database_prefix: str = DATABASE_PREFIX) -> C
     return _consumed(made, columns, database_prefix)
 
 
-def merged_fitness(services: Services, made: MadeTable, done: Folded) -> list[AuditFinding]:
+def merged_fitness(services: Services, made: MadeTable, done: "Folded") -> list[AuditFinding]:
     """The same of the files that readers are led to, by their footers.
 
     Raises:

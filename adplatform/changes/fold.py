@@ -15,10 +15,11 @@ from pathlib import Path
 
 from adplatform.changes import state
 from adplatform.changes.begun import Begun, Ended, Made, MadeBucket, begun, table_of_changes
-from adplatform.changes.given import by_engine, last_intention
+from adplatform.changes.given import by_engine
 from adplatform.changes.here import made_here
 from adplatform.changes.made import MadeTable, history_columns
 from adplatform.changes.state import Counts, KeptBucket, KeptFile, State
+from adplatform.changes.targets import last_intention
 from adplatform.changes.tries import Try, shown_before, state_key, tries_before
 from adplatform.changes.versions import Version, files_at, locations, show
 from adplatform.changes.views import views_of

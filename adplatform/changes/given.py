@@ -17,6 +17,7 @@ from adplatform.changes.gathered import all_changes
 from adplatform.changes.here import merged_files, require_all
 from adplatform.changes.merge_plan import BaseBucket, EndedFile, MergePlan, MergeResult
 from adplatform.changes.state import Counts
+from adplatform.changes.targets import last_intention, target_name
 from adplatform.changes.versions import files_at
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.engine_work import (
@@ -28,38 +29,15 @@ from adplatform.flow.engine_work import (
     result_of,
     stored_plan,
 )
-from adplatform.flow.services import Services
-from adplatform.flow.source import Source
 from adplatform.flow.version import read_settlement
 from adplatform.lake.staged_object import StagedObject
 from adplatform.ledger.engine_run import PURSUED, Intention
-from adplatform.ledger.folds import Fold, FoldState
 from adplatform.transform.job_plan import WrittenFile
 
-TARGET = "merge-"
-"""How targets are called that merge the changes of a table; its name follows."""
 _ROOM = 3
 """How many times its bytes a merge takes on the disk: files as they are, changes in order, and what is made."""
 _SHARD = 256 << 20
 """Bytes that one task of a job merges."""
-
-
-def target_name(table: str) -> str:
-    """What the merges of a table are called among the targets of its source. No table has a name with a hyphen."""
-    return f"{TARGET}{table}"
-
-
-def with_engines(services: Services, source: Source) -> list[Fold]:
-    """The merges of a source that engines have."""
-    rows = (services.ledger.folds.get(source.name, table) for table in source.merges)
-    return [row for row in rows if row.state is FoldState.WITH_ENGINE]
-
-
-def last_intention(services: Services, row: Fold) -> Intention | None:
-    """Why an engine was given the merge last, as far as that is remembered."""
-    if not row.job:
-        return None
-    return services.ledger.engine_runs.intention(row.source, target_name(row.target), row.job)
 
 
 def by_engine(doing: Begun) -> Given | Made | None:
@@ -88,12 +66,6 @@ def by_engine(doing: Begun) -> Given | Made | None:
         return None
     wanted = Intention(row.source, target_name(row.target), f"{row.name}/{row.next}/{row.revision}")
     return _given(doing, wanted, _planned(doing))
-
-
-def table_of(intention: Intention) -> tuple[str, str]:
-    """The source and the table that an intention is about."""
-    source, table, _, _ = intention.key.split("/")
-    return source, table
 
 
 def _planned(doing: Begun) -> MergePlan:

@@ -3,16 +3,14 @@
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors, parse_day, say_if_paused
 from adplatform.cli.pauses import require_source
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.watches import engine_names, everything_failed
 from adplatform.failures import PermanentFailure
 from adplatform.flow.cost_guard import guard
 from adplatform.flow.decisions import try_again
@@ -20,9 +18,13 @@ from adplatform.flow.pattern import find_feed, require_known
 from adplatform.flow.provision import open_settler, provision
 from adplatform.ledger.delivery import BUSY
 from adplatform.patterns import declared_patterns
-from adplatform.resources.provisioning import provision_patterns
-from adplatform.resources.simulated_host import put_file
+from adplatform.platform.late import Late
 from adplatform.sftp.places import remote_path
+
+if TYPE_CHECKING:
+    from adplatform.engines import watches
+else:
+    watches = Late("adplatform.engines.watches")
 
 FeedName = Annotated[str, typer.Argument(help="A feed, as source/feed.", show_default=False)]
 Day = Annotated[str, typer.Argument(help="The delivery date, YYYY-MM-DD.", show_default=False)]
@@ -37,6 +39,10 @@ def push(
 ) -> None:
     """Drop files into a feed's landing zone, as a partner would, or into the simulated store or server that they are
     brought from."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
+
+    from adplatform.resources.provisioning import provision_patterns  # noqa: PLC0415 - brings all engines
+
     services = connect()
     pattern, flow = find_feed(declared_patterns(services.settings), feed)
     store = pattern.task(services) if isinstance(pattern, EngineFiles) else None
@@ -47,6 +53,8 @@ def push(
     if name and len(files) > 1:
         raise PermanentFailure("--name is for a single file")
     if server is not None:
+        from adplatform.resources.simulated_host import put_file  # noqa: PLC0415 - brings HTTP
+
         provision_patterns(services, [pattern])
         for file in files:
             path = remote_path(flow.feed, day, name or file.name, datetime.now(UTC).date())
@@ -101,7 +109,7 @@ def process(
     automations = every if source is None else [each for each in every if each.source == source]
     told = partial(console.print, highlight=False, soft_wrap=True, markup=False) if source is not None else nobody
     ok = process_all(services, automations, wait, console, errors, take_over=take_over, told=told)
-    failed = [each for pattern in patterns for each in everything_failed(services, pattern) if each.counts]
+    failed = [each for pattern in patterns for each in watches.everything_failed(services, pattern) if each.counts]
     for each in failed:
         console.print(Text.assemble(("has failed ", "red"), str(each)), soft_wrap=True)
     if failed or not ok:
@@ -154,9 +162,11 @@ def retry(
         console.print(f"{name} {day}: reopened; the sensor or `adplatform process` runs it")
         say_if_paused(services, flow.source)
         return
-    if name is not None and name not in {each for pattern in patterns for each in engine_names(pattern.source)}:
+    names = {each for pattern in patterns for each in watches.engine_names(pattern.source)}
+    if name is not None and name not in names:
         require_known(services.ledger, patterns, name)
-    failed = [each for pattern in patterns for each in everything_failed(services, pattern) if _is_of(each.name, name)]
+    every = (each for pattern in patterns for each in watches.everything_failed(services, pattern))
+    failed = [each for each in every if _is_of(each.name, name)]
     done = [each.retry(services) for each in failed]
     for retried in done:
         console.print(retried.sentence, highlight=False, soft_wrap=True)

@@ -63,7 +63,7 @@ def run(
     dry_run: bool,
 ) -> "Receipt":
     """Erase with runs of Dagster in this process."""
-    from adplatform.changes.given import with_engines  # noqa: PLC0415 - brings the AWS clients
+    from adplatform.changes.targets import with_engines  # noqa: PLC0415 - brings the AWS clients
     from adplatform.cli import headless  # noqa: PLC0415 - Dagster takes seconds to import
     from adplatform.cli.key_runs import headless_work  # noqa: PLC0415 - as above
     from adplatform.flow.erasure.erase import RUN_PREFIX  # noqa: PLC0415 - brings the AWS clients

@@ -23,15 +23,12 @@ from adplatform.cli.standing import (
     what_lacks,
 )
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.watches import engine_watches
 from adplatform.failures import PermanentFailure
-from adplatform.flow.collection import collect_source
 from adplatform.flow.cost_guard import budget_of, kept_back, standings
 from adplatform.flow.pattern import Pattern, find_feed
 from adplatform.flow.retention import archived_now
 from adplatform.flow.services import Services
 from adplatform.flow.standing import waits
-from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
 from adplatform.ledger.ledger import Ledger
@@ -276,6 +273,9 @@ def collect(
     dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
 ) -> None:
     """Remove table versions that nothing has referred to for ADPLATFORM_KEEP_DAYS, and forget runs of long ago."""
+    from adplatform.engines.watches import engine_watches  # noqa: PLC0415 - brings all engines
+    from adplatform.flow.collection import collect_source  # noqa: PLC0415 - brings what publishes
+
     services = connect()
     run_id = f"collect/{services.ledger.now().isoformat()}"
     patterns = declared_patterns(services.settings)
@@ -306,6 +306,8 @@ def crawl(
     database: Annotated[str, typer.Option(help="Database for the crawler alone.")] = "adplatform_crawled",
 ) -> None:
     """Let a Glue crawler read a table's files and compare what it finds with what is registered."""
+    from adplatform.lake.crawler import CrawlSettings, compare_with_crawler  # noqa: PLC0415
+
     services = connect()
     _, flow = find_feed(declared_patterns(services.settings), feed)
     reader = role or services.settings.crawler_role

@@ -10,9 +10,9 @@ from adplatform.cli.context import connect, console
 from adplatform.cli.engine_runs import last_part
 from adplatform.engines.inventory import Inventory, take_inventory
 from adplatform.engines.pattern import TASK, EngineFiles
-from adplatform.engines.sftp.client import TARGET
 from adplatform.engines.sftp.connector import is_listing
 from adplatform.engines.sftp.inventory import take_inventory as listed_files
+from adplatform.engines.sftp.targets import FILES
 from adplatform.failures import PermanentFailure, wrapped
 from adplatform.ledger.engine_run import EngineRun
 from adplatform.patterns import declared_patterns, of_kind
@@ -41,7 +41,7 @@ def inventory(
 
 def _is_known(pattern: EngineFiles) -> bool:
     names = pattern.names_of_targets
-    return any(name in (TASK, TARGET) or is_listing(name) for name in names)
+    return any(name in (TASK, FILES) or is_listing(name) for name in names)
 
 
 def show(source: str, found: Inventory) -> None:

@@ -21,9 +21,10 @@ from adplatform.contracts.sftp_host import SftpClient
 from adplatform.contracts.sftp_server import SftpServer
 from adplatform.contracts.templates import templated
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.sftp.client import TARGET, Server, fetch_files
+from adplatform.engines.sftp.client import Server, fetch_files
 from adplatform.engines.sftp.server import UploadedFiles
 from adplatform.engines.sftp.source import sftp_files
+from adplatform.engines.sftp.targets import FILES
 from adplatform.flow.services import Services
 from adplatform.ledger.extracts import Extract
 from adplatform.platform.settings import Settings, read_settings
@@ -147,4 +148,4 @@ class SftpFiles(dg.Component):
 
         starts = {feed.name: feed.start_date for feed in self.declared.feeds}
         how, pattern = "those of an SFTP server that are due", self.declared.pattern
-        return Readings(self.declared.source, pattern, (TARGET,), "file", how, read, starts)
+        return Readings(self.declared.source, pattern, (FILES,), "file", how, read, starts)

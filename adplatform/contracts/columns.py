@@ -39,12 +39,12 @@ def with_inherited(columns: Sequence[Column]) -> tuple[Column, ...]:
 
 
 def _reads(column: Column, known: Mapping[str, Column]) -> set[str]:
-    """The columns that an expression reads. One that cannot be parsed reads all that it mentions; the compiler refuses
-    it."""
+    """The columns from which something may be inherited that an expression reads. One that cannot be parsed reads all
+    of them that it mentions; the compiler refuses it."""
     text = str(column.expression)
     mentioned = {name for word in _WORD.findall(text) for name in (word, word.lower()) if name in known}
-    if not mentioned:
-        return mentioned
+    if not any(known[name].pii or known[name].drop or known[name].expression for name in mentioned):
+        return set()
     try:
         tree = sqlglot.parse_one(text, read="spark")
     except (sqlglot.errors.SqlglotError, RecursionError):

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from adplatform.changes.given import TARGET, table_of, target_name, with_engines
-from adplatform.changes.merge_plan import MergeResult
+from adplatform.changes.targets import TARGET, table_of, target_name, with_engines
 from adplatform.engines.engine import BroughtNothing
 from adplatform.engines.spark_kind import Kind, Waiting
 from adplatform.flow.begun import goes_to_engine
@@ -34,6 +33,8 @@ def _waiting(services: Services, source: Source) -> Iterator[Waiting]:
 
 
 def _came_to(services: Services, intention: Intention) -> str:
+    from adplatform.changes.merge_plan import MergeResult  # noqa: PLC0415 - few merges are made by an engine
+
     result = result_of(services, intention, MergeResult)
     if result is None:
         raise BroughtNothing("it ended without a result: is its script adplatform.jobs.spark?")

@@ -3,9 +3,9 @@ happen."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.feed import Feed
-from adplatform.flow.clean import Transformed
 from adplatform.flow.patience import is_given_up
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
@@ -16,11 +16,14 @@ from adplatform.ledger.objects import RawObject
 from adplatform.platform import metrics
 from adplatform.platform.metrics import FEED, SOURCE, Metrics
 
+if TYPE_CHECKING:
+    from adplatform.flow.clean import Transformed
+
 DEADLINES = 3
 """Dates that are asked about: the look at an earlier one may have been skipped, or failed."""
 
 
-def count_judged(to: Metrics, flow: FeedFlow, delivery: Delivery, judged: Transformed) -> None:
+def count_judged(to: Metrics, flow: FeedFlow, delivery: Delivery, judged: "Transformed") -> None:
     """How much of a version its contract refuses, whether or not it is published."""
     staged = judged.staged
     if staged.records:
@@ -31,7 +34,7 @@ def count_published(
     to: Metrics,
     flow: FeedFlow,
     delivery: Delivery,
-    judged: Transformed,
+    judged: "Transformed",
     files: Iterable[RawObject],
     now: datetime,
     seconds: float,

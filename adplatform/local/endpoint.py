@@ -6,7 +6,6 @@ there is one. This module is imported by every process of the platform and there
 """
 
 import fcntl
-import http.client
 import json
 import os
 import subprocess
@@ -18,12 +17,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.local.access_key import access_key, private_folder, read_access_key
 from adplatform.platform.access_keys import AccessKey, key_for, remember_key
+from adplatform.platform.late import Late
+
+if TYPE_CHECKING:
+    import http.client as http_client
+else:
+    http_client = Late("http.client")
 
 HEALTH_PATH = "/_adplatform/health"
 LOCK_NAME = "server.lock"
@@ -249,11 +254,11 @@ def _recorded_url(data: Path) -> str | None:
 
 
 def _answers(url: str) -> bool:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
+    connection = http_client.HTTPConnection(urlsplit(url).netloc, timeout=5)
     try:
         connection.request("GET", HEALTH_PATH)
         return connection.getresponse().status == HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
+    except (OSError, http_client.HTTPException):
         return False
     finally:
         connection.close()

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from adplatform.failures import AccessRefused, named
 from adplatform.platform.late import Late
 from adplatform.sftp.errors import NoSuchFile, called, escaped, sftp_failures
-from adplatform.sftp.session import Sftp
 
 if TYPE_CHECKING:
     import asyncssh
+
+    from adplatform.sftp.session import Sftp
 else:
     asyncssh = Late("asyncssh")
 
@@ -37,7 +38,7 @@ class Refused:
     reason: str
 
 
-def listed(sftp: Sftp, folder: str, depth: int = 0) -> Generator[RemoteFile | Refused, None, None]:
+def listed(sftp: "Sftp", folder: str, depth: int = 0) -> Generator[RemoteFile | Refused, None, None]:
     """The files of a folder, and of folders in it as far as ``depth`` levels below, in the server's order. Links are
     taken to files below the folder only. Others may use the session between entries.
 
@@ -77,7 +78,7 @@ def listed(sftp: Sftp, folder: str, depth: int = 0) -> Generator[RemoteFile | Re
                 entries.close()
 
 
-def found(sftp: Sftp, path: str) -> "asyncssh.SFTPAttrs | None":
+def found(sftp: "Sftp", path: str) -> "asyncssh.SFTPAttrs | None":
     """What is at a path, links followed; None where nothing is."""
     try:
         return sftp.stat(path)
@@ -99,7 +100,9 @@ def _remote_file(path: str, told: "asyncssh.SFTPAttrs", *, is_link: bool = False
     return RemoteFile(path, told.size, datetime.fromtimestamp(told.mtime, UTC), is_link)
 
 
-def _entry(sftp: Sftp, root: bytes, folder: str, raw: bytes, told: "asyncssh.SFTPAttrs") -> RemoteFile | Refused | str:
+def _entry(
+    sftp: "Sftp", root: bytes, folder: str, raw: bytes, told: "asyncssh.SFTPAttrs"
+) -> RemoteFile | Refused | str:
     """The path of a folder is text alone."""
     shown = f"{escaped(folder.rstrip('/'))}/{escaped(raw)}"
     reason = _unfit(raw)
@@ -116,7 +119,7 @@ def _entry(sftp: Sftp, root: bytes, folder: str, raw: bytes, told: "asyncssh.SFT
 
 
 def _described(
-    sftp: Sftp, root: bytes, path: str, shown: str, told: "asyncssh.SFTPAttrs"
+    sftp: "Sftp", root: bytes, path: str, shown: str, told: "asyncssh.SFTPAttrs"
 ) -> RemoteFile | Refused | str:
     if None in (told.permissions, told.size, told.mtime):
         told = sftp.lstat(path)
@@ -130,7 +133,7 @@ def _described(
     return _remote_file(path, told) or Refused(shown, "the server does not tell its size and time")
 
 
-def _followed(sftp: Sftp, root: bytes, path: str, shown: str) -> RemoteFile | Refused:
+def _followed(sftp: "Sftp", root: bytes, path: str, shown: str) -> RemoteFile | Refused:
     real = sftp.real_path(path)
     if not real.startswith(root.rstrip(b"/") + b"/"):
         return Refused(shown, f"it is a link to {named(escaped(real))}, which is not below the folder {escaped(root)}")

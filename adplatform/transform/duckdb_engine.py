@@ -59,16 +59,6 @@ else:
 ROW_GROUP_ROWS = 245_760
 FILE_SIZE = "384MB"
 _READERS = {"csv": read_delimited, "ndjson": read_json_lines, "parquet": read_parquet}
-_FILES = pa.schema([("_file", pa.int32()), ("_origin", pa.string())])
-_REJECTS = pa.schema(
-    [
-        ("_file", pa.int32()),
-        ("line", pa.int64()),
-        ("byte_position", pa.int64()),
-        ("reasons", pa.list_(pa.string())),
-        ("raw", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -290,7 +280,10 @@ def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], fmt: FileForm
 
 
 def _validate(con: "duckdb.DuckDBPyConnection", statements: Statements, files: Sequence[InputFile]) -> None:
-    origins = pa.table({"_file": [f.ordinal for f in files], "_origin": [f.origin for f in files]}, _FILES)
+    origins = pa.table(
+        {"_file": [f.ordinal for f in files], "_origin": [f.origin for f in files]},
+        pa.schema([("_file", pa.int32()), ("_origin", pa.string())]),
+    )
     con.register("files", origins)
     con.execute(f"create temp table validated_rows as {statements.validate}")
     con.execute("create temp view validated as select rowid as _row, * from validated_rows")
@@ -471,7 +464,15 @@ def _write_quarantine(
                 "reasons": [r.reasons for r in rejects],
                 "raw": [r.raw for r in rejects],
             },
-            _REJECTS,
+            pa.schema(
+                [
+                    ("_file", pa.int32()),
+                    ("line", pa.int64()),
+                    ("byte_position", pa.int64()),
+                    ("reasons", pa.list_(pa.string())),
+                    ("raw", pa.string()),
+                ]
+            ),
         ),
     )
     con.execute(

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from adplatform.changes.fold import Folded
-from adplatform.changes.given import with_engines
+from adplatform.changes.targets import with_engines
 from adplatform.contracts.changes import ChangesSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.engine_work import Given

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from adplatform.changes.given import TARGET as MERGES
+from adplatform.changes.targets import TARGET as MERGES
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor

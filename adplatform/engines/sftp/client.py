@@ -38,8 +38,6 @@ from adplatform.sftp.moving import delete, move
 from adplatform.sftp.places import folders_of, marker_of, moved_to, rules_of
 from adplatform.sftp.session import Sftp
 
-TARGET = "files"
-"""What a pass is a run of."""
 STAGES = ("AWSCURRENT", "AWSPREVIOUS")
 """Versions of the secret that are tried, in this order: the partner may know the new key a little later."""
 MOST_TRIES = 3

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from adplatform.engines.inventory import Inventory, Item, State
 from adplatform.engines.sftp.ahead import date_to_come
-from adplatform.engines.sftp.client import TARGET, remembered
+from adplatform.engines.sftp.client import remembered
 from adplatform.engines.sftp.memories import Memories
 from adplatform.engines.sftp.passes import TRANSFER
 from adplatform.engines.sftp.plans import Plans
 from adplatform.engines.sftp.shown import shown_files
+from adplatform.engines.sftp.targets import FILES
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.platform.aws_errors import aws_failures
@@ -26,10 +27,10 @@ def take_inventory(services: Services, source: Source) -> Inventory:
     """
     runs, now = services.ledger.engine_runs, services.now()
     brought = [
-        run for target in (TARGET, TRANSFER) for run in runs.runs(source.name, target) if run.landed_at and run.objects
+        run for target in (FILES, TRANSFER) for run in runs.runs(source.name, target) if run.landed_at and run.objects
     ]
     with aws_failures(source.name):
-        last = services.ledger.extracts.last(source.name, TARGET)
+        last = services.ledger.extracts.last(source.name, FILES)
         folders = list(Memories(services, source.name).all())
         memories = [_received(services, source, each.memory) for each in folders]
         memories += [remembered(services, last)] if last else []

@@ -11,9 +11,8 @@ from adplatform.engines.extractor import Extractor
 from adplatform.engines.notices import in_doubt
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target
-from adplatform.engines.sftp.client import TARGET, Server, findings
-from adplatform.engines.sftp.connector import connector_files
 from adplatform.engines.sftp.server import UploadedFiles, server_files
+from adplatform.engines.sftp.targets import FILES
 from adplatform.flow.services import Services
 from adplatform.flow.source import declared_source
 from adplatform.platform.settings import Settings
@@ -30,6 +29,8 @@ def sftp_files(declared: SftpSource, settings: Settings) -> EngineFiles | Upload
         return server_files(declared, settings)
     rules_of(declared)
     if isinstance(declared.from_, SftpConnector):
+        from adplatform.engines.sftp.connector import connector_files  # noqa: PLC0415 - one source in many has one
+
         return connector_files(declared, settings)
     return client_files(declared, settings)
 
@@ -37,19 +38,20 @@ def sftp_files(declared: SftpSource, settings: Settings) -> EngineFiles | Upload
 def client_files(declared: SftpSource, settings: Settings) -> EngineFiles:
     """Files that our own workers fetch."""
     source = replace(declared_source(declared, settings.raw_bucket), takes_files=False)
-    server = Server(declared, source)
 
     def targets(services: Services) -> Sequence[Target]:
+        from adplatform.engines.sftp.client import Server, findings  # noqa: PLC0415 - brings SSH
+
         def doubtful() -> bool:
             """One look beside each pass would be one more log-in; a pass says itself why it fails."""
             ledger = services.ledger
-            return ledger.extracts.last(source.name, TARGET) is None or in_doubt(ledger, source.name, (TARGET,))
+            return ledger.extracts.last(source.name, FILES) is None or in_doubt(ledger, source.name, (FILES,))
 
-        look = partial(findings, services, server)
-        engine = Extractor(services, source.name, TARGET, look, counts_rows=False)
-        return [Target(TARGET, engine, declared.every, declared.offset, doubtful=doubtful)]
+        look = partial(findings, services, Server(declared, source))
+        engine = Extractor(services, source.name, FILES, look, counts_rows=False)
+        return [Target(FILES, engine, declared.every, declared.offset, doubtful=doubtful)]
 
     simulated = declared.host.secret if declared.simulated else None
     return EngineFiles(
-        source, topics=declared.topics, targets=targets, names_of_targets=(TARGET,), simulated_host=simulated
+        source, topics=declared.topics, targets=targets, names_of_targets=(FILES,), simulated_host=simulated
     )

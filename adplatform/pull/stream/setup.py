@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from adplatform.amazon.ads.client import HOSTS
 from adplatform.amazon.ads.stream import (
     AWS_REGIONS,
     CONFIRMED_WITHIN_DAYS,
@@ -68,6 +67,8 @@ def policy(services: Services, stream: StreamTables) -> dict[str, Any]:
 
 def subscriptions(services: Services, stream: StreamTables) -> list[dict[str, Any]]:
     """The requests that subscribe each wanted profile to each data set. One that is made twice is one subscription."""
+    from adplatform.amazon.ads.client import HOSTS  # noqa: PLC0415 - brings HTTP
+
     account, queue = stream.account, queue_arn(services, stream)
     profiles = [scope for scope in services.ledger.scopes.of_source(account.source) if account.wants(scope)]
     return [

@@ -15,9 +15,10 @@ import pytest
 
 from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.inventory import State
-from adplatform.engines.sftp.client import TARGET, Server, fetch_files, findings
+from adplatform.engines.sftp.client import Server, fetch_files, findings
 from adplatform.engines.sftp.inventory import take_inventory
 from adplatform.engines.sftp.source import client_files
+from adplatform.engines.sftp.targets import FILES
 from adplatform.extract.extraction import Stopped
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
@@ -89,7 +90,7 @@ class Partner:
         return path
 
     def wanted(self) -> Extract:
-        row = self.services.ledger.extracts.want("acme", TARGET, f"pass{len(self.rows)}")
+        row = self.services.ledger.extracts.want("acme", FILES, f"pass{len(self.rows)}")
         assert row is not None
         self.rows.append(row)
         return row
@@ -101,12 +102,12 @@ class Partner:
         assert claimed is not None
         folder = self.tmp / f"{len(list(self.tmp.iterdir()))}"
         folder.mkdir()
-        return fetch_files(services, self.server, claimed, extracts.last("acme", TARGET), folder)
+        return fetch_files(services, self.server, claimed, extracts.last("acme", FILES), folder)
 
     def again(self) -> Extract:
         """The pass that was tried last, given back by whoever found its run dead."""
         extracts = self.services.ledger.extracts
-        latest = extracts.get("acme", TARGET, self.rows[-1].id)
+        latest = extracts.get("acme", FILES, self.rows[-1].id)
         assert latest is not None
         given = extracts.give_back(latest, "its run died", None, failed=True)
         assert given is not None
@@ -175,7 +176,7 @@ def test_a_kill_before_or_after_any_call_loses_no_file_and_brings_none_twice(par
             done = partner.go(through=through)
         except Killed:
             fuse.left = 1_000_000
-            latest = partner.services.ledger.extracts.get("acme", TARGET, partner.rows[-1].id)
+            latest = partner.services.ledger.extracts.get("acme", FILES, partner.rows[-1].id)
             assert latest is not None
             done = latest if latest.ended else partner.go(partner.again())
             assert partner.brought(done) == {f"{n}": f"order_id\n{n}\n".encode() for n in range(3)}
@@ -288,7 +289,7 @@ def test_a_wish_to_stop_ends_a_pass_and_the_next_brings_all(partner: Partner) ->
 
     def stop(_: str, __: int) -> object:
         partner.faults.on_read = lambda _path, _offset: None
-        latest = partner.services.ledger.extracts.get("acme", TARGET, row.id)
+        latest = partner.services.ledger.extracts.get("acme", FILES, row.id)
         assert latest is not None
         partner.services.ledger.extracts.stop(latest)
         partner.clock.ahead += timedelta(seconds=10)
@@ -450,7 +451,7 @@ def test_a_pass_begins_with_no_look_at_the_server_unless_there_is_doubt(partner:
     partner.put("a")
     partner.go()
     assert not doubtful()
-    partner.services.ledger.messages.note_trouble("acme", f"target/{TARGET}", "it lets nobody in")
+    partner.services.ledger.messages.note_trouble("acme", f"target/{FILES}", "it lets nobody in")
     assert doubtful()
 
 
@@ -469,12 +470,12 @@ def test_another_pass_is_wanted_when_files_may_be_whole_if_that_is_before_the_ne
     row = partner.wanted()
     partner.go(row)
     [look] = runs.pursued("acme")
-    assert (look.target, look.key) == (TARGET, f"look/{row.id}")
+    assert (look.target, look.key) == (FILES, f"look/{row.id}")
     assert look.not_before
     assert timedelta(minutes=9) < look.not_before - now < timedelta(minutes=11)
     partner.clock.ahead += timedelta(minutes=10)
     assert set(partner.brought(partner.go())) == {"a", "b"}
-    assert len(runs.intentions("acme", TARGET)) == 1
+    assert len(runs.intentions("acme", FILES)) == 1
 
 
 def test_a_secret_of_no_simulated_server_is_said(partner: Partner) -> None:
