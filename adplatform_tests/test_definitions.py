@@ -66,6 +66,21 @@ def test_loading_prints_no_warning_of_what_is_beta_in_dagster_and_nobody_can_cha
     assert "BetaWarning" not in done.stderr
 
 
+def test_every_asset_says_what_it_is_and_where_it_belongs(loaded: dg.Definitions) -> None:
+    lacking = {
+        spec.key.to_user_string(): missing
+        for spec in loaded.resolve_all_asset_specs()
+        if (
+            missing := [
+                *({"category", "zone"} - spec.tags.keys()),
+                *(name for name in ("description", "kinds", "group_name") if not getattr(spec, name)),
+                *(["owners"] if not spec.owners and spec.group_name != "operations" else []),
+            ]
+        )
+    }
+    assert lacking == {}
+
+
 def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definitions) -> None:
     graph = {
         spec.key.to_user_string(): (

@@ -132,7 +132,7 @@ def process(
         for request in requests:
             what = f"{request.tags[FEED_TAG]} {_dates(request)}".rstrip()
             watch(what)
-            told(f"running {request.job_name or 'assets'} for {what}")
+            told(f"running {request.job_name} for {what}")
             finished = run_request(loaded, request, services, instance)
             _say(told, finished.feed, finished.seen)
             yield finished
@@ -184,22 +184,15 @@ def run_request(
     loaded: dg.Definitions, request: dg.RunRequest, services: Services, instance: dg.DagsterInstance
 ) -> Finished:
     """Run it in this process; people hear of a failure as they would by a daemon."""
-    keys = request.asset_selection or []
     run_key = {RUN_KEY_TAG: request.run_key} if request.run_key else {}
-    tags = {**request.tags, **run_key, WORKER_TAG: str(this_worker())}
-    if keys:
-        result = dg.materialize(
-            list({id(a): a for a in map(loaded.resolve_assets_def, keys)}.values()),
-            selection=keys,
-            partition_key=request.partition_key,
-            instance=instance,
-            tags=tags,
-            run_config=_QUIET,
-            raise_on_error=False,
-        )
-    else:
-        job = loaded.resolve_job_def(str(request.job_name))
-        result = job.execute_in_process(run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False)
+    result = loaded.resolve_job_def(str(request.job_name)).execute_in_process(
+        asset_selection=request.asset_selection,
+        partition_key=request.partition_key,
+        instance=instance,
+        tags={**request.tags, **run_key, WORKER_TAG: str(this_worker())},
+        run_config=_QUIET,
+        raise_on_error=False,
+    )
     failed = [step_error(result.failure_data_for_node(step), step) for step in result.get_failed_step_keys()]
     error = next(filter(None, failed), "")
     ended = instance.get_run_by_id(result.run_id)
@@ -214,7 +207,7 @@ def run_request(
         if e.event_type_value == "ASSET_OBSERVATION"
     ]
     given = request.partition_key is not None and result.success and bool(observed)
-    seen = () if keys else tuple(_counted(observed))
+    seen = () if request.asset_selection else tuple(_counted(observed))
     return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost, given, seen)
 
 

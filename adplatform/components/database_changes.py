@@ -12,12 +12,13 @@ from adplatform.components.assembly.automation import Automation, source_sensor
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
+from adplatform.components.assembly.delivery_jobs import delivery_jobs, in_jobs
 from adplatform.components.assembly.engine_runs import TICKS
 from adplatform.components.assembly.folds import fold_asset, with_folds
 from adplatform.components.assembly.origins import Origin, origin_asset, origin_key
 from adplatform.components.assembly.replications import replication_checks, with_replication
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
-from adplatform.components.assembly.specs import with_hook
+from adplatform.components.assembly.specs import tags_of, with_hook
 from adplatform.components.assembly.transforms import with_engines
 from adplatform.components.assembly.workloads import workload_assets
 from adplatform.contracts.changes import ChangesSource
@@ -96,12 +97,12 @@ class DatabaseChanges(dg.Component):
         pattern = self.pattern(read_settings())
         arrivals = with_engines(Arrivals(pattern.source), pattern.source)
         every = timedelta(seconds=self.declared.check_every)
-        return with_replication(with_folds(arrivals, pattern.followed), pattern, every)
+        return in_jobs(with_replication(with_folds(arrivals, pattern.followed), pattern, every), pattern.source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         settings = read_settings()
         pattern = self.pattern(settings)
-        source, owners, tags = pattern.source, self.declared.owners, self.declared.tags
+        source, owners, tags = pattern.source, self.declared.owners, tags_of(self.declared)
         sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
         schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
         database = self.declared.from_
@@ -124,7 +125,8 @@ class DatabaseChanges(dg.Component):
             f"Settles the changes of {source.name}, starts their runs, merges them and watches DMS.",
             min(self.declared.check_every, TICKS) if pattern.names_of_targets else self.declared.check_every,
             sensor_status,
-            asset_selection=dg.AssetSelection.assets(*assets),
+            jobs=delivery_jobs(source).declared(assets),
+            kinds=("s3", "eventbridge", "sqs", "dms"),
         )
         assets += workload_assets(source, owners, tags, self.get_asset_spec)
         outside = origin_asset(source.name, origin, owners, tags, self.get_asset_spec)

@@ -9,12 +9,13 @@ from pydantic import BaseModel
 from adplatform.changes.pulled import with_keys
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.declared import declared
+from adplatform.components.assembly.delivery_jobs import in_jobs
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
-from adplatform.components.assembly.extracts import reading_jobs, table_readings, with_extracts
+from adplatform.components.assembly.extracts import extract_job, table_readings, with_extracts
 from adplatform.components.assembly.folds import fold_asset, with_folds
 from adplatform.components.assembly.origins import Origin
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
-from adplatform.components.assembly.specs import with_hook
+from adplatform.components.assembly.specs import tags_of, with_hook
 from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.database import DatabaseSource
 from adplatform.contracts.templates import templated
@@ -92,12 +93,12 @@ class DatabaseTables(dg.Component):
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
         automation = with_folds(with_engines(EngineRuns(pattern), pattern.source), pattern.pulled)
-        return with_extracts(automation, table_readings(with_keys(self.declared)))
+        return in_jobs(with_extracts(automation, table_readings(with_keys(self.declared))), pattern.source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         pattern, declared = self.pattern(read_settings()), with_keys(self.declared)
         readings = table_readings(declared)
-        made = [fold_asset(each, declared.owners, declared.tags) for each in pattern.pulled]
+        made = [fold_asset(each, declared.owners, tags_of(declared)) for each in pattern.pulled]
         return engine_definitions(
             pattern,
             declared,
@@ -105,6 +106,6 @@ class DatabaseTables(dg.Component):
             Origin(f"The database of the secret {declared.connection}", declared.dialect or "sql"),
             self.get_asset_spec,
             wrap=lambda automation: with_extracts(with_folds(automation, pattern.pulled), readings),
-            jobs=lambda assets: reading_jobs(readings, assets),
+            jobs=[extract_job(readings)],
             made=with_hook(made, self.get_asset_spec),
         )

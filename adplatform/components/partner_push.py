@@ -6,13 +6,12 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
-from adplatform.components.assembly.arrivals import Arrivals
+from adplatform.components.assembly.arrivals import arrivals_automation
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.origins import Origin
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
-from adplatform.components.assembly.transforms import with_engines
 from adplatform.contracts.source import PushedSource
 from adplatform.contracts.templates import templated
 from adplatform.flow.pushed import PushedFiles, pushed_files
@@ -82,8 +81,7 @@ class PartnerPush(dg.Component):
         return pushed_files(self.declared, settings)
 
     def automation(self) -> Automation:
-        source = self.pattern(read_settings()).source
-        return with_engines(Arrivals(source), source)
+        return arrivals_automation(self.pattern(read_settings()).source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         source = self.pattern(read_settings()).source

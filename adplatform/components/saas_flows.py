@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.declared import declared
+from adplatform.components.assembly.delivery_jobs import in_jobs
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.origins import Origin
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
@@ -91,7 +92,7 @@ class SaasFlows(dg.Component):
 
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
-        return with_engines(EngineRuns(pattern), pattern.source)
+        return in_jobs(with_engines(EngineRuns(pattern), pattern.source), pattern.source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         pattern = self.pattern(read_settings())

@@ -7,11 +7,12 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
-from adplatform.components.assembly.arrivals import Arrivals
+from adplatform.components.assembly.arrivals import arrivals_automation
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.declared import declared
+from adplatform.components.assembly.delivery_jobs import in_jobs
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
-from adplatform.components.assembly.extracts import Readings, reading_jobs, with_extracts
+from adplatform.components.assembly.extracts import Readings, extract_job, with_extracts
 from adplatform.components.assembly.origins import Origin
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
@@ -111,9 +112,11 @@ class SftpFiles(dg.Component):
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
         if isinstance(pattern, UploadedFiles):
-            return with_engines(Arrivals(pattern.source), pattern.source)
+            return arrivals_automation(pattern.source)
         automation = with_engines(EngineRuns(pattern), pattern.source)
-        return automation if self._readings is None else with_extracts(automation, self._readings)
+        if self._readings is not None:
+            automation = with_extracts(automation, self._readings)
+        return in_jobs(automation, pattern.source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         pattern, readings = self.pattern(read_settings()), self._readings
@@ -133,7 +136,7 @@ class SftpFiles(dg.Component):
             origin,
             self.get_asset_spec,
             wrap=lambda automation: with_extracts(automation, readings),
-            jobs=lambda assets: reading_jobs(readings, assets),
+            jobs=[extract_job(readings)],
         )
 
     @property
@@ -146,6 +149,5 @@ class SftpFiles(dg.Component):
             server = Server(self.declared, self.pattern(services.settings).source)
             return fetch_files(services, server, row, last, folder)
 
-        starts = {feed.name: feed.start_date for feed in self.declared.feeds}
         how, pattern = "those of an SFTP server that are due", self.declared.pattern
-        return Readings(self.declared.source, pattern, (FILES,), "file", how, read, starts)
+        return Readings(self.declared.source, pattern, (FILES,), "file", how, read)

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from adplatform import components
-from adplatform.components.assembly.extracts import Readings, reading_jobs
+from adplatform.components.assembly.delivery_jobs import DeliveryJobs
 from adplatform.flow.services import Services
 from adplatform.patterns import KINDS
 from adplatform.platform.settings import read_settings
@@ -72,7 +72,7 @@ def test_one_sensor_starts_the_runs_of_feeds_that_begin_on_different_dates(
     assert platform.query("select (select count(*) from {old}), (select count(*) from {new})") == [(1, 1)]
 
 
-def test_what_readings_bring_is_processed_by_a_job_of_the_feeds_own_first_date() -> None:
+def test_what_feeds_bring_is_processed_by_a_job_of_their_source_and_their_first_date() -> None:
     def asset(name: str, start: date | None) -> dg.AssetsDefinition:
         days = dg.DailyPartitionsDefinition(start.isoformat()) if start else None
 
@@ -83,12 +83,12 @@ def test_what_readings_bring_is_processed_by_a_job_of_the_feeds_own_first_date()
         return made
 
     starts = {"orders": date(2026, 1, 1), "customers": date(2026, 1, 1), "refunds": TODAY - timedelta(days=9)}
-    readings = Readings("shop", "tables", starts, "table", "", lambda *_: pytest.fail("nothing is read"), starts)
+    jobs = DeliveryJobs("shop", starts)
     assets = [asset("rows", None), *(asset(name, start) for name, start in starts.items())]
-    jobs = {job.name: job for job in reading_jobs(readings, assets)}
-    loaded = dg.Definitions(assets=assets, jobs=[job for name, job in jobs.items() if name != readings.job])
+    loaded = dg.Definitions(assets=assets, jobs=jobs.declared(assets))
     for name in starts:
-        layer = loaded.resolve_job_def(readings.deliveries_of(name)).asset_layer
+        layer = loaded.resolve_job_def(jobs.of_feed(name)).asset_layer
         assert dg.AssetKey(["raw", "shop", name]) in layer.selected_asset_keys
-    assert readings.deliveries_of("orders") == readings.deliveries == "shop_tables"
-    assert dg.AssetKey(["raw", "shop", "rows"]) in loaded.resolve_job_def("shop_tables").asset_layer.selected_asset_keys
+    assert jobs.of_feed("orders") == jobs.name == "shop_deliveries"
+    selected = loaded.resolve_job_def("shop_deliveries").asset_layer.selected_asset_keys
+    assert dg.AssetKey(["raw", "shop", "rows"]) in selected

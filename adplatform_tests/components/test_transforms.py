@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from adplatform.cli.headless import process
-from adplatform.components.assembly.arrivals import Arrivals
+from adplatform.components.assembly.arrivals import Arrivals, arrivals_automation
 from adplatform.components.assembly.automation import Looking, look_at
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.transforms import TransformsCursor, with_engines
@@ -118,7 +118,7 @@ def test_a_look_costs_nothing_more_where_there_is_no_spark(services: Services, i
 
 def test_a_process_without_a_daemon_says_that_an_engine_has_a_delivery(acme: Acme) -> None:
     acme.deliver()
-    automation = with_engines(Arrivals(acme.platform.source), acme.platform.source)
+    automation = arrivals_automation(acme.platform.source)
     said: list[str] = []
     ended = list(
         process(

@@ -12,9 +12,10 @@ from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from adplatform.components.assembly.automation import Looking, Tick, source_sensor, unless_paused
+from adplatform.components.assembly.automation import Automation, Looking, Tick, source_sensor, unless_paused
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
+from adplatform.components.assembly.delivery_jobs import delivery_jobs, in_jobs
 from adplatform.components.assembly.metadata import DATA_VERSION_TAG, clean_metadata
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.runs import FEED_TAG, RUN_KEY_TAG, SOURCE_TAG, runs_of
@@ -131,6 +132,11 @@ class Arrivals:
         )
 
 
+def arrivals_automation(source: Source) -> Automation:
+    """What starts the runs of a source that delivers into its landing zone."""
+    return in_jobs(with_engines(Arrivals(source), source), source)
+
+
 def arrivals_sensor(
     source: Source,
     assets: Sequence[dg.AssetsDefinition],
@@ -142,13 +148,14 @@ def arrivals_sensor(
         f"Takes in events of objects (S3, EventBridge, SQS), settles what {source.name} delivers and starts its runs."
     )
     return source_sensor(
-        with_engines(Arrivals(source), source),
+        arrivals_automation(source),
         f"{source.name}_arrivals",
         description,
         seconds,
         status,
         clock,
-        asset_selection=dg.AssetSelection.assets(*assets),
+        jobs=delivery_jobs(source).declared(assets),
+        kinds=("s3", "eventbridge", "sqs"),
     )
 
 

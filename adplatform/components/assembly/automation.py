@@ -3,7 +3,7 @@
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.ownership import hold_for
 from adplatform.components.assembly.partitions import PartitionsOf, is_partition
-from adplatform.components.assembly.runs import BACKFILL_TAG, FEED_TAG
+from adplatform.components.assembly.runs import BACKFILL_TAG, FEED_TAG, SOURCE_TAG
 from adplatform.failures import listed
 from adplatform.flow.budget import Budget
 from adplatform.flow.looks import LIST_EVERY
@@ -123,17 +123,25 @@ def source_sensor(
     seconds: int,
     status: dg.DefaultSensorStatus,
     clock: Callable[[], float] = time.monotonic,
-    **targets: Any,
+    *,
+    jobs: Sequence[Any],
+    kinds: Sequence[str] = (),
 ) -> dg.SensorDefinition:
-    """The sensor of a source; ``targets`` are its ``jobs`` or its ``asset_selection``, as ``dg.sensor`` takes them. A
-    selection has a job in common with all assets: one of its own (``target``) takes no two definitions of partitions,
-    and feeds begin on dates of their own.
+    """The sensor of a source, which starts runs of ``jobs``. ``kinds`` are of the services by which it learns of what
+    there is to do.
 
     The ledger remembers everything, so a tick that dies at any point is repeated by the next, and the cursor holds
     nothing but where to go on.
     """
 
-    @dg.sensor(name=name, description=description, minimum_interval_seconds=seconds, default_status=status, **targets)
+    @dg.sensor(
+        name=name,
+        description=description,
+        minimum_interval_seconds=seconds,
+        default_status=status,
+        tags={SOURCE_TAG: automation.source, **{f"dagster/kind/{kind}": "" for kind in kinds}},
+        jobs=jobs,
+    )
     @acting(CODE_SERVER)
     def look(
         context: dg.SensorEvaluationContext,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import dagster as dg
 
 from adplatform.components.assembly.ownership import automated
+from adplatform.components.assembly.runs import AHEAD
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.pattern import Pattern
 from adplatform.operations.board import Board, look_over
@@ -31,7 +32,7 @@ def board_asset(patterns: Callable[[], Sequence[Pattern]]) -> dg.AssetsDefinitio
         key=KEY,
         group_name=GROUP,
         kinds={"dashboard", "dynamodb"},
-        tags={"zone": "operations"},
+        tags={"category": "operations", "zone": "operations"},
         description="Where the platform stands, by the ledger alone: how fresh tables are, what waits and why, what "
         "has failed, arrivals against deadlines, rows and cost of each date, and engines at work. `adplatform status` "
         "prints the same.",
@@ -62,7 +63,7 @@ def board_schedule(asset: dg.AssetsDefinition, status: dg.DefaultScheduleStatus)
     )
     @automated
     def rebuild(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> dg.RunRequest:
-        return dg.RunRequest()
+        return dg.RunRequest(tags=AHEAD)
 
     return rebuild
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import dagster as dg
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -13,11 +13,12 @@ from adplatform.components.assembly.automation import Automation, Looking, Tick,
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset, raw_key
+from adplatform.components.assembly.delivery_jobs import delivery_jobs, in_jobs
 from adplatform.components.assembly.exports import export_assets
 from adplatform.components.assembly.metadata import engine_run_metadata
 from adplatform.components.assembly.origins import Origin, origin_asset, origin_key
 from adplatform.components.assembly.runs import runs_of
-from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.components.assembly.specs import AssetSpecHook, tags_of, unchanged, with_hook
 from adplatform.components.assembly.transforms import with_engines
 from adplatform.components.assembly.workloads import workload_assets
 from adplatform.contracts.source import FileSource
@@ -136,18 +137,18 @@ def engine_sensor(
     seconds: int,
     status: dg.DefaultSensorStatus,
     wrap: Wrapped = unwrapped,
-    jobs: Sequence[Any] = (),
+    jobs: Sequence[dg.JobDefinition] = (),
 ) -> dg.SensorDefinition:
-    """``jobs`` take the place of runs of ``assets`` where a look starts other runs, too."""
+    """``jobs`` are those of other runs that a look starts, beside those of ``assets``."""
 
     automation = EngineRuns(pattern, timedelta(seconds=seconds))
     return source_sensor(
-        wrap(with_engines(automation, pattern.source)),
+        in_jobs(wrap(with_engines(automation, pattern.source)), pattern.source),
         f"{pattern.source.name}_runs",
         f"Starts and watches the engine's runs of {pattern.source.name} and processes what they brought.",
         min(seconds, TICKS),
         status,
-        **({"jobs": list(jobs)} if jobs else {"asset_selection": dg.AssetSelection.assets(*assets)}),
+        jobs=[*jobs, *delivery_jobs(pattern.source).declared(assets)],
     )
 
 
@@ -158,16 +159,16 @@ def engine_definitions(
     origin: Origin,
     hook: AssetSpecHook = unchanged,
     wrap: Wrapped = unwrapped,
-    jobs: Callable[[Sequence[dg.AssetsDefinition]], Sequence[Any]] = lambda _: (),
+    jobs: Sequence[dg.JobDefinition] = (),
     made: Sequence[dg.AssetsDefinition] = (),
 ) -> dg.Definitions:
     """The assets of every feed, their care, and the sensor that follows the engine's runs. ``kinds`` are those of the
-    raw assets, ``origin`` is what the engine reads; ``jobs`` makes what a look starts beside runs of the assets, which
+    raw assets, ``origin`` is what the engine reads; ``jobs`` are of what a look starts beside runs of the assets, which
     ``wrap`` adds. ``made`` are assets of tables that are made of those of the feeds."""
     settings, source = read_settings(), pattern.source
     sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
-    owners, tags = declared.owners, declared.tags
+    owners, tags = declared.owners, tags_of(declared)
     assets: list[dg.AssetsDefinition] = []
     schedules = care_schedules(source, schedule_status, pattern.watch)
     for flow in source.feeds:
@@ -180,8 +181,7 @@ def engine_definitions(
             schedules.append(deadline_schedule(source, flow, pair, schedule_status))
         assets += pair
     assets += made
-    started = jobs(assets)
-    sensor = engine_sensor(pattern, assets, declared.check_every, sensor_status, wrap, started)
+    sensor = engine_sensor(pattern, assets, declared.check_every, sensor_status, wrap, jobs)
     assets += workload_assets(source, owners, tags, hook)
     outside = origin_asset(source.name, origin, owners, tags, hook)
-    return dg.Definitions(assets=[outside, *assets], sensors=[sensor], schedules=schedules, jobs=list(started))
+    return dg.Definitions(assets=[outside, *assets], sensors=[sensor], schedules=schedules)

@@ -1,11 +1,9 @@
 """Readings by our own workers in Dagster: the job that does one, asked for by the sensor of its source."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from dagster_aws.s3.resources import S3Resource
@@ -18,7 +16,6 @@ from adplatform.components.assembly.runs import (
     NOTIFIED_TAG,
     SOURCE_TAG,
     at_work,
-    returns,
     runs_of,
     say_of,
     work_ended,
@@ -41,8 +38,7 @@ EXTRACT_TAG = "adplatform/extract"
 class Readings:
     """What workers of this platform read of a source. ``read`` does what a row wants, given the row, the one of its
     target that succeeded last, and an empty folder. ``pattern`` is that of the declaration, ``kind`` is
-    what one brings, such as "table"; ``how`` says for people how that comes. ``starts`` are the first dates of the
-    feeds."""
+    what one brings, such as "table"; ``how`` says for people how that comes."""
 
     source: str
     pattern: str
@@ -50,23 +46,11 @@ class Readings:
     kind: str
     how: str
     read: Callable[[Services, Extract, Extract | None, Path], Extract]
-    starts: Mapping[str, date]
 
     @property
     def job(self) -> str:
         """The job that reads."""
         return f"{self.source}_extract"
-
-    @property
-    def deliveries(self) -> str:
-        """The job of runs that make of what was read what readers see; those of feeds that begin later have another."""
-        return f"{self.source}_{self.kind}s"
-
-    def deliveries_of(self, feed: str) -> str:
-        """The job of such runs of one feed: a job of Dagster's has one definition of partitions, so there is one for
-        each first date."""
-        start = self.starts[feed]
-        return self.deliveries if start == min(self.starts.values()) else f"{self.deliveries}_from_{start:%Y_%m_%d}"
 
 
 def table_readings(declared: DatabaseSource) -> Readings:
@@ -76,9 +60,7 @@ def table_readings(declared: DatabaseSource) -> Readings:
     def read(services: Services, row: Extract, last: Extract | None, folder: Path) -> Extract:
         return extract(services, Table(declared, feeds[row.target]), row, last, folder)
 
-    starts = {name: feed.start_date for name, feed in feeds.items()}
-    how = "in chunks of one view of the database"
-    return Readings(declared.source, declared.pattern, feeds, "table", how, read, starts)
+    return Readings(declared.source, declared.pattern, feeds, "table", "in chunks of one view of the database", read)
 
 
 def with_extracts(automation: Automation, readings: Readings) -> Automation:
@@ -91,33 +73,12 @@ def _look(
 ) -> Tick:
     tick = automation.look(services, instance, how)
     due = extracts_due(services.ledger, readings.source, readings.targets, runs_of(services.ledger, instance))
-    deliveries = (each.with_replaced_attrs(job_name=_job(readings, each)) for each in tick.requests)
-    return replace(tick, requests=(*(_request(readings, row) for row in due), *deliveries))
-
-
-def _job(readings: Readings, request: dg.RunRequest) -> str:
-    """The job of a request that an automation without readings makes."""
-    keys = request.asset_selection
-    return readings.deliveries_of(keys[0].path[-1]) if request.partition_key and keys else readings.deliveries
+    return replace(tick, requests=(*(_request(readings, row) for row in due), *tick.requests))
 
 
 def _request(readings: Readings, row: Extract) -> dg.RunRequest:
     tags = {EXTRACT_TAG: f"{row.target}/{row.id}", FEED_TAG: row.name}
     return dg.RunRequest(job_name=readings.job, run_key=row.run_key, tags=tags)
-
-
-def reading_jobs(readings: Readings, assets: Sequence[dg.AssetsDefinition]) -> list[Any]:
-    """What the sensor of such a source starts: readings, and what becomes of them."""
-    of_jobs: dict[str, list[dg.AssetsDefinition]] = {readings.deliveries: []}
-    for each in assets:
-        dated = each.partitions_def is not None
-        of_jobs.setdefault(readings.deliveries_of(each.key.path[-1]) if dated else readings.deliveries, []).append(each)
-    tags = {SOURCE_TAG: readings.source}
-    description = f"Publishes what was read of {readings.source}. {returns(readings.source)}"
-    deliveries = (
-        dg.define_asset_job(job, selection=own, description=description, tags=tags) for job, own in of_jobs.items()
-    )
-    return [extract_job(readings), *deliveries]
 
 
 def extract_job(readings: Readings) -> dg.JobDefinition:

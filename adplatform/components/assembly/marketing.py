@@ -30,6 +30,7 @@ from adplatform.components.assembly.fact_assets import FACT_TAG, MOST_OF_A_RUN
 from adplatform.components.assembly.metadata import DATA_VERSION_TAG, clean_metadata, declared_table, topic_metadata
 from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import (
+    AHEAD,
     RANGE_END,
     RANGE_START,
     SOURCE_TAG,
@@ -40,7 +41,7 @@ from adplatform.components.assembly.runs import (
     runs_of,
     work_ended,
 )
-from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.components.assembly.specs import AssetSpecHook, tags_of, unchanged, with_hook
 from adplatform.components.assembly.workloads import with_workloads, workload_assets
 from adplatform.contracts.marketing import FactTable, MarketingSource
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, clipped, listed
@@ -151,6 +152,7 @@ def _request_days(fact: Fact, days: Sequence[date]) -> dg.RunRequest:
         tags={
             **run_tags(fact.flow),
             FACT_TAG: fact.flow.name,
+            **AHEAD,
             RANGE_START: days[0].isoformat(),
             RANGE_END: days[-1].isoformat(),
         },
@@ -182,7 +184,7 @@ def marketing_definitions(pattern: MadeOfOthers, hook: AssetSpecHook = unchanged
             )
         ],
     )
-    assets += workload_assets(pattern.source, fact.declared.owners, fact.declared.tags, hook)
+    assets += workload_assets(pattern.source, fact.declared.owners, tags_of(fact.declared), hook)
     return dg.Definitions(assets=assets, sensors=[sensor], schedules=care_schedules(pattern.source, schedule_status))
 
 
@@ -204,7 +206,7 @@ def marketing_asset(fact: Fact) -> dg.AssetsDefinition:
         group_name=flow.source,
         owners=declared.owners,
         kinds={"parquet", "glue", "duckdb"},
-        tags=declared.tags | {"zone": "clean"},
+        tags=tags_of(declared) | {"zone": "clean"},
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
         metadata={
             **declared_table(flow.table, output_columns(flow.feed.contract)),

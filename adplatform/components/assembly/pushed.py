@@ -7,7 +7,7 @@ from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.components.assembly.exports import export_assets
 from adplatform.components.assembly.origins import Origin, origin_asset, origin_key
-from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.components.assembly.specs import AssetSpecHook, tags_of, unchanged, with_hook
 from adplatform.components.assembly.workloads import brought_by, workload_assets
 from adplatform.contracts.source import FileSource
 from adplatform.flow.source import Source
@@ -22,7 +22,7 @@ def pushed_definitions(
     settings = read_settings()
     sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
-    owners, tags = declared.owners, declared.tags
+    owners, tags = declared.owners, tags_of(declared)
     assets: list[dg.AssetsDefinition] = []
     schedules = care_schedules(source, schedule_status)
     for flow in source.feeds:

@@ -9,7 +9,7 @@ from adplatform.components.assembly.origins import Origin, origin_asset
 from adplatform.components.assembly.report_assets import report_assets
 from adplatform.components.assembly.report_watch import watch_definitions
 from adplatform.components.assembly.reports import orders_job, reports_sensor
-from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.components.assembly.specs import AssetSpecHook, tags_of, unchanged, with_hook
 from adplatform.components.assembly.stream import stream_assets
 from adplatform.components.assembly.workloads import workload_assets
 from adplatform.platform.settings import read_settings
@@ -25,30 +25,29 @@ def account_definitions(declared: ReportSource, connect: Connect, hook: AssetSpe
     settings, account = read_settings(), account_of(declared)
     status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
+    tags = tags_of(declared)
     assets = [
         report_assets(
             account,
             definition,
             [t for d, t in account.tables() if d is definition],
             declared.owners,
-            declared.tags,
+            tags,
             connect,
         )
         for definition in account.definitions
     ]
-    assets += [fact_asset(each, declared.owners, declared.tags) for each in derived_of(account)]
+    assets += [fact_asset(each, declared.owners, tags) for each in derived_of(account)]
     assets = with_hook(assets, hook)
     orders = orders_job(account, connect)
     stream = stream_of(account)
-    streamed = with_hook([stream_assets(stream, declared.owners, declared.tags)] if stream else [], hook)
+    streamed = with_hook([stream_assets(stream, declared.owners, tags)] if stream else [], hook)
     sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect, streamed)
     assets += streamed
     source = account_source(account, settings.raw_bucket)
     care = care_schedules(source, schedule_status)
-    assets += workload_assets(source, declared.owners, declared.tags, hook)
+    assets += workload_assets(source, declared.owners, tags, hook)
     origin = Origin(f"The account at Amazon whose {account.dimension}s are read", "amazon")
-    outside = origin_asset(account.source, origin, declared.owners, declared.tags, hook)
+    outside = origin_asset(account.source, origin, declared.owners, tags, hook)
     pulled = dg.Definitions(assets=[outside, *assets], jobs=[orders], sensors=[sensor], schedules=care)
-    return dg.Definitions.merge(
-        pulled, watch_definitions(account, declared.owners, declared.tags, schedule_status, hook)
-    )
+    return dg.Definitions.merge(pulled, watch_definitions(account, declared.owners, tags, schedule_status, hook))

@@ -34,6 +34,7 @@ from adplatform.components.assembly.report_assets import (
 )
 from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import (
+    AHEAD,
     FEED_TAG,
     RANGE_END,
     RANGE_START,
@@ -368,6 +369,7 @@ def request_facts(derived: Derived, due: Sequence[Stale], scopes: Sequence[str])
             tags={
                 **run_tags(account, name),
                 FACT_TAG: name,
+                **AHEAD,
                 RANGE_START: partition_key(account, min(days), among[0]),
                 RANGE_END: partition_key(account, max(days), among[-1]),
             },

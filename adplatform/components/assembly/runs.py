@@ -25,6 +25,9 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 WORKER_TAG = "adplatform/worker"
 """The identity of the process of a run: from its creation where this process runs it, else from its first step."""
 FEED_TAG, SOURCE_TAG = names.FEED_TAG, names.SOURCE_TAG
+AHEAD = {"dagster/priority": "1"}
+"""Tags of runs that are short and show what others have brought: they do not wait behind deliveries in Dagster's queue,
+where these have 0 and backfills less."""
 NOTIFIED_TAG = "adplatform/told"
 """On a failed run of which people need not be notified, and why not."""
 FAILURE_TAG = "adplatform/failure"

@@ -1,10 +1,40 @@
-"""The hook of every component by which somebody's own subclass changes what its assets are in Dagster."""
+"""What the assets of every component have in common in Dagster, and the hook by which somebody's own subclass changes
+what they are."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import dagster as dg
 
 AssetSpecHook = Callable[[dg.AssetSpec], dg.AssetSpec]
+
+
+CATEGORIES: Mapping[str, str] = {
+    "pushed": "files",
+    "replicated": "files",
+    "sftp": "files",
+    "flows": "saas",
+    "reports": "saas",
+    "tables": "database",
+    "changes": "database",
+    "facts": "derived",
+}
+"""What the sources of each pattern are, as the AWS Guidance sorts them; facts are made of other sources."""
+
+
+class Tagged(Protocol):
+    """A declared source."""
+
+    @property
+    def pattern(self) -> str: ...
+
+    @property
+    def tags(self) -> dict[str, str]: ...
+
+
+def tags_of(declared: Tagged) -> dict[str, str]:
+    """The tags of all assets of a source. A tag of its own named ``category`` goes before."""
+    return {"category": CATEGORIES[declared.pattern], **declared.tags}
 
 
 def unchanged(spec: dg.AssetSpec) -> dg.AssetSpec:

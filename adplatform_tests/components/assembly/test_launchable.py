@@ -10,6 +10,7 @@ import pytest
 from adplatform.cli import headless
 from adplatform.components.assembly.arrivals import request
 from adplatform.components.assembly.automation import Automation, Looking, Tick, launchable
+from adplatform.components.assembly.delivery_jobs import DeliveryJobs
 from adplatform.components.assembly.partitions import is_partition, partitions_in
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
@@ -73,7 +74,9 @@ class Asking:
     source: str = "acme"
 
     def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
-        return Tick(tuple(request(self.flow, self.days.pop()) for _ in list(self.days)), "nothing to start")
+        jobs = DeliveryJobs(self.source, {self.flow.feed.name: self.flow.feed.start_date})
+        requests = (jobs.of_request(request(self.flow, self.days.pop())) for _ in list(self.days))
+        return Tick(tuple(requests), "nothing to start")
 
     def new_partitions(
         self, services: Services, instance: dg.DagsterInstance
@@ -95,7 +98,8 @@ def test_a_source_that_cannot_be_looked_at_and_a_date_that_is_no_partition_hold_
         headless.Finished("acme/orders", str(YESTERDAY), True, "", lost=True),
     ]
     assert finished[0].error == "the queue is gone"
-    assert told == [f"running assets for acme/orders {YESTERDAY}", "acme: nothing to start"]
+    assert told == [f"running acme_deliveries for acme/orders {YESTERDAY}", "acme: nothing to start"]
+    assert [run.job_name for run in acme.instance.get_runs()] == ["acme_deliveries"]
 
 
 @dataclass(frozen=True)
