@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
+from adplatform.amazon.ads.unified.client import UnifiedReports
 from adplatform.amazon.reports import ReportStatus
 from adplatform.amazon.sources import AdsSource, SellingPartnerSource
 from adplatform.components import AmazonAdsReports
@@ -21,6 +22,7 @@ from adplatform.ledger.report import ReportState
 from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import account_of
 from adplatform.pull.land import published
+from adplatform.resources.report_apis import open_api
 from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
 
@@ -274,3 +276,14 @@ def test_profiles_that_are_discovered_become_partitions_while_the_sensor_runs(
         (request,) = evaluate(defs, timed, instance).dynamic_partitions_requests or ()
         assert (request.partitions_def_name, request.partition_keys) == ("ads_profiles", added)
         instance.add_dynamic_partitions("ads_profiles", added)
+
+
+def test_a_source_of_the_ads_api_v1_is_partitioned_by_advertiser_account_and_asks_that_api(services: Services) -> None:
+    declared = AdsSource.model_validate(
+        {"source": "all", "api": "v1", "credentials": "a", "start_date": "2026-06-05", "reports": ["unified_campaigns"]}
+    )
+    assert isinstance(open_api(services, account_of(declared)), UnifiedReports)
+    defs = definitions(services, MemoryReports(lambda: NOON, rows), declared)
+    partitions = defs.resolve_assets_def(dg.AssetKey(["clean", "all", "unified_campaigns"])).partitions_def
+    assert isinstance(partitions, dg.MultiPartitionsDefinition)
+    assert "ads_account" in {each.name for each in partitions.partitions_defs}
