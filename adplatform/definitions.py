@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.log_manager import DagsterLogHandler
 
 from adplatform.contracts.yaml_files import require_readable
+from adplatform.platform.garbage import collected_rarely
 from adplatform.platform.json_logs import log_as_json
 from adplatform.platform.settings import read_settings
 
@@ -26,4 +27,5 @@ def defs() -> dg.Definitions:
         log_as_json(DagsterLogHandler)
     root = Path(__file__).parent
     require_readable(root / "defs")
-    return dg.load_from_defs_folder(path_within_project=root)
+    with collected_rarely():
+        return dg.load_from_defs_folder(path_within_project=root)

@@ -1,4 +1,5 @@
-"""How often a command looks for garbage: nearly all that it makes is imported, has circles, and stays to its end."""
+"""How often commands and code locations look for garbage: nearly all that they make is imported or declared, has
+circles, and stays to the end."""
 
 import atexit
 import gc
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _THRESHOLD = 500_000
-"""New objects between two collections, in place of 700; a short command makes fewer."""
+"""New objects between two collections, in place of 700; a command that only looks makes fewer."""
 
 
 @contextmanager
