@@ -10,6 +10,7 @@ from typing import Any
 
 from moto.core.responses import ActionResult, get_service_model
 from moto.dynamodb import models, urls
+from moto.dynamodb.comparisons import get_comparison_func
 from moto.dynamodb.exceptions import ERROR_TYPE_PREFIX, DynamodbException
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.responses import DynamoHandler
@@ -44,7 +45,10 @@ class LocalTable(models.Table):
         self, hash_key: DynamoType, comparison: str | None, bounds: list[DynamoType]
     ) -> dict[DynamoType, Item]:
         items: dict[DynamoType, Item] = self.items.get(hash_key, {})
-        return items if comparison is None else {k: item for k, item in items.items() if k.compare(comparison, bounds)}
+        if comparison is None:
+            return items
+        holds, values = get_comparison_func(comparison), [bound.cast_value for bound in bounds]
+        return {key: item for key, item in items.items() if holds(key.cast_value, *values)}
 
     def _of(self, index: str) -> dict[DynamoType, dict[DynamoType, Item]]:
         names = [key["AttributeName"] for key in self.get_index(index, error_if_not=True).schema]

@@ -1,5 +1,6 @@
 """What moto works out anew for each request though it stays the same: the same answers in less time."""
 
+import copy
 import re
 import string
 from collections import deque
@@ -17,7 +18,8 @@ from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.exceptions import ItemSizeTooLarge
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.utilities import bytesize
-from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node
+from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node, UpdateExpression
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser
 from moto.moto_api._internal.moto_random import MotoRandom
 from moto.s3.responses import S3Response
 
@@ -28,6 +30,9 @@ _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 
 _found_value = serialize.ResponseSerializer.get_value
 _lexed = ConditionExpressionParser._lex_condition_expression
+_parsed = UpdateExpressionParser.make
+_any_cast = DynamoType.cast_value.fget
+_any_size = DynamoType.size
 _of_account = BackendDict.__getitem__
 _any_time = serialize.parse_to_aware_datetime
 _in_host = S3Response.subdomain_based_buckets
@@ -45,7 +50,11 @@ def install() -> None:
     serialize.parse_to_aware_datetime = _time
     S3Response.subdomain_based_buckets = staticmethod(lambda request: _names_bucket(request.headers.get("host", "")))
     ConditionExpressionParser._lex_condition_expression = _nodes
+    UpdateExpressionParser.make = _update_of
+    DynamoType.cast_value = property(_cast_value)
+    DynamoType.size = _size
     Item.__init__ = _init_item
+    Item.__deepcopy__ = _copied_item
     DepthFirstTraverser.traverse_node_recursively = _traversed
     BackendDict.__getitem__ = _account
 
@@ -130,6 +139,41 @@ def _nodes(self: ConditionExpressionParser) -> deque[Any]:
 @lru_cache(maxsize=1000)
 def _nodes_of(expression: str) -> tuple[Any, ...]:
     return tuple(_lexed(ConditionExpressionParser(expression, None, None)))
+
+
+@lru_cache(maxsize=1000)
+def _update_of(expression: str) -> UpdateExpression:
+    """moto parses it twice for each update; what changes the tree works on copies."""
+    return _parsed(expression)
+
+
+def _cast_value(self: DynamoType) -> Any:
+    """Most values are texts, and moto asks last whether one is: at each comparison, and each look for a key."""
+    return self.value if self.type == "S" else _any_cast(self)
+
+
+def _size(self: DynamoType) -> int:
+    """A query adds up the sizes of what it has found, twice."""
+    if self.type != "S":
+        return int(_any_size(self))
+    return len(self.value) if self.value.isascii() else bytesize(self.value)
+
+
+def _copied_item(self: Item, memo: dict[int, Any]) -> Item:
+    """A query copies what it answers. moto has ``copy.deepcopy`` remember every attribute, though none is shared."""
+    made: Item = object.__new__(type(self))
+    made.hash_key, made.range_key = _copied(self.hash_key, memo), _copied(self.range_key, memo)
+    made.attrs = LimitedSizeDict.__new__(LimitedSizeDict)
+    dict.update(made.attrs, {name: _copied(value, memo) for name, value in self.attrs.items()})
+    return made
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    if type(value) is not DynamoType or type(value.value) is not str:
+        return copy.deepcopy(value, memo)
+    twin = object.__new__(DynamoType)
+    twin.type, twin.value = value.type, value.value
+    return twin
 
 
 def _init_item(

@@ -1,5 +1,6 @@
 """What is done once in the place of moto comes to what moto does itself."""
 
+import copy
 from datetime import UTC, datetime
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -122,7 +123,35 @@ def test_an_update_does_the_same_to_an_item(expression: str, changes: bool, monk
     by_moto = updated()
     assert isinstance(by_moto, dict) == changes
     monkeypatch.setattr(DepthFirstTraverser, "traverse_node_recursively", moto_costs._traversed)
-    assert updated() == by_moto
+    monkeypatch.setattr(UpdateExpressionParser, "make", moto_costs._update_of)
+    assert [updated(), updated()] == [by_moto, by_moto]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"S": "x"},
+        {"S": "ü"},
+        {"S": ""},
+        {"N": "1.50"},
+        {"B": "YQ=="},
+        {"BOOL": True},
+        {"NULL": True},
+        {"SS": ["a", "ü"]},
+        {"NS": ["1"]},
+        {"L": [{"S": "x"}, {"N": "2"}]},
+        {"M": {"m": {"L": [{"S": "x"}]}}},
+    ],
+)
+def test_a_value_and_a_copy_of_its_item_are_those_of_moto(value: dict[str, Any]) -> None:
+    held = DynamoType(value)
+    assert (moto_costs._cast_value(held), moto_costs._size(held)) == (held.cast_value, held.size())
+    item = Item(DynamoType({"S": "k"}), DynamoType({"S": "r"}), {"v": value})
+    copied = moto_costs._copied_item(item, {})
+    assert copied == item == copy.deepcopy(item)
+    assert copied.to_json() == item.to_json()
+    copied.attrs["v"].value = copied.range_key.value = "other"
+    assert (item.attrs["v"].to_json(), item.range_key.value) == (held.to_json(), "r")
 
 
 @pytest.mark.parametrize(("size", "fits"), [(404_990, True), (405_010, False)])
