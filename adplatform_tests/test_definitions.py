@@ -157,6 +157,28 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
             ["duckdb", "glue", "parquet"],
         ),
     }
+    stream: dict[str, Node] = {
+        "raw/northwind_ads/stream_sp_traffic": (
+            ["origin/northwind_ads"],
+            "northwind_ads",
+            ["team:paid-media"],
+            ["json", "s3", "sqs"],
+        ),
+        "clean/northwind_ads/stream_sp_traffic": (
+            ["raw/northwind_ads/stream_sp_traffic"],
+            "northwind_ads",
+            ["team:paid-media"],
+            ["glue", "parquet"],
+        ),
+    } | {
+        f"clean/northwind_ads/{table}": (
+            ["clean/northwind_ads/stream_sp_traffic"],
+            "northwind_ads",
+            ["team:paid-media"],
+            ["duckdb", "glue", "parquet"],
+        )
+        for table in ("stream_hourly", "stream_daily")
+    }
     audits = {
         **_audits("northwind_ads", "team:paid-media", ADS_REPORTS),
         **_audits("northwind_seller", "team:marketplaces", [*SALES_AND_TRAFFIC, "all_orders"]),
@@ -201,7 +223,7 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
             ("northwind_live", "team:commerce", "sql"),
         )
     }
-    derived = fact | audits | exports | board | services
+    derived = fact | stream | audits | exports | board | services
     assert graph == origins | partners | crm | cloud | parcels | shop | live | reports | derived
 
 

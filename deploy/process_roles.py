@@ -115,6 +115,7 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
         *_transforms(estate),
+        *_streams(estate, why="`adplatform stream` says what a queue lacks, and how many messages wait."),
     ]
 
 
@@ -140,13 +141,22 @@ def _messages(estate: Estate, keys: KeysStack) -> list[Statement]:
 
 
 def _queues(estate: Estate) -> list[Statement]:
-    every = estate.arn("sqs", f"{estate.settings.queue_prefix}*")
+    return [
+        allow(_TAKES, _every_queue(estate), why="Each source has a queue, and the code server reads all of them."),
+        *_streams(estate, why="As above."),
+    ]
+
+
+def _every_queue(estate: Estate) -> str:
+    return estate.arn("sqs", f"{estate.settings.queue_prefix}*")
+
+
+def _streams(estate: Estate, why: str) -> list[Statement]:
+    """To look at queues where there are Marketing Streams, whose queues may have names of their own."""
     streams = [stream.queue(estate.settings) for each in estate.sources if (stream := each.stream)]
     others = [estate.arn("sqs", name) for name in streams if not name.startswith(estate.settings.queue_prefix)]
-    return [
-        allow(_TAKES, every, why="Each source has a queue, and the code server reads all of them."),
-        *([allow(["sqs:GetQueueUrl", "sqs:GetQueueAttributes"], every, *others, why="As above.")] if streams else []),
-    ]
+    looks = ["sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
+    return [allow(looks, _every_queue(estate), *others, why=why)] if streams else []
 
 
 def _stream(estate: Estate, each: DeployedSource) -> list[Statement]:

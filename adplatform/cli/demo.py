@@ -9,8 +9,9 @@ import httpx
 from rich.console import Console
 
 from adplatform.cli.consumers import applied
+from adplatform.cli.demo_ads import REPORTS_TAKE, disturb, pull_earlier, send_stream
 from adplatform.cli.engine_runs import run_table
-from adplatform.cli.headless import declared_automations, process_all
+from adplatform.cli.headless import declared_automations, process_all, run_jobs
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
 from adplatform.cli.status import show
@@ -23,30 +24,21 @@ from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
 from adplatform.local.world.partners import Partners
+from adplatform.marketing.pattern import MadeOfOthers
 from adplatform.operations.board import look_over
 from adplatform.patterns import of_kind
-from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account
 from adplatform.pull.pattern import PulledReports
 from adplatform.resources.provisioning import provision_patterns
-from adplatform.resources.report_apis import simulated_amazon
 from adplatform.resources.simulated_host import put_file
 from adplatform.sftp.places import remote_path
 
-REPORTS_TAKE = 15
-"""Seconds without anything to do after which no report of the simulated Amazon is on its way."""
 SERVICES_TAKE = 15
 """The same of what services do with tables."""
 _DELIVERIES_TAKE = 7
 """The same of deliveries."""
 _REST = 2
 """The same where no source waits for anything."""
-FAULTS = (
-    {"operation": "create_report", "fault": "reset", "match": {"report_type": "spTargeting"}},
-    {"operation": "get_report", "fault": "throttle_silent"},
-    {"operation": "download", "fault": "expired_url"},
-)
-"""An answer that is lost on its way back, a 429 that does not say for how long, an address that has expired."""
 TRADED = 40
 """New orders of the simulated shop between two readings of its database."""
 FEEDS = ("northwind/campaign_daily", "clubcard/members", "clubcard/purchases")
@@ -61,7 +53,6 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     first = {each.source.name for each in (*(p for p in patterns if p.source.takes_files), *shops)} - followed
     following = [each for each in automations if each.source in followed]
     partners_only = [each for each in automations if each.source in first]
-    accounts = [pulled.account for pulled in of_kind(patterns, PulledReports)]
 
     def upload(key: str, body: bytes) -> None:
         services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body, **services.zones.put_arguments)
@@ -93,14 +84,7 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications.of_feed(feed)]
     console.print()
     console.print(publication_table(rows, title="What became of every delivery"))
-    console.rule("An Ads account and a seller: reports are asked for, awaited, and pulled date by date")
-    if not any(services.ledger.scopes.of_source(account.source) for account in accounts):
-        _disturb(services.settings)
-    process_all(services, automations, REPORTS_TAKE, console, errors, rest=_REST, loaded=loaded)
-    console.print()
-    for table in report_tables(services.ledger, report_feeds(services.ledger, accounts)):
-        console.print(table)
-    _show_survivor(services, accounts, console)
+    _pull(services, patterns, automations, console, errors, loaded)
     for live in of_kind(patterns, ChangedFiles):
         _compare(services, live, shops, console)
     console.rule("AppFlow, DataSync, DMS, tables of a database, an SFTP server: their runs, and what these brought")
@@ -110,9 +94,41 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
             if table.row_count:
                 console.print(table)
     _consume(services, patterns, automations, console, errors, loaded)
+    run_jobs(services.settings, loaded, ["operations_board_rebuild"])
     console.rule("Where everything stands: `adplatform status`, and the asset operations_board")
     show(look_over(services, patterns), console)
     console.print(HINTS, highlight=False, markup=False)
+
+
+def _pull(
+    services: Services,
+    patterns: list[Pattern],
+    automations: Sequence[Automation],
+    console: Console,
+    errors: Console,
+    loaded: dg.Definitions,
+) -> None:
+    """Pull the reports of the accounts, an Ads account some days ago first, and take what it streams."""
+    pulled = of_kind(patterns, PulledReports)
+    accounts = [each.account for each in pulled]
+    if not any(services.ledger.scopes.of_source(account.source) for account in accounts):
+        disturb(services.settings)
+        console.rule("Keywords of an Ads account are read for the first time, some days ago")
+        pull_earlier(services, console, errors)
+    console.rule("An Ads account and a seller: reports are asked for, awaited, and pulled date by date")
+    made_of_others = {each.source.name for each in of_kind(patterns, MadeOfOthers)}
+    bringing = [each for each in automations if each.source not in made_of_others]
+    process_all(services, bringing, REPORTS_TAKE, console, errors, rest=_REST, loaded=loaded)
+    console.rule("Marketing Stream says the same by the hour; a daily fact has what all channels cost")
+    send_stream(services, pulled, console)
+    names = made_of_others | {each.source for each in accounts}
+    following = [each for each in automations if each.source in names]
+    process_all(services, following, _DELIVERIES_TAKE, console, errors, rest=_REST, loaded=loaded)
+    console.print()
+    for table in report_tables(services.ledger, report_feeds(services.ledger, accounts)):
+        console.print(table)
+    _show_survivor(services, accounts, console)
+    run_jobs(services.settings, loaded, [f"{account.source}_restatement_audit" for account in accounts])
 
 
 def _consume(
@@ -202,13 +218,6 @@ def _compare(services: Services, live: ChangedFiles, shops: Sequence[EngineFiles
     console.print(f"the table: {rows} orders, {total} in all, the last of {newest.isoformat()}\n")
 
 
-def _disturb(settings: Settings) -> None:
-    """Order the faults that the reports will have to survive."""
-    with httpx.Client(trust_env=False) as http:
-        for fault in FAULTS:
-            http.post(f"{simulated_amazon(settings)}/_admin/faults", json=fault).raise_for_status()
-
-
 def _show_survivor(services: Services, accounts: Sequence[Account], console: Console) -> None:
     """The life of a report whose order was taken although its answer was lost."""
     feeds = [feed for feed in report_feeds(services.ledger, accounts) if not feed.definition.discovered]
@@ -225,10 +234,12 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select email_lake, email_amazon_ads, country from clean_clubcard.members limit 3"
   adplatform query "select match_rule, count(distinct match_id) from clean_clubcard.member_matches group by all"
   adplatform query "select ad_product, sum(cost), sum(sales) from clean_northwind_ads.ads_daily group by all"
+  adplatform query "select hour_of_day, sum(impressions), sum(cost) from clean_northwind_ads.stream_hourly group by all"
   adplatform query "select dt, channel, sum(cost) from clean_northwind_marketing.marketing_daily group by all"
   adplatform query "select dt, sales_by_date_units_ordered from clean_northwind_seller.sales_and_traffic_by_date"
   adplatform status
   adplatform ledger northwind/campaign_daily
+  adplatform stream northwind_ads
   adplatform reports northwind_ads      (add the id of a report to see its whole life)
   adplatform query "select count(*), count(email_lake) from clean_northwind_crm.contacts"
   adplatform query "select dt, count(*), sum(value) from clean_northwind_cloud.conversions group by all"

@@ -211,6 +211,17 @@ def run_request(
     return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost, given, seen)
 
 
+def run_jobs(settings: Settings, loaded: dg.Definitions, names: Iterable[str]) -> None:
+    """Run jobs that schedules start otherwise, one after the other in this process.
+
+    Raises:
+        DagsterExecutionStepExecutionError: one failed.
+    """
+    with opened(settings) as instance:
+        for name in names:
+            loaded.resolve_job_def(name).execute_in_process(run_config=_QUIET, instance=instance)
+
+
 def _dates(request: dg.RunRequest) -> str:
     first, last = (day_of(request.partition_key or request.tags.get(tag, "")) for tag in (RANGE_START, RANGE_END))
     return first if first == last else f"{first} to {last}"

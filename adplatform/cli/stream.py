@@ -3,7 +3,9 @@
 import json
 import random
 import urllib.request
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import date, timedelta
+from itertools import product
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 
@@ -12,6 +14,7 @@ import typer
 from adplatform.cli.context import connect, console
 from adplatform.failures import PermanentFailure
 from adplatform.patterns import declared_patterns, of_kind
+from adplatform.platform.calls import NOBODY, acting
 from adplatform.platform.extras import LOCAL, extra
 from adplatform.pull.pattern import PulledReports
 from adplatform.pull.stream.messages import provide_queue, waiting
@@ -41,7 +44,9 @@ def stream(
         for each in subscriptions(services, found):
             print(json.dumps(each))
     elif send:
-        console.print(f"sent {_send(services, found, send)} messages; `adplatform process` takes them", highlight=False)
+        today = services.now().date()
+        count = send_days(services, found, [today - timedelta(days=age) for age in range(send)])
+        console.print(f"sent {count} messages; `adplatform process` takes them", highlight=False)
     else:
         _show(services, found)
 
@@ -78,8 +83,13 @@ def _waiting(services: "Services", found: StreamTables) -> str:
     return "1 message waits" if count == 1 else f"{count} messages wait"
 
 
-def _send(services: "Services", found: StreamTables, days: int) -> int:
-    """Have messages of the simulated Amazon wait in the queue, in no order and some of them twice."""
+@acting(NOBODY)
+def send_days(services: "Services", found: StreamTables, days: Iterable[date]) -> int:
+    """Have messages of the simulated Amazon wait in the queue, in no order and some of them twice; how many.
+
+    Raises:
+        PermanentFailure: the account is not simulated.
+    """
     account = found.account
     if not account.simulated:
         raise PermanentFailure(f"{account.source} is not simulated: Amazon sends by itself")
@@ -87,14 +97,13 @@ def _send(services: "Services", found: StreamTables, days: int) -> int:
         from adplatform.local.world.amazon.stream import send  # noqa: PLC0415 - not everywhere
     from adplatform.resources.report_apis import simulated_amazon  # noqa: PLC0415 - brings both APIs
 
-    amazon, today = simulated_amazon(services.settings), services.now().date()
+    amazon = simulated_amazon(services.settings)
+    scopes = [each for each in services.ledger.scopes.of_source(account.source) if account.wants(each)]
     records = []
-    for scope in services.ledger.scopes.of_source(account.source):
-        for dataset in found.declared.datasets if account.wants(scope) else ():
-            for age in range(days):
-                asked = urlencode({"dataset": dataset, "profile": scope.id, "date": today - timedelta(days=age)})
-                with urllib.request.urlopen(f"{amazon}/_admin/stream?{asked}") as answer:  # noqa: S310 - loopback
-                    records += json.load(answer)
+    for scope, dataset, day in product(scopes, found.declared.datasets, days):
+        asked = urlencode({"dataset": dataset, "profile": scope.id, "date": day})
+        with urllib.request.urlopen(f"{amazon}/_admin/stream?{asked}") as answer:  # noqa: S310 - loopback
+            records += json.load(answer)
     twice = [*records, *records[::10]]
     random.Random(len(twice)).shuffle(twice)  # noqa: S311 - an order, no secret
     return send(services.sqs, provide_queue(services, found), twice)

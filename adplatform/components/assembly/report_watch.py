@@ -139,7 +139,7 @@ def _metadata(watched: Sequence[Watched], metrics: Sequence[str], since: date) -
     plotted: set[str] = set()
     for each in sorted(watched, key=_interest, reverse=True)[:SHOWN_PLOTS]:
         for metric, picture in plots(each.observations, metrics, each.findings):
-            shown[f"plot {each.scope.id} {metric}"] = dg.MetadataValue.md(picture)
+            shown[f"{each.scope.id} {metric}"] = dg.MetadataValue.md(picture)
             plotted.add(each.scope.id)
     if not plotted:
         shown["plots"] = dg.MetadataValue.text("none yet: no date has other values than when it was read before")
