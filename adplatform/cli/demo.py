@@ -34,7 +34,7 @@ from adplatform.resources.simulated_host import put_file
 from adplatform.sftp.places import remote_path
 
 SERVICES_TAKE = 15
-"""The same of what services do with tables."""
+"""Seconds without anything to do after which services do nothing more with tables."""
 _DELIVERIES_TAKE = 7
 """The same of deliveries."""
 _REST = 2

@@ -57,10 +57,12 @@ def pull_earlier(services: Services, console: Console, errors: Console) -> None:
         warnings.simplefilter("ignore", dg.PreviewWarning)  # as Dagster does where it loads a project
         loaded = dg.Definitions.merge(*(dg.component_defs(component=each) for each in simulated), bound)
     automations = [each.automation() for each in simulated]
-    _administer(services.settings, "clock", {"advance": -EARLIER.total_seconds()})
     then = replace(services, now=_earlier)
-    process_all(then, automations, REPORTS_TAKE, console, errors, rest=_REST, loaded=loaded)
-    _administer(services.settings, "clock", {"advance": EARLIER.total_seconds()})
+    _administer(services.settings, "clock", {"now": then.now().isoformat()})
+    try:
+        process_all(then, automations, REPORTS_TAKE, console, errors, rest=_REST, loaded=loaded)
+    finally:
+        _administer(services.settings, "clock", {"now": services.now().isoformat()})
 
 
 def send_stream(services: Services, accounts: Iterable[PulledReports], console: Console) -> None:
