@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from adplatform.cli.key_runs import work_of
-from adplatform.components.assembly.arrivals import Arrivals
+from adplatform.components.assembly.arrivals import arrivals_automation
 from adplatform.flow.key_rotation import RUN_PREFIX, RotationResult, Wish, rotate
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.pushed import PushedFiles
@@ -35,7 +35,7 @@ def club(**changes: Any) -> dict[str, Any]:
 
 def rotated(platform: Platform, temp: Path, run_id: str) -> RotationResult:
     services, flows = platform.services, platform.source.feeds
-    patterns, automations = [PushedFiles(platform.source)], [Arrivals(platform.source)]
+    patterns, automations = [PushedFiles(platform.source)], [arrivals_automation(platform.source)]
     work = work_of(services, platform.instance, platform.definitions, patterns, automations, temp, run_id)
     return rotate(services, flows, Wish(), work, version=VERSION, random_bytes=lambda count: bytes(range(count)))
 
