@@ -145,9 +145,10 @@ class Plans:
         held = [self._reports.withdraw(report, why) is not None for report, why in plan.withdraws]
         held += [self._reports.intend(report) for report in plan.intends]
         if all(held) and self.table.transact([self._row(source, plan)]):
-            withdrawn = (note(report, failed=True) for report, _ in plan.withdraws)
-            made = (note(report, failed=False) for report in plan.intends)
-            self.forget(source, [*plan.seen.notes, *withdrawn, *made])
+            withdrawn = [report for report, _ in plan.withdraws]
+            made = (note(report, failed=False) for report in (*plan.intends, *withdrawn))
+            failed = (note(report, failed=True) for report in withdrawn)
+            self.forget(source, [*plan.seen.notes, *made, *failed])
         else:
             yield plan
 

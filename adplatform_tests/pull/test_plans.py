@@ -76,12 +76,12 @@ def several(**policy: Any) -> Account:
     short = RestatementPolicy(**{"daily": (1, 2), "waves": (4, 7), "retention_days": 20, "closes": False, **policy})
     kinds = {
         "many": short,
-        "single": replace(short, max_range_days=1, requests_per_day=60, backfill_per_day=60),
+        "single": replace(short, max_range_days=1, retention_days=30, requests_per_day=60, backfill_per_day=60),
         "state": SNAPSHOT,
         "hourly": replace(short, daily=(1,), waves=(), hours=Hours(timedelta(hours=4), timedelta(hours=1))),
     }
     made = tuple(replace(first, name=name, policy=each) for name, each in kinds.items())
-    return replace(one, definitions=made, start_date=date(2026, 5, 25))
+    return replace(one, definitions=made, start_date=date(2026, 5, 15))
 
 
 @dataclass
