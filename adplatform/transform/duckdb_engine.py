@@ -7,6 +7,7 @@ spills what exceeds it to ``temp_directory``. The order of the input is kept, so
 import re
 import tempfile
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -422,28 +423,29 @@ def _place(
 ) -> None:
     """Define ``places``, the lines in which quarantined rows begin. The rows of a file stand together."""
     con.execute("create temp table places (_row bigint, line bigint)")
-    bad = con.execute(
-        "select _file, min(_row), max(_row), count(*) from validated group by _file having"
-        " count(*) filter (_reasons <> '') > 0"
+    found = con.execute(
+        "select _file, min(_row), max(_row), count(*), count(*) filter (_reasons <> '') as bad from validated"
+        " group by _file having bad > 0 order by _file"
     ).fetchall()
-    of = {file.ordinal: file for file in files}
-    for ordinal, first, last, count in bad:
-        if last - first + 1 != count:
-            continue
-        records = integers(
-            con.execute(
-                "select _row - ? + 1 from validated where _row between ? and ? and _reasons <> '' order by _row",
-                [first, first, last],
-            )
-        )
-        ends = ends_before(con, ordinal) if csv else None
-        sheet = of[ordinal].sheet
-        lines = reading.lines(of[ordinal], Asked(records, count, ends), rejects)
-        if sheet.lines:
-            lines = array("q", map(sheet.of, lines))
-        con.register("placed", pa.table({"record": pa.array(records, pa.int64()), "line": pa.array(lines, pa.int64())}))
-        con.execute("insert into places select record + ? - 1, line from placed where line > 0", [first])
-        con.unregister("placed")
+    if not found:
+        return
+    rows = integers(con.execute("select _row from validated where _reasons <> '' order by _file, _row"))
+    ends = ends_before(con) if csv else None
+    of, rejected = {file.ordinal: file for file in files}, dict[int, list[Reject]]()
+    for reject in rejects:
+        rejected.setdefault(reject.file, []).append(reject)
+    placed, at = array("q"), 0
+    for before, (ordinal, first, last, count, bad) in enumerate(found):
+        wanted = array("q", (row - first + 1 for row in rows[at : at + bad]))
+        asked = Asked(wanted, count, ends and ends[at + before : at + before + bad + 1])
+        at += bad
+        if last - first + 1 == count:
+            placed.extend(map(of[ordinal].sheet.of, reading.lines(of[ordinal], asked, rejected.get(ordinal, ()))))
+        else:
+            placed.extend(0 for _ in wanted)
+    con.register("placed", pa.table({"_row": pa.array(rows, pa.int64()), "line": pa.array(placed, pa.int64())}))
+    con.execute("insert into places from placed where line > 0")
+    con.unregister("placed")
 
 
 def _write_quarantine(
@@ -510,10 +512,10 @@ def _counts(
     if staged:
         paths = ", ".join(literal(str(s.path)) for s in staged)
         clean = dict(con.execute(f"select _source_file, count(*) from read_parquet([{paths}]) group by 1").fetchall())
-    counts = []
+    counts, rejected = [], Counter(reject.file for reject in rejects)
     for file in files:
         rows, bad, left_out = read.get(file.ordinal, (0, 0, 0))
-        structural = sum(1 for reject in rejects if reject.file == file.ordinal)
+        structural = rejected[file.ordinal]
         count = FileCount(
             origin=file.origin,
             rows_in=rows + structural + file.left_out.rows,

@@ -90,19 +90,20 @@ def _within_values(
     return {file: (breaks, most) for file, breaks, most in found}
 
 
-def ends_before(con: "duckdb.DuckDBPyConnection", file: int) -> "array[int]":
-    """The line ends within values of all rows of a file before each that is quarantined, and last those of all."""
-    own = "select _row, ends from line_ends where _file = ?"
-    bad = "select _row, true as bad from validated where _file = ? and _reasons <> ''"
-    summed = "sum(coalesce(ends, 0)) over (order by _row rows between unbounded preceding and 1 preceding)"
+def ends_before(con: "duckdb.DuckDBPyConnection") -> "array[int]":
+    """Of each file with quarantined rows, by ordinal, the line ends within values of all rows before each of these, and
+    last those of all rows."""
+    bad = "select _file, _row, true as bad from validated where _reasons <> ''"
+    rows = "rows between unbounded preceding and 1 preceding"
+    summed = f"sum(coalesce(ends, 0)) over (partition by _file order by _row {rows})"
     return integers(
         con.execute(
-            f"with before as (select _row, bad, coalesce({summed}, 0)::bigint as ends"
-            f" from ({bad}) full join ({own}) using (_row)),"
-            f" every as (select coalesce(sum(ends), 0)::bigint as ends from ({own}))"
-            " select ends from (select _row, ends from before where bad"
-            " union all select null, ends from every) order by _row nulls last",
-            [file, file, file],
+            f"with bad as ({bad}),"
+            f" before as (select _file, _row, bad, {summed} as ends from bad full join line_ends using (_file, _row)),"
+            " every as (select _file, null as _row, any_value(total) as ends from bad left join"
+            " (select _file, sum(ends) as total from line_ends group by _file) using (_file) group by _file)"
+            " select coalesce(ends, 0)::bigint from (select _file, _row, ends from before where bad"
+            " union all from every) order by _file, _row nulls last"
         )
     )
 

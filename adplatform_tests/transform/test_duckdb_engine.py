@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from adplatform.contracts.model import Contract
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.privacy.keys import HashKey
+from adplatform.privacy.rules import normalised
 from adplatform.transform.compile import compile_contract, output_columns
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.values import QUARANTINE_COLUMNS, Staged
@@ -320,6 +322,22 @@ def test_a_personal_key_is_compared_as_the_lake_stores_it(tmp_path: Path) -> Non
     feed = contract({"who": {"pii": "email", "required": True}, "n": "int"}, key="who")
     staged = run(tmp_path, feed, b"who,n\nA@b.com,1\n a@B.com ,2\nnot one,3\nnone either,4\n", key=oracle.KEY)
     assert rows(staged, "n") == [(2,), (3,), (4,)]
+
+
+def test_values_that_come_again_have_their_digests_and_those_of_their_country(tmp_path: Path) -> None:
+    phone = {"kind": "phone", "country_column": "land", "treatment": ["lake", "short_id", "mask"]}
+    feed = contract({"id": "int", "tel": {"pii": phone}, "land": "string", "mail": {"pii": "email"}})
+    given = [("030 123456", "DE"), ("030 123456", "IT"), ("030 123456", ""), ("", "DE"), ("none", "DE")] * 4
+    content = "".join(f"{n},{tel},{land}, {land}a@b.de \n" for n, (tel, land) in enumerate(given))
+    staged = run(tmp_path, feed, b"id,tel,land,mail\n" + content.encode(), key=oracle.KEY)
+    plain = [normalised(Treatment.LAKE, PiiKind.PHONE, tel or None, land) for tel, land in given]
+    digests = [number and oracle.KEY.hmac(number) for number in plain]
+    assert {digest is None for digest in digests} == {True, False}
+    found = {n: each for n, *each in rows(staged, "id", "tel_lake", "tel_short_id", "mail_lake")}
+    assert found == {
+        n: [digest, digest and digest[:32], oracle.KEY.hmac(f"{land.lower()}a@b.de")]
+        for n, (digest, (_, land)) in enumerate(zip(digests, given, strict=True))
+    }
 
 
 def test_partition_values_are_given_back_as_they_are(tmp_path: Path) -> None:
