@@ -47,7 +47,7 @@ def main(megabytes: str = "4000", memory_limit: str = "1200MB") -> None:
         source = Path(directory) / "source"
         truth = transform_data.make(source, int(megabytes) * 1_000_000)
         with capped() as peak:
-            run = measure("ours", source, Path(directory) / "ours", memory_limit)
+            run = measure("ours", "report", source, Path(directory) / "ours", memory_limit)
             charged = f"{int(peak.read_text(encoding='ascii')) >> 20} MiB" if peak else "not capped, only measured"
         print(f"{truth}\n{run}\npeak charge of the capped group: {charged}", flush=True)
         wrong = {k: v for k, v in asdict(truth).items() if k in run and run[k] != v}

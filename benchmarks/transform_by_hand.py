@@ -1,14 +1,11 @@
-"""The job of the benchmark written by hand in DuckDB SQL for this one feed, as an engineer would without a platform.
+"""The job of the benchmark written by hand in DuckDB SQL for this one feed, as an engineer would without a platform."""
 
-python -m benchmarks.transform_by_hand DIRECTORY OUTPUT [MEMORY_LIMIT]
-"""
-
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
 
-from benchmarks import transform_data as data
+from benchmarks.transform_cases import Case
 
 SECRET = bytes(range(32)).ljust(64, b"\0")
 INNER, OUTER = bytes(b ^ 0x36 for b in SECRET).hex(), bytes(b ^ 0x5C for b in SECRET).hex()
@@ -36,8 +33,9 @@ def cast(name: str, kind: str) -> str:
     return name if kind == "string" else f"cast({name} as {kind.replace('timestamp', 'timestamptz')}) as {name}"
 
 
-def reason(name: str, kind: str, required: bool) -> str | None:
-    branches = f" when {name} is null then 'required:{name}'" if required else ""
+def reason(name: str, column: Mapping[str, object]) -> str | None:
+    kind = str(column.get("type", "string"))
+    branches = f" when {name} is null then 'required:{name}'" if column.get("required") else ""
     if kind in PATTERNS:
         bad = f"not regexp_matches({name}, '{PATTERNS[kind]}')"
         if kind in ("date", "timestamp"):
@@ -46,16 +44,16 @@ def reason(name: str, kind: str, required: bool) -> str | None:
     return f"case{branches} end" if branches else None
 
 
-def main(source: str, output: str, memory_limit: str = "8GB") -> None:
-    types = {name: str(spec.get("type", "string")) for name, spec in data.COLUMNS.items()}
-    reasons = [r for name, kind in types.items() if (r := reason(name, kind, bool(data.COLUMNS[name].get("required"))))]
+def main(case: Case, source: str, output: str, memory_limit: str = "8GB") -> None:
+    types = {name: str(spec.get("type", "string")) for name, spec in case.columns.items()}
+    reasons = [r for name, column in case.columns.items() if (r := reason(name, column))]
     con = duckdb.connect(config={"threads": 2, "memory_limit": memory_limit, "temp_directory": f"{output}/spill"})
     con.execute("set TimeZone = 'UTC'")
     con.execute("set preserve_insertion_order = false")
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in types)
     con.execute(
         f"create temp table raw as select *, concat_ws(';', {', '.join(reasons)}) as reason"
-        f" from read_csv('{source}/*.csv', header=true, columns={{{columns}}}, auto_detect=false, delim=',',"
+        f" from read_csv('{source}/*.csv*', header=true, columns={{{columns}}}, auto_detect=false, delim=',',"
         " quote='\"', escape='\"', nullstr='', allow_quoted_nulls=false, store_rejects=true, rejects_limit=0)"
     )
     Path(output).mkdir(parents=True, exist_ok=True)
@@ -66,12 +64,9 @@ def main(source: str, output: str, memory_limit: str = "8GB") -> None:
         " where reason <> '')"
         f" to '{output}/quarantine.parquet' (format parquet, compression snappy)"
     )
+    latest = f"qualify row_number() over (partition by {', '.join(case.key)} order by {case.latest_by} desc) = 1"
     con.execute(
         f"copy (select {', '.join(cast(n, k) for n, k in types.items())} from raw where reason = ''"
-        f" qualify row_number() over (partition by {', '.join(data.KEY)} order by updated_at desc) = 1)"
+        f" {latest if case.key else ''})"
         f" to '{output}/clean' (format parquet, compression snappy, partition_by (report_date))"
     )
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

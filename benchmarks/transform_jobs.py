@@ -1,4 +1,6 @@
-"""The same job by four means, each a process of its own: ``python -m benchmarks.transform_jobs JOB SOURCE OUTPUT``.
+"""The same job by four means, each a process of its own.
+
+    python -m benchmarks.transform_jobs JOB CASE SOURCE OUTPUT
 
 Prints the counts of what it wrote, ``cpu``, the seconds of the whole process with its children, and ``rss`` in MB.
 """
@@ -16,20 +18,23 @@ import duckdb
 
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
+from adplatform.files.unpack import unpack
 from adplatform.privacy.keys import HashKey
-from benchmarks import transform_by_hand, transform_data
+from benchmarks import transform_by_hand
+from benchmarks.transform_cases import CASES, Case
 
 SECRET = transform_by_hand.SECRET[:32]
 
 
-def ours(source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int]:
+def ours(case: Case, source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int]:
     from adplatform.transform.duckdb_engine import EngineLimits, transform  # noqa: PLC0415
     from adplatform.transform.rejects import SWALLOWED  # noqa: PLC0415
 
     limits = EngineLimits(memory_limit, threads=2, temp_directory=output / "spill")
+    contract = Contract.model_validate(case.contract)
     staged = transform(
-        Contract.model_validate(transform_data.CONTRACT),
-        input_files(source),
+        contract,
+        input_files(source) or unpacked(contract, source, output),
         date(2026, 1, 31),
         HashKey("bench", SECRET),
         output,
@@ -39,19 +44,25 @@ def ours(source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int
     return found(output, staged.rows_in - swallowed, staged.quarantined - swallowed)
 
 
-def by_hand(source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int]:
-    transform_by_hand.main(str(source), str(output), memory_limit)
+def unpacked(contract: Contract, source: Path, output: Path) -> list[InputFile]:
+    output.mkdir()
+    packed = enumerate(sorted(source.glob("*.csv.gz")))
+    return [file for n, path in packed for file in unpack(path, f"s3://raw/{path.name}", contract.format, output, n)]
+
+
+def by_hand(case: Case, source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int]:
+    transform_by_hand.main(case, str(source), str(output), memory_limit)
     return found(output)
 
 
-def polars(source: Path, output: Path) -> dict[str, int]:
+def polars(case: Case, source: Path, output: Path) -> dict[str, int]:
     from benchmarks import transform_polars  # noqa: PLC0415
 
     transform_polars.main(source, output)
     return found(output)
 
 
-def spark(source: Path, output: Path) -> dict[str, int]:
+def spark(case: Case, source: Path, output: Path) -> dict[str, int]:
     """The job that Glue runs, on Spark in local mode; the keyed digests are computed in Python workers."""
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
@@ -71,7 +82,7 @@ def spark(source: Path, output: Path) -> dict[str, int]:
         PlannedFile(uri=str(f.path), origin=f.origin, ordinal=f.ordinal, size=f.path.stat().st_size)
         for f in input_files(source)
     )
-    plan = JobPlan(contract=Contract.model_validate(transform_data.CONTRACT), day=date(2026, 1, 31), files=files)
+    plan = JobPlan(contract=Contract.model_validate(case.contract), day=date(2026, 1, 31), files=files)
     result = carry_out(session, plan, f"{output}/", Objects(plan.region), lambda _: Keys(load_key(), load_key))
     if result.failure or result.bad:
         raise RuntimeError(f"{result.failure} {result.bad}")
@@ -125,9 +136,9 @@ def peak_rss(pid: int | str = "self") -> float:
 JOBS: dict[str, Callable[..., dict[str, int]]] = {"ours": ours, "by_hand": by_hand, "polars": polars, "spark": spark}
 
 
-def main(job: str, source: str, output: str, *settings: Any) -> None:
+def main(job: str, case: str, source: str, output: str, *settings: Any) -> None:
     shutil.rmtree(output, ignore_errors=True)
-    result: dict[str, float] = dict(JOBS[job](Path(source), Path(output), *settings))
+    result: dict[str, float] = dict(JOBS[job](CASES[case], Path(source), Path(output), *settings))
     print(json.dumps(result | {"cpu": cpu_of_tree(os.getpid()), "rss": peak_rss()}), flush=True)
 
 
