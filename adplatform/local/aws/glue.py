@@ -22,6 +22,8 @@ _LONGEST_TIMEOUT = 7 * 24 * 60
 """Minutes (Glue API reference, StartJobRun)."""
 _PAGE = 20
 """Crawls of a page that nobody asked to be of another size (Glue API reference, ListCrawls)."""
+_PAGE_OF_PARTITIONS = 1000
+"""The most partitions of a page (Glue API reference, GetPartitions)."""
 
 
 class ConcurrentModificationException(JsonRESTError):
@@ -49,6 +51,18 @@ class InternalServiceException(JsonRESTError):
 
 
 class LocalGlueResponse(GlueResponse):
+    def get_partitions(self) -> ActionResult:
+        """moto has all on one page, whatever is asked for."""
+        found = list(
+            self.glue_backend.get_partitions(
+                self.parameters["DatabaseName"], self.parameters["TableName"], self.parameters.get("Expression")
+            )
+        )
+        begin = int(self.parameters.get("NextToken") or 0)
+        end = begin + int(self.parameters.get("MaxResults") or _PAGE_OF_PARTITIONS)
+        more = {"NextToken": str(end)} if len(found) > end else {}
+        return ActionResult({"Partitions": [each.as_dict() for each in found[begin:end]], **more})
+
     def update_table(self) -> Any:
         """moto ignores VersionId, so that every concurrent writer wins and earlier commits vanish, and SkipArchive."""
         table_input = self.parameters["TableInput"]

@@ -766,6 +766,16 @@ def test_partitions_are_created_moved_and_deleted_in_batches(glue: Any, database
     )
 
 
+def test_partitions_come_in_pages(glue: Any, database: str) -> None:
+    table = {"DatabaseName": database, "TableName": "t"}
+    glue.create_table(DatabaseName=database, TableInput={"Name": "t"})
+    glue.batch_create_partition(**table, PartitionInputList=[partition(day) for day in range(1, 6)])
+    pages = [*glue.get_paginator("get_partitions").paginate(**table, PaginationConfig={"PageSize": 2})]
+    assert [len(page["Partitions"]) for page in pages] == [2, 2, 1]
+    assert len({each["Values"][0] for page in pages for each in page["Partitions"]}) == 5
+    assert len(glue.get_partitions(**table)["Partitions"]) == 5
+
+
 def test_missing_table_and_database_are_not_found(glue: Any, database: str) -> None:
     assert error_code(lambda: glue.get_table(DatabaseName=database, Name="t")) == "EntityNotFoundException"
     assert error_code(lambda: glue.get_table(DatabaseName="absent", Name="t")) == "EntityNotFoundException"
