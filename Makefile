@@ -88,7 +88,7 @@ $(LOCAL): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	grep -A 1000 '^uv==' requirements.lock | awk 'NR > 1 && !/^ / { exit } { print }' > $(VENV)/uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
-	$(INSTALL) --require-hashes --constraint requirements.lock --requirements pyproject.toml --extra local
+	$(INSTALL) --require-hashes --constraint requirements.lock --requirements pyproject.toml --extra local --extra mcp
 	$(INSTALL) --no-build-isolation --no-deps --editable .
 	touch $@
 

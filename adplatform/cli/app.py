@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "inventory": ("inventory", "Compare a store elsewhere with what has landed and been delivered."),
     "tables": (HISTORY, "List the clean tables, their columns and partitions."),
     "query": (HISTORY, "Query the clean tables on this machine."),
+    "mcp": ("mcp", "Serve read-only tools to an assistant, over stdio."),
     "erase": ("erase", "Erase a person from all that a source has stored."),
     "collect": (HISTORY, "Remove table versions that nothing refers to."),
     "crawl": (HISTORY, "Compare what a Glue crawler finds with what is registered."),

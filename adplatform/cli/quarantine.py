@@ -19,7 +19,7 @@ from adplatform.flow.decisions import leave_out, try_again
 from adplatform.flow.pattern import Pattern, find_feed
 from adplatform.flow.retention import has_expired
 from adplatform.flow.source import FeedFlow
-from adplatform.lake.quarantine import Entry, QuarantinedRow, entries, export, read_rows
+from adplatform.lake.quarantine import Entry, QuarantinedRow, export, latest_entries, read_rows
 from adplatform.ledger.ledger import Ledger
 from adplatform.patterns import declared_patterns
 
@@ -33,7 +33,7 @@ def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not 
     flows = [find_feed(patterns, feed)[1]] if feed else _all_feeds(services.ledger, patterns)
     table = Table("feed", "date", "version", "rows", "reasons", "files", box=SIMPLE)
     for flow in flows:
-        for entry in _latest(services.ledger, flow.name):
+        for entry in latest_entries(services.ledger, flow.name):
             rows = f"{entry.rows}, expired" if has_expired(flow, entry, services.ledger.now()) else str(entry.rows)
             reasons = reason_lines(entry.reasons, entry.reason_count)
             files = listed((f.reason for f in entry.files), SHOWN_FILES, "\n")
@@ -58,7 +58,7 @@ def show(
     """
     services = connect()
     _, flow = find_feed(declared_patterns(services.settings), feed)
-    entry = next((e for e in _latest(services.ledger, flow.name) if e.day == parse_day(day)), None)
+    entry = next((e for e in latest_entries(services.ledger, flow.name) if e.day == parse_day(day)), None)
     if entry is None or not entry.key:
         console.print(f"{feed} {day}: no rows in quarantine")
         return
@@ -93,12 +93,6 @@ def _with_names(
     for row in rows:
         file, joint, member = row.source_file.partition("#")
         yield replace(row, source_file=f"{names[file]}{joint}{member}") if file in names else row
-
-
-def _latest(ledger: Ledger, feed: str) -> list[Entry]:
-    """The quarantine of the latest version of each date; earlier versions are history."""
-    versions = {p.day: p.version for p in ledger.publications.of_feed(feed)}
-    return [e for e in entries(ledger, feed) if e.version == versions[e.day]]
 
 
 def replay(

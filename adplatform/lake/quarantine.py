@@ -94,6 +94,12 @@ def entries(ledger: Ledger, feed: str, day: date | None = None) -> list[Entry]:
     return found
 
 
+def latest_entries(ledger: Ledger, feed: str) -> list[Entry]:
+    """The quarantine of the latest version of each date; earlier versions are history."""
+    versions = {p.day: p.version for p in ledger.publications.of_feed(feed)}
+    return [e for e in entries(ledger, feed) if e.version == versions[e.day]]
+
+
 def read_rows(
     store: Store, key: str, contract: Contract, *, offset: int = 0, limit: int | None = None, reveal: bool = False
 ) -> Iterator[QuarantinedRow]:

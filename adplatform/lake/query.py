@@ -124,9 +124,25 @@ def run_query(
         PermanentFailure: DuckDB does not understand the query or refuses it, or cannot read a view that it names.
         TransientFailure: S3 or a file is not there, or S3 does not answer in time.
     """
+    with opened_tables(aws, glue, database_prefix, sql, memory_limit) as con, query_failures():
+        result = con.execute(sql)
+        names = [column[0] for column in result.description or ()]
+        return names, result.fetchmany(limit)
+
+
+@contextmanager
+def opened_tables(
+    aws: Aws, glue: Any, database_prefix: str, sql: str, memory_limit: str
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the tables and views that a query names, as ``<database>.<table>``, and nothing else.
+
+    Raises:
+        PermanentFailure: a view cannot be read.
+        TransientFailure: S3 or a file is not there, or S3 does not answer in time; also within.
+    """
     s3 = _filesystem(aws)
     named = _named(glue, database_prefix, sql)
-    with _answered(), _closed_off(memory_limit) as con:
+    with _answered(), closed_off(memory_limit) as con:
         for table in named.tables:
             name = f"{table.database}__{table.name}"
             con.register(name, _iceberg(aws, glue, s3, table) if table.iceberg else dataset(s3, table))
@@ -141,19 +157,28 @@ def run_query(
                     f"view {database}.{name} cannot be read: {str(e).splitlines()[0]}; ask its tables instead, or have "
                     "it made again by the next merge"
                 ) from e
-        try:
-            result = con.execute(sql)
-            names = [column[0] for column in result.description or ()]
-            return names, result.fetchmany(limit)
-        except duckdb.PermissionException as e:
-            raise PermanentFailure(
-                f"the query failed: {str(e).splitlines()[0]}; it may read the tables that `adplatform tables` lists, "
-                "and neither read nor write anything else. To keep a result, redirect the output"
-            ) from e
-        except duckdb.Error as e:
-            if _OF_S3.search(str(e)):
-                raise _unanswered(e) from e
-            raise PermanentFailure(f"the query failed: {str(e).splitlines()[0]}") from e
+        yield con
+
+
+@contextmanager
+def query_failures() -> Iterator[None]:
+    """What DuckDB says of a query that is run and read within.
+
+    Raises:
+        PermanentFailure: it does not understand the query or refuses it.
+        TransientFailure: S3 does not give a file.
+    """
+    try:
+        yield
+    except duckdb.PermissionException as e:
+        raise PermanentFailure(
+            f"the query failed: {str(e).splitlines()[0]}; it may read the tables that `adplatform tables` lists, "
+            "and neither read nor write anything else. To keep a result, redirect the output"
+        ) from e
+    except duckdb.Error as e:
+        if _OF_S3.search(str(e)):
+            raise _unanswered(e) from e
+        raise PermanentFailure(f"the query failed: {str(e).splitlines()[0]}") from e
 
 
 @contextmanager
@@ -174,7 +199,7 @@ def _unanswered(error: Exception) -> TransientFailure:
 
 
 @contextmanager
-def _closed_off(memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def closed_off(memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection whose statements reach nothing but what is registered with it, and cannot change that.
 
     The settings are in DuckDB's guide "Securing DuckDB"; without replacements a name in a query cannot mean a variable

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from adplatform.failures import PermanentFailure
 
 LOCAL, SPARK = "adplatform.local", "pyspark"
-LINEAGE, TRACES = "openlineage", "opentelemetry"
+LINEAGE, TRACES, MCP = "openlineage", "opentelemetry", "mcp"
 _ABSENT: Mapping[str, str] = {
     LOCAL: "the embedded AWS and the simulated world are not part of this installation, as in the production image: "
     "set ADPLATFORM_ENV=aws, or run this from a checkout of the project with the extra `local`",
@@ -17,6 +17,7 @@ _ABSENT: Mapping[str, str] = {
     "OPENLINEAGE_URL",
     TRACES: "OpenTelemetry is not part of this installation: it comes with the extra `traces`, or leave out "
     "OTEL_EXPORTER_OTLP_ENDPOINT",
+    MCP: "the SDK of the Model Context Protocol is not part of this installation: it comes with the extra `mcp`",
 }
 
 

@@ -12,14 +12,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+from mcp import Client
 
 from adplatform.components import DatabaseTables
+from adplatform.flow.pushed import pushed_files
 from adplatform.flow.services import Services
 from adplatform.lake.quarantine import entries, read_rows
 from adplatform.ledger.delivery import DeliveryState
+from adplatform.mcp.known import Known
+from adplatform.mcp.server import server_of
 from adplatform.platform.aws import Aws
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, make_services, resources_with
@@ -301,6 +306,37 @@ def test_a_look_at_the_quarantine_shows_none_unless_it_is_asked_for(delivered: t
             shown += [file.reason for file in entry.files]
     assert len(shown) > 5
     assert places(str(shown), VALUE) == places(str(shown), NAME) == []
+
+
+def test_no_answer_to_an_assistant_has_values_names_or_digests(delivered: tuple[Platform, str]) -> None:
+    platform = delivered[0]
+    settings = platform.services.settings
+    known = Known(platform.services, [pushed_files(platform.declared, settings)])
+
+    async def every() -> str:
+        async with Client(server_of(lambda: known, 60)) as client:
+            asked: list[tuple[str, dict[str, Any]]] = [("tables", {}), ("tables", {"source": "acme"})]
+            asked.append(("freshness", {}))
+            for name in (each["name"] for each in FEEDS):
+                of_feed = {"feed": f"acme/{name}"}
+                asked += [("contract", of_feed), ("quarantine", of_feed)]
+                asked.append(("why_missing", {**of_feed, "date": str(YESTERDAY)}))
+            for name in PUBLISHED:
+                asked.append(("query", {"sql": f"from {platform.table(name)}"}))
+                asked.append(("query", {"sql": f"select cast(_source_file as int), id from {platform.table(name)}"}))
+            answers = [await client.call_tool(tool, given) for tool, given in asked]
+            return {
+                f"{tool} {given}": str(answer.content) for (tool, given), answer in zip(asked, answers, strict=True)
+            }
+
+    answers = anyio.run(every)
+    said = "\n".join(text for question, text in answers.items() if VALUE not in question)
+    assert "are in quarantine" in said
+    assert "listed files are missing" in said
+    assert places(said, VALUE) == places(said, NAME) == []
+    digests = {digest for [digest] in platform.query("select email_lake from {orders}") if digest}
+    assert digests
+    assert not [digest for digest in digests if digest in said]
 
 
 def read(key: str, body: bytes) -> str:

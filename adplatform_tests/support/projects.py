@@ -97,6 +97,7 @@ class Project:
         module: str = "adplatform.cli",
         home: Path | None = None,
         endpoint: str | None = None,
+        stdin: int | None = None,
         **environment: str,
     ) -> "subprocess.Popen[str]":
         """A process of a module; by default a command of ours."""
@@ -121,6 +122,7 @@ class Project:
             command,
             cwd=self.folder,
             env={**names, **environment},
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

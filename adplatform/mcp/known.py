@@ -1,0 +1,69 @@
+"""What every tool of the server is given."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from adplatform.dbt.tables import Table, tables_of
+from adplatform.failures import PermanentFailure, wrapped
+from adplatform.flow.pattern import Pattern
+from adplatform.flow.services import Services
+from adplatform.lake.catalog import Table as Catalogued
+from adplatform.lake.table import Named
+
+
+@dataclass(frozen=True)
+class Limits:
+    """``rows`` and ``bytes`` of one answer, and ``seconds`` that one may take."""
+
+    rows: int = 500
+    bytes: int = 200_000
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Known:
+    """The declared sources. ``personal`` is whether columns with personal data may be read, too."""
+
+    services: Services
+    patterns: Sequence[Pattern]
+    limits: Limits = Limits()
+    personal: bool = False
+
+    def of_source(self, source: str) -> list[Pattern]:
+        """The declared source of that name; all where it is "".
+
+        Raises:
+            PermanentFailure: there is none.
+        """
+        found = [each for each in self.patterns if source in ("", each.source.name)]
+        if not found and source:
+            raise PermanentFailure(f"no source {source!r}; there are {wrapped(p.source.name for p in self.patterns)}")
+        return found
+
+    def tables(self, source: str = "") -> Iterator[Table]:
+        """The tables and views of a source, or of all, with what of their columns is personal by the declaration or by
+        the catalog.
+
+        Raises:
+            PermanentFailure: there is no such source.
+        """
+        for pattern in self.of_source(source):
+            yield from _tables(self.services, pattern)
+
+
+def _tables(services: Services, pattern: Pattern) -> Iterator[Table]:
+    personal: dict[tuple[str, str], frozenset[str]] = {}
+
+    def catalogued(named: Named) -> Catalogued | None:
+        found = services.lake.catalog.table(named)
+        if found is not None:
+            personal[named.database, named.name] = found.personal
+        return found
+
+    settings = services.settings
+    for table in tables_of(pattern, settings.database_prefix, catalogued, path_copies=settings.path_copies):
+        known = personal.get((table.database, table.name), frozenset())
+        columns = (
+            replace(c, pii={"pii": "by the catalog"}) if c.name in known and not c.pii else c for c in table.columns
+        )
+        yield replace(table, columns=tuple(columns))
