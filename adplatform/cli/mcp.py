@@ -28,7 +28,7 @@ def mcp(
         from adplatform.mcp.known import Known, Limits  # noqa: PLC0415
         from adplatform.mcp.server import serve  # noqa: PLC0415
 
-    limits = Limits(rows, kilobytes * 1000, seconds)
+    limits = Limits(rows, kilobytes * 1000)
 
     def know() -> Known:
         services = connect()

@@ -1,6 +1,6 @@
 """What every tool of the server is given."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from adplatform.dbt.tables import Table, tables_of
@@ -13,11 +13,10 @@ from adplatform.lake.table import Named
 
 @dataclass(frozen=True)
 class Limits:
-    """``rows`` and ``bytes`` of one answer, and ``seconds`` that one may take."""
+    """``rows`` and ``bytes`` of one answer."""
 
     rows: int = 500
     bytes: int = 200_000
-    seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -40,28 +39,31 @@ class Known:
             raise PermanentFailure(f"no source {source!r}; there are {wrapped(p.source.name for p in self.patterns)}")
         return found
 
-    def tables(self, source: str = "") -> Iterator[Table]:
+    def tables(self, source: str = "", only: Collection[tuple[str, str]] | None = None) -> Iterator[Table]:
         """The tables and views of a source, or of all, with what of their columns is personal by the declaration or by
-        the catalog.
+        the catalog; ``only`` those of these names, by database.
 
         Raises:
             PermanentFailure: there is no such source.
         """
         for pattern in self.of_source(source):
-            yield from _tables(self.services, pattern)
+            yield from _tables(self.services, pattern, only)
 
 
-def _tables(services: Services, pattern: Pattern) -> Iterator[Table]:
+def _tables(services: Services, pattern: Pattern, only: Collection[tuple[str, str]] | None) -> Iterator[Table]:
     personal: dict[tuple[str, str], frozenset[str]] = {}
 
     def catalogued(named: Named) -> Catalogued | None:
-        found = services.lake.catalog.table(named)
+        wanted = only is None or (named.database, named.name) in only
+        found = services.lake.catalog.table(named) if wanted else None
         if found is not None:
             personal[named.database, named.name] = found.personal
         return found
 
     settings = services.settings
     for table in tables_of(pattern, settings.database_prefix, catalogued, path_copies=settings.path_copies):
+        if only is not None and (table.database, table.name) not in only:
+            continue
         known = personal.get((table.database, table.name), frozenset())
         columns = (
             replace(c, pii={"pii": "by the catalog"}) if c.name in known and not c.pii else c for c in table.columns

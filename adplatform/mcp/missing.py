@@ -1,7 +1,7 @@
 """Why readers do not see a date of a feed, or not all of it: everything that stands between the sender and them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from adplatform.flow.source import FeedFlow
 from adplatform.flow.standing import next_step
 from adplatform.flow.transforming import transforming
 from adplatform.ledger.delivery import Delivery, DeliveryState
-from adplatform.ledger.objects import ObjectState
+from adplatform.ledger.objects import ObjectState, RawObject
 from adplatform.ledger.publications import Publication
 from adplatform.mcp.known import Known
 from adplatform.pull.pattern import PulledReports
@@ -59,8 +59,7 @@ def _flows(known: Known, name: str) -> tuple[Pattern, list[FeedFlow]]:
 def _made(services: Services, pattern: Pattern, name: str, day: date) -> Iterator[str]:
     flow = next(each for each in pattern.source.derived if each.table == name)
     yield from _held_up(services, pattern)
-    if flow.made_of:
-        yield f"it is made of {', '.join(flow.made_of)}: ask why these lack {day}"
+    yield from _of_others(flow, day)
     if flow.merged_as:
         merge = services.ledger.folds.get(flow.source, flow.merged_as)
         yield f"readers see merge {merge.number} of the changes of {flow.source}; the next one is {merge.state}" + (
@@ -68,17 +67,23 @@ def _made(services: Services, pattern: Pattern, name: str, day: date) -> Iterato
         )
 
 
+def _of_others(flow: FeedFlow, day: date) -> Iterator[str]:
+    if flow.made_of:
+        yield f"it is made of {', '.join(flow.made_of)}: ask why these lack {day}"
+
+
 def _delivery(services: Services, pattern: Pattern, flow: FeedFlow, day: date) -> Mapping[str, Any]:
     ledger = services.ledger
     delivery = ledger.deliveries.get(flow.name, day)
     versions = ledger.publications.of_feed(flow.name, day)
-    files = Counter(str(each.state) for each in ledger.objects.of_day(flow.name, day))
+    objects = ledger.objects.of_day(flow.name, day)
     why = [
         *_held_up(services, pattern),
         *_not_due(flow, delivery, day, ledger.now()),
         *_stands(services, pattern, flow, delivery),
+        *(_of_others(flow, day) if not delivery.published else ()),
         *(_left(versions[-1]) if versions else ()),
-        *_ignored(services, flow, day),
+        *_ignored(objects),
         *_reports(services, pattern, flow, day),
         *_runs(services, pattern, delivery),
     ]
@@ -88,7 +93,7 @@ def _delivery(services: Services, pattern: Pattern, flow: FeedFlow, day: date) -
         "settled_version": delivery.version or None,
         "readers_see_version": delivery.published or None,
         "waiting_files": delivery.pending,
-        "files": dict(files),
+        "files": dict(Counter(str(each.state) for each in objects)),
         "why": why,
     }
 
@@ -143,9 +148,9 @@ def _left(version: Publication) -> Iterator[str]:
         yield f"{version.left_out:,} rows of version {version.version} were left out as declared"
 
 
-def _ignored(services: Services, flow: FeedFlow, day: date) -> Iterator[str]:
-    found = [each for each in services.ledger.objects.of_day(flow.name, day) if each.state is ObjectState.IGNORED]
-    for reason, count in sorted(Counter(each.reason for each in found).items()):
+def _ignored(objects: Iterable[RawObject]) -> Iterator[str]:
+    reasons = Counter(each.reason for each in objects if each.state is ObjectState.IGNORED)
+    for reason, count in sorted(reasons.items()):
         yield f"{count} ignored files: {reason}"
 
 

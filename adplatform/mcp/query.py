@@ -58,7 +58,9 @@ def _tables(known: Known, select: Select) -> list[Table]:
     prefix = known.services.settings.database_prefix
     sources = {each.source.name for each in known.patterns}
     asked = {database.removeprefix(prefix) for database, _ in select.tables} & sources
-    there = {(each.database, each.name): each for source in sorted(asked) for each in known.tables(source)}
+    there = {
+        (each.database, each.name): each for source in sorted(asked) for each in known.tables(source, select.tables)
+    }
     if unknown := sorted(".".join(each) for each in select.tables - there.keys()):
         raise PermanentFailure(f"there is no table {', '.join(unknown)}; `tables` lists those there are")
     return [there[each] for each in sorted(select.tables)]

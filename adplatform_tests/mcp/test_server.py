@@ -12,9 +12,12 @@ import anyio
 import pytest
 from mcp import Client
 
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
 from adplatform.mcp.known import Known
 from adplatform.mcp.server import server_of
 from adplatform.mcp.tools import TOOLS
+from adplatform.patterns import declared_patterns
 from adplatform_tests.mcp.conftest import LISTED, ORDERS, ROWS
 from adplatform_tests.support.platforms import TODAY, YESTERDAY, Platform
 from adplatform_tests.support.projects import Project
@@ -179,3 +182,22 @@ def test_a_query_that_is_cancelled_ends_and_the_server_goes_on(shop: Platform, t
         [content] = asked(process, "tools/call", {"name": "query", "arguments": {"sql": sql}})["content"]
         answer = json.loads(content["text"])
         assert (answer["rows"], answer["complete"]) == ([[ROWS]] * 10, False)
+
+
+@pytest.mark.slow
+def test_every_tool_answers_for_every_declared_feed(services: Services) -> None:
+    patterns = declared_patterns(services.settings)
+    provision(services, [each.source for each in patterns])
+    sources = [each.source.name for each in patterns]
+    flows = [flow.table for each in patterns for flow in (*each.source.feeds, *each.source.derived)]
+    asked = [("tables", {}), ("freshness", {}), *(("tables", {"source": each}) for each in sources)]
+    asked += [("contract", {"feed": each}) for each in flows]
+    asked += [("why_missing", {"feed": each, "date": str(YESTERDAY)}) for each in flows]
+
+    async def every() -> dict[str, str]:
+        async with Client(server_of(lambda: Known(services, patterns), 60)) as client:
+            answers = {f"{tool} {given}": await client.call_tool(tool, given) for tool, given in asked}
+            return {question: answer.content[0].text for question, answer in answers.items() if answer.is_error}
+
+    failed = anyio.run(every)
+    assert {text for text in failed.values() if " is known yet" not in text} == set()
