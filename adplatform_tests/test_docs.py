@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from adplatform.platform.alert import EVENTS
 from adplatform.platform.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
@@ -14,6 +15,7 @@ FOLDERS = (
 )
 PLACES = re.compile(rf"`((?:{'|'.join(FOLDERS.split())})/[\w/.]*)`")
 USERS = {
+    "adplatform/defs/alerts.yaml",
     "adplatform/defs/partners/acme/defs.yaml",
     "adplatform/defs/clouds/gcs/defs.yaml",
     "adplatform/defs/databases/webshop/defs.yaml",
@@ -28,6 +30,7 @@ USERS = {
     [
         "README.md",
         "docs/activations.md",
+        "docs/alerts.md",
         "docs/architecture.md",
         "docs/consumers.md",
         "docs/datasync-agent.md",
@@ -47,3 +50,9 @@ def test_the_readme_lists_every_metric_as_it_is() -> None:
     section = text[text.index("## Watch it") : text.index("## How it maps to AWS")]
     listed = [line for line in section.splitlines() if line.startswith("| `")]
     assert listed == [f"| `{m.name}` | {m.unit} | {', '.join(m.dimensions)} | {m.meaning} |" for m in METRICS]
+
+
+def test_the_events_of_messages_are_listed_with_their_severities() -> None:
+    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (\w+) \|", text, re.MULTILINE)
+    assert listed == [(event, str(severity)) for event, severity in EVENTS.items()]

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from adplatform.contracts.alerts import FILE, Alerts, faultless_alerts
 from adplatform.engines.pattern import EngineFiles
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.provision import arrival_pattern
@@ -66,6 +67,7 @@ class Estate:
     settings: Settings
     sources: tuple[DeployedSource, ...]
     left_out: tuple[str, ...] = ()
+    alerts: Alerts | None = None
 
     @property
     def account(self) -> str:
@@ -146,11 +148,16 @@ class Estate:
 
     @property
     def topics(self) -> list[str]:
-        """Names of the topics of this account, those of sources among them."""
+        """Names of the topics of this account, those of sources and routes of messages among them."""
+        return [topic for topic in self.told if not topic.startswith("arn:")]
+
+    @property
+    def told(self) -> list[str]:
+        """All topics that get messages, by name or ARN."""
         flows = [flow for each in self.sources for flow in each.source.feeds]
         own = [topic for flow in flows for topic in (flow.topics.success, flow.topics.failure) if topic]
-        every = [self.settings.success_topic, self.settings.failure_topic, *own]
-        return list(dict.fromkeys(topic for topic in every if not topic.startswith("arn:")))
+        routed = [to.topic for to in self.alerts.destinations()] if self.alerts else []
+        return list(dict.fromkeys((self.settings.success_topic, self.settings.failure_topic, *own, *routed)))
 
 
 def read_estate(config: Config) -> Estate:
@@ -163,4 +170,5 @@ def read_estate(config: Config) -> Estate:
     simulated = [each for each in declared if getattr(each.model, "simulated", False)]
     sources = [DeployedSource(d.kind, d.model, pattern_of(d, settings)) for d in declared if d not in simulated]
     left_out = [str(getattr(each.model, "source", each.file)) for each in simulated]
-    return Estate(config, settings, tuple(sources), tuple(left_out))
+    alerts = faultless_alerts(PROJECT / config.sources / FILE)
+    return Estate(config, settings, tuple(sources), tuple(left_out), alerts)

@@ -135,7 +135,7 @@ def _ledger(estate: Estate, keys: KeysStack, rows: Sequence[str] = _ROWS) -> lis
 
 def _messages(estate: Estate, keys: KeysStack) -> list[Statement]:
     return [
-        allow(["sns:Publish"], *(estate.topic(topic) for topic in estate.topics)),
+        allow(["sns:Publish"], *(estate.topic(topic) for topic in estate.told)),
         allow(_USES, keys.messages.key_arn),
     ]
 

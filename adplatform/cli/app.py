@@ -90,6 +90,9 @@ DMS: Mapping[str, tuple[str, str]] = {
 DBT: Mapping[str, tuple[str, str]] = {
     "export": ("dbt", "Write the tables of a source as sources of dbt."),
 }
+ALERTS: Mapping[str, tuple[str, str]] = {
+    "test": ("alerts", "Send a test message by each route, and say where it went."),
+}
 
 ROLES: Mapping[str, str] = {
     "process": CODE_SERVER,
@@ -177,6 +180,10 @@ budget_app = typer.Typer(cls=lazy_group(BUDGET), help="What sources may use, and
 amazon_app = typer.Typer(
     cls=lazy_group(AMAZON), help="Reports of the Ads API and of the Selling Partner API.", no_args_is_help=True
 )
+alerts_app = typer.Typer(
+    cls=lazy_group(ALERTS), help="Messages to people: by which routes they go.", no_args_is_help=True
+)
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(amazon_app, name="amazon")
 app.add_typer(budget_app, name="budget")
 app.add_typer(engines_app, name="engines")
@@ -209,6 +216,11 @@ def _dms() -> None:
 
 @dbt_app.callback()
 def _dbt() -> None:
+    """As above."""
+
+
+@alerts_app.callback()
+def _alerts() -> None:
     """As above."""
 
 

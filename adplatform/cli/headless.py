@@ -35,7 +35,9 @@ from adplatform.components.assembly.runs import (
 from adplatform.definitions import defs
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.budget import Budget, in_turns
+from adplatform.flow.outbox import send_unsent
 from adplatform.flow.services import Services
+from adplatform.ledger.messages import PLATFORM
 from adplatform.ledger.workers import this_worker
 from adplatform.patterns import faultless_defs
 from adplatform.platform.aws_errors import aws_failures
@@ -294,6 +296,9 @@ def process_all(
             console.print(Text.assemble(mark, f"{finished.feed} {finished.dates}"))
             if finished.error:
                 console.print(Padding(Text(finished.error), (0, 0, 0, 10)))
+        if (alerting := services.alerting()) is not None:
+            send_unsent(services, PLATFORM)
+            alerting.end()
         for sentence in waiting:
             console.print(sentence, highlight=False, soft_wrap=True)
     return all(ended.values())

@@ -125,11 +125,20 @@ def validate(
             found.append(text)
         else:
             errors.print(f"{text} (a warning)", highlight=False, soft_wrap=True, markup=False)
+    found += misrouted(folder, sources)
     for text in found:
         errors.print(text, highlight=False, soft_wrap=True, markup=False)
     if found:
         raise typer.Exit(1)
     console.print(f"{len(declared)} sources with {len(flows)} feeds are valid")
+
+
+def misrouted(folder: Path, sources: Iterable[str]) -> list[str]:
+    """Mistakes of the routes of messages, each with its place."""
+    from adplatform.contracts.alerts import FILE, read_alerts, unknown_sources
+
+    routes, mistakes = read_alerts(folder / FILE)
+    return [str(each) for each in (*mistakes, *(unknown_sources(routes, sources) if routes else ()))]
 
 
 def disagreements(models: Iterable[BaseModel]) -> list[str]:

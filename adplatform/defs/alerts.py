@@ -6,6 +6,7 @@ import dagster as dg
 
 from adplatform.components.assembly.alerts import build_alerts
 from adplatform.components.assembly.measures import measures_sensor
+from adplatform.contracts.alerts import faultless_alerts
 from adplatform.patterns import declared_patterns
 from adplatform.platform.settings import read_settings
 
@@ -13,6 +14,8 @@ from adplatform.platform.settings import read_settings
 @dg.definitions
 def alerts() -> dg.Definitions:
     settings = read_settings()
+    if settings.alerts is not None:
+        faultless_alerts(settings.alerts)
     status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
     # What is declared is read when it is first measured, and does not change while this process lives.
     patterns = cache(partial(declared_patterns, settings))

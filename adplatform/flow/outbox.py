@@ -5,11 +5,10 @@ import json
 from collections.abc import Iterable
 
 from adplatform.contracts.source import Topics
+from adplatform.flow.alerts import send_routed
 from adplatform.flow.services import Services
 from adplatform.ledger.messages import Unsent
 
-PLATFORM = "_platform"
-"""In the place of a source: messages about the platform, or about several sources."""
 _MOST_EVENTS = 100
 """Events that one look puts: a bus that was away for days must not hold up what is due."""
 
@@ -43,5 +42,7 @@ def put_event(services: Services, event: Unsent) -> bool:
 def _sent(services: Services, message: Unsent) -> bool:
     if message.bus:
         return put_event(services, message)
+    if message.form:
+        return send_routed(services.sns, services.topic_arn, message)
     notifier = services.notifier(Topics(failure=message.topic or None))
     return notifier.failure(message.event, message.subject, json.loads(message.facts))

@@ -57,6 +57,8 @@ def provision(
         personal_tags.provide(services.aws.client("lakeformation"), services.settings.personal_tag)
     create_key(services.secrets, services.settings.hash_key_secret, random_bytes)
     _topics(services)
+    for to in services.alerts.destinations() if services.alerts else ():
+        _topic(services, to.topic)
     for source in every:
         if source.takes_files:
             events_to_queue(services, source, arrival_pattern(source))

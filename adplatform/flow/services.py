@@ -1,6 +1,7 @@
 """The services a flow talks to, made from the settings; the same object serves Dagster runs, the CLI and tests."""
 # ruff: noqa: PLC0415 - clients and engines take longer to import than many a command to run
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,8 @@ from adplatform.platform.queues import find_url
 from adplatform.platform.settings import Settings
 
 if TYPE_CHECKING:
+    from adplatform.contracts.alerts import Alerts
+    from adplatform.flow.alerts import Alerting
     from adplatform.flow.settling import Settler
     from adplatform.lake.lake import Lake
     from adplatform.lake.store import Store
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from adplatform.platform.aws import Aws
     from adplatform.platform.event_bus import EventBus
     from adplatform.platform.notifications import Notifier
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,19 @@ class Services:
     def sns(self) -> Any:
         return self.aws.client("sns")
 
-    def notifier(self, topics: Topics = PLATFORM_TOPICS) -> "Notifier":
-        """Messages to the source's own topics where it has some, else to the platform's."""
+    def notifier(self, topics: Topics = PLATFORM_TOPICS) -> "Notifier | Alerting":
+        """Messages to the source's own topics where it has some, else by declared routes, else to the platform's."""
+        return self.alerting(topics) or self._notifier(topics)
+
+    def alerting(self, topics: Topics = PLATFORM_TOPICS) -> "Alerting | None":
+        """Messages by declared routes, where there are any."""
+        if self.alerts is None:
+            return None
+        from adplatform.flow.alerts import Alerting
+
+        return Alerting(self.alerts, topics, self._notifier(topics), self.ledger, self.topic_arn)
+
+    def _notifier(self, topics: Topics) -> "Notifier":
         from adplatform.platform.notifications import Notifier
 
         return Notifier(
@@ -97,6 +113,20 @@ class Services:
             self.topic_arn(topics.success or self.settings.success_topic),
             self.topic_arn(topics.failure or self.settings.failure_topic),
         )
+
+    @cached_property
+    def alerts(self) -> "Alerts | None":
+        """The declared routes. A file with mistakes routes nothing, for people must hear of failures all the same; that
+        the code location does not load is what shows it."""
+        if self.settings.alerts is None or not self.settings.alerts.exists():
+            return None
+        from adplatform.contracts.alerts import faultless_alerts
+
+        try:
+            return faultless_alerts(self.settings.alerts)
+        except PermanentFailure as e:
+            log.error("no message goes by routes: %s", e)
+            return None
 
     def event_bus(self, name: str) -> "EventBus":
         from adplatform.platform.event_bus import EventBus

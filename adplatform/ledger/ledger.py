@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from adplatform.ledger.alerts import OpenAlerts
 from adplatform.ledger.deliveries import Deliveries
 from adplatform.ledger.derived import Derived
 from adplatform.ledger.engine_runs import EngineRuns
@@ -21,7 +22,7 @@ from adplatform.ledger.folds import Folds
 from adplatform.ledger.forgetting import Forgetting
 from adplatform.ledger.keys import Keys
 from adplatform.ledger.leases import Beside, Lease, leased
-from adplatform.ledger.messages import Messages
+from adplatform.ledger.messages import PLATFORM, Messages
 from adplatform.ledger.objects import Objects
 from adplatform.ledger.observations import Observations
 from adplatform.ledger.pauses import Pauses
@@ -109,6 +110,10 @@ class Ledger:
     @cached_property
     def messages(self) -> Messages:
         return Messages(self.access)
+
+    @cached_property
+    def alerts(self) -> OpenAlerts:
+        return OpenAlerts(self.access, PLATFORM)
 
     @cached_property
     def uploads(self) -> Uploads:

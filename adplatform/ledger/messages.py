@@ -10,6 +10,8 @@ from adplatform.ledger.objects import Refused
 from adplatform.ledger.rows import Item, digest, from_item
 from adplatform.ledger.table import NEW, Table, Write
 
+PLATFORM = "_platform"
+"""In the place of a source: messages about the platform, or about several sources."""
 REMEMBER_NOTIFIED = timedelta(days=90)
 """For longer than any backfill takes."""
 
@@ -43,13 +45,15 @@ class Notified:
 @dataclass(frozen=True)
 class Unsent:
     """A message of a failure that nobody has got yet; ``facts`` is JSON, and an empty ``topic`` the platform's. With a
-    ``bus`` it is an event that this bus of EventBridge has not got yet."""
+    ``bus`` it is an event that this bus of EventBridge has not got yet. With a ``form`` it goes to that topic alone, in
+    the form that its subscribers read, and ``facts`` has the whole alert."""
 
     event: str
     subject: str
     facts: str
     topic: str = ""
     bus: str = ""
+    form: str = ""
 
     @classmethod
     def of(cls, topic: str | None, event: str, subject: str, facts: Mapping[str, Any]) -> Self:
@@ -61,7 +65,8 @@ class Unsent:
 
     @property
     def sort_key(self) -> str:
-        return f"untold#{digest(self.event, self.subject, self.facts, self.topic, *filter(None, (self.bus,)))}"
+        more = filter(None, (self.bus, self.form))
+        return f"untold#{digest(self.event, self.subject, self.facts, self.topic, *more)}"
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``told#<what>``                      :class:`Notified`, a message that is sent only once
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
 ``feed#<source>/<feed>``      ``basis#<day>``                      :class:`Basis`, what a derived date is made of
+``feed#_platform``            ``alert#<thread>``                   :class:`OpenAlert`, a cause that has not ended
 ``feed#_pauses``              ``source#<source>``                  :class:`Pause`, a source that is paused
 ``feed#_keys``                ``lake``                             :class:`LakeKey`, the hashing key of the lake
 ``feed#_keys``                ``table#<source>/<feed>``            :class:`TableRotation`, its way to another key

@@ -34,6 +34,8 @@ class Settings:
     queue_prefix: str = names.QUEUE_PREFIX
     success_topic: str = names.SUCCESS_TOPIC
     failure_topic: str = names.FAILURE_TOPIC
+    alerts: Path | None = None
+    """The file with the routes of messages, which need not be there."""
     event_bus: str = ""
     """The bus of EventBridge, by name or ARN, that gets an event of each publication; by default none does."""
     hash_key_secret: str = names.HASH_KEY_SECRET
@@ -160,6 +162,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         queue_prefix=text("QUEUE_PREFIX", defaults.queue_prefix),
         success_topic=text("SUCCESS_TOPIC", defaults.success_topic),
         failure_topic=text("FAILURE_TOPIC", defaults.failure_topic),
+        alerts=Path(__file__).parents[1] / "defs" / "alerts.yaml",
         event_bus=text("EVENT_BUS", ""),
         hash_key_secret=text("HASH_KEY_SECRET", defaults.hash_key_secret),
         kms_key_id=environ.get(PREFIX + "KMS_KEY_ID") or None,

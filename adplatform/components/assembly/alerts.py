@@ -13,9 +13,9 @@ from adplatform.components.assembly.metadata import FAILURE_TOPIC
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, RANGE_END, RANGE_START, said_of
 from adplatform.failures import listed
-from adplatform.flow.outbox import PLATFORM, notify, send_unsent
+from adplatform.flow.outbox import notify, send_unsent
 from adplatform.flow.services import Services
-from adplatform.ledger.messages import Unsent
+from adplatform.ledger.messages import PLATFORM, Unsent
 from adplatform.platform.calls import CODE_SERVER, acting
 from adplatform.resources.named import LedgerResource, NotificationsResource, services_of
 
@@ -82,7 +82,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     @dg.sensor(
         name="failing_ticks",
         description="Notifies people of a sensor or schedule whose newest tick failed, once until it succeeds, and "
-        "sends messages about the platform that could not be sent before.",
+        "sends messages about the platform that could not be sent before, and closes alerts whose cause has ended.",
         default_status=status,
         minimum_interval_seconds=60,
     )
@@ -105,6 +105,11 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
                     error = sentence(ticks[0].error, f"a tick of {name}")
                     facts = {"name": name, "error": error}
                     notify(services, PLATFORM, Unsent.of(None, "tick_failed", f"{name} fails", facts))
+        alerting = services.alerting()
+        if alerting is not None:
+            alerting.end()
+            for name in known.keys() - failing.keys():
+                alerting.end_seen("tick_failed", {"name": name}, f"{name} works again")
         return dg.SensorResult(cursor=json.dumps(failing))
 
     @dg.sensor(
@@ -133,6 +138,11 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
                 facts = {"asset": name, "feed": concern.feed, "error": why}
                 message = Unsent.of(concern.topic, "table_stale", f"{name} is stale", facts)
                 notify(services, PLATFORM, message)
+        alerting = services.alerting()
+        if alerting is not None:
+            for name in set(known) - set(stale):
+                facts = {"asset": name, "feed": name.partition("/")[2]}
+                alerting.end_seen("table_stale", facts, f"{name} is fresh again")
         return dg.SensorResult(cursor=json.dumps(stale))
 
     return [failed_runs, failing_ticks, stale_tables]
