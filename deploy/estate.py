@@ -4,7 +4,7 @@ Only keys of KMS have ARNs that nobody knows before; these are references to the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,7 @@ def read_estate(config: Config) -> Estate:
     Raises:
         PermanentFailure: a declared source or a setting has a mistake; names it.
     """
-    settings = read_settings(config.environment)
+    settings = replace(read_settings(config.environment), alerts=PROJECT / config.sources / FILE)
     declared = faultless_defs(PROJECT / config.sources)
     simulated = [each for each in declared if getattr(each.model, "simulated", False)]
     sources = [DeployedSource(d.kind, d.model, pattern_of(d, settings)) for d in declared if d not in simulated]
