@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adplatform.failures import MAX_TEXT
 from adplatform.ledger.alerts import OpenAlert
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import PLATFORM, REMEMBER_NOTIFIED, Unsent
 from adplatform.ledger.rows import digest
 from adplatform.platform.alert import Alert, Phase, Severity, alert_of
+from adplatform.platform.facts import bounded
 from adplatform.platform.notifications import Notifier, publish_together, sent_as
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FAILED = "run_failed"
+_BOUNDS, _MOST = ((50, MAX_TEXT), (50, 1000), (10, 200), (10, 20)), 60_000
+"""How many of many values are kept and how many characters of each text, and characters of all."""
 _TROUBLES = {
     "arrivals_hindered": "hindrance/arrivals/",
     "delivery_hindered": "hindrance/deliveries/",
@@ -99,18 +103,18 @@ class Alerting:
 
     def _happened(self, alert: Alert, to: Sequence["Destination"]) -> None:
         """Note that it happened, and say it unless it was said lately."""
-        what = digest(alert.event, json.dumps(alert.facts, sort_keys=True))
+        what, kind = digest(alert.event, json.dumps(alert.facts, sort_keys=True)), alert.kind
         while True:
             seen, now = self.ledger.alerts.get(alert.thread), self.ledger.now()
             known = seen or OpenAlert(alert.thread, alert.event, json.dumps(alert.facts), now)
-            quiet = known.is_quiet(alert.event, now, self.alerts.quiet_for)
+            quiet = known.is_quiet(kind, now, self.alerts.quiet_for)
             if quiet and known.last == what:
                 return
-            times = known.times.get(alert.event, 0) + (known.last != what)
-            new = replace(known, last=what, times={**known.times, alert.event: times})
+            times = known.times.get(kind, 0) + (known.last != what)
+            new = replace(known, last=what, times={**known.times, kind: times})
             messages: list[Unsent] = []
             if not quiet:
-                new = replace(new, said={**known.said, alert.event: now.isoformat()})
+                new = replace(new, said={**known.said, kind: now.isoformat()})
                 messages = [_message(_as_said(alert, seen, times), each) for each in to]
             if self.ledger.alerts.write(seen, new, messages):
                 self._send(messages)
@@ -119,7 +123,7 @@ class Alerting:
     def _close(self, seen: OpenAlert, end: Alert) -> Mapping[str, Sequence["Destination"]]:
         """Say to whoever was told of the cause that it has ended; nothing if somebody else does."""
         facts = json.loads(seen.facts)
-        heard = [alert_of(event, "", facts) for event in seen.said]
+        heard = [alert_of(kind.partition("/")[0], "", facts) for kind in seen.said]
         to = list(dict.fromkeys(each for alert in heard for each in self.alerts.to(alert)))
         messages = [_message(replace(end, thread=seen.thread), each) for each in to]
         if not self.ledger.alerts.end(seen, messages):
@@ -148,7 +152,7 @@ def send_routed(sns: Any, arn: Callable[[str], str], message: Unsent) -> bool:
 def _as_said(alert: Alert, seen: OpenAlert | None, times: int) -> Alert:
     if seen is None:
         return alert
-    if alert.event not in seen.said:
+    if alert.kind not in seen.said:
         return replace(alert, phase=Phase.AGAIN)
     return replace(alert, phase=Phase.AGAIN, note=f"{times} times since {seen.since:%Y-%m-%d %H:%M} UTC")
 
@@ -199,6 +203,10 @@ def _read(facts: str) -> Alert:
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON has them."""
+    """As JSON has them, and as much of them as several rows of one transaction take."""
     plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))
-    return plain
+    for many, long in _BOUNDS:
+        cut = bounded(plain, many, long)
+        if len(json.dumps(cut)) < _MOST:
+            break
+    return cut

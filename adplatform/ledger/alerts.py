@@ -14,9 +14,10 @@ from adplatform.ledger.table import NEW, Table
 
 @dataclass(frozen=True)
 class OpenAlert:
-    """A cause by the name of its thread. Of each of its events ``said`` has when it was said last, and ``times`` how
-    often it happened; ``last`` is the digest of what happened last, so that the same is not counted twice. ``facts``
-    are those of the first message, in JSON, and ``event`` is its event."""
+    """A cause by the name of its thread. Of each kind of what happened (:attr:`adplatform.platform.alert.Alert.kind`)
+    ``said`` has when it was said last, and ``times`` how often it did; ``last`` is the digest of what happened last, so
+    that the same is not counted twice. ``facts`` are those of the first message, in JSON, and ``event`` is its event.
+    """
 
     thread: str
     event: str
@@ -31,9 +32,9 @@ class OpenAlert:
     def sort_key(self) -> str:
         return f"alert#{self.thread}"
 
-    def is_quiet(self, event: str, now: datetime, quiet_for: timedelta) -> bool:
+    def is_quiet(self, kind: str, now: datetime, quiet_for: timedelta) -> bool:
         """Whether it was said so lately that it is not said again."""
-        at = self.said.get(event)
+        at = self.said.get(kind)
         return at is not None and now - datetime.fromisoformat(at) < quiet_for
 
 

@@ -1,9 +1,11 @@
 """What is said to people of one thing that happened, before a channel gives it a form; and how bad each event is."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from adplatform.failures import MAX_TEXT, clipped, unnamed
@@ -55,6 +57,7 @@ EVENTS: Mapping[str, Severity] = {
     "tick_failed": Severity.CRITICAL,
 }
 """How bad each event is. One that is not listed is an error."""
+_NUMBERS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,16 @@ class Alert:
     def about_delivery(self) -> bool:
         """Of one feed and date, so that its thread is theirs."""
         return self.event in (*ENDS_BY_DELIVERY, PUBLISHED) and self.day is not None and "," not in self.feed
+
+    @property
+    def kind(self) -> str:
+        """What is the same when it happens again: of a delivery each event, else that with the same reason, whatever
+        numbers are in it."""
+        if self.about_delivery:
+            return self.event
+        why = [_NUMBERS.sub("#", str(self.facts.get(name, ""))) for name in ("reason", "error")]
+        of = [str(self.facts.get(name, "")) for name in ("unit", "period")]
+        return f"{self.event}/{sha256(repr((why, of)).encode()).hexdigest()[:16]}"
 
     @property
     def conversation(self) -> str:

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from adplatform.cli.alerts import send_tests
+from adplatform.components.assembly.alerts import build_alerts
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.failures import EnvironmentFailure, PermanentFailure
@@ -21,9 +23,10 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
 from adplatform.ledger.messages import PLATFORM, Unsent
+from adplatform_tests.platform.test_notifications import FACTS
 from adplatform_tests.support.channels import Channels
 from adplatform_tests.support.plainly import killed_at, process
-from adplatform_tests.support.platforms import YESTERDAY, Inbox
+from adplatform_tests.support.platforms import YESTERDAY, Inbox, resources_with
 
 FEED: dict[str, Any] = {
     "name": "orders",
@@ -120,6 +123,29 @@ def test_a_publication_that_ends_nothing_is_told_in_chat_and_opens_no_incident(c
     delivered(channels.services, declared(channels.services), "order_id,email", "a")
     assert titles(channels.chat()) == [f"shop/orders {YESTERDAY}: published version 1"]
     assert channels.incidents() == []
+
+
+def test_another_reason_is_said_at_once_and_the_same_with_other_numbers_is_not(channels: Channels) -> None:
+    services = channels.services
+    provision(services, [])
+    facts = [{"error": error} for error in ("3 messages are lost", "4 messages are lost", "no access")]
+    for each in (*facts, *FACTS[1:3]):  # of a size that no row takes
+        assert services.notifier().failure("stream_refused", "ads: refused", {"source": "ads", **each})
+    assert len(channels.chat()) == 4
+    assert {key for _, key in channels.incidents()} == {"adplatform/ads/stream_refused"}
+
+
+@pytest.mark.slow
+def test_a_sensor_that_works_again_closes_its_alert(channels: Channels, tmp_path: Path) -> None:
+    services = channels.services
+    provision(services, [])
+    services.notifier().failure("tick_failed", "acme_arrivals fails", {"name": "acme_arrivals", "error": "e"})
+    [sensor] = [each for each in build_alerts(dg.DefaultSensorStatus.STOPPED) if each.name == "failing_ticks"]
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for cursor in (json.dumps({"acme_arrivals": True}), None):
+            sensor(dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources_with(services)))
+    assert titles(channels.chat()) == ["acme_arrivals fails", "acme_arrivals works again"]
+    assert [action for action, _ in channels.incidents()] == ["trigger", "resolve"]
 
 
 def test_what_hinders_a_source_is_closed_when_it_does_not_any_more(channels: Channels) -> None:
