@@ -15,6 +15,8 @@ import pytest
 
 from adplatform.definitions import defs
 from adplatform.local.dagster_home import prepare_dagster_home
+from adplatform.operations.ledger_tables import TABLES
+from adplatform.platform import names
 
 ROOT = Path(__file__).parents[1]
 CRM_FEEDS = ["campaigns", "campaign_members", "contacts"]
@@ -193,7 +195,10 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         )
         for table in ("customers", "customers_deleted", "orders", "orders_deleted", "orders_history")
     }
-    board: dict[str, Node] = {"operations_board": ([], "operations", [], ["dashboard", "dynamodb"])}
+    board: dict[str, Node] = {
+        "operations_board": ([], "operations", [], ["dashboard", "dynamodb"]),
+        **{f"{names.META}/{table.name}": ([], "operations", [], ["dynamodb", "glue", "parquet"]) for table in TABLES},
+    }
     services: dict[str, Node] = {
         "consumers/clubcard/members/entity_resolution": (
             ["clean/clubcard/members"],
@@ -303,6 +308,7 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_seller_compare_hourly",
         "northwind_seller_restatement_audit",
         "operations_board_hourly",
+        "adplatform_meta_daily",
     }
     assert all(s.default_status is dg.DefaultScheduleStatus.RUNNING for s in schedules)
 

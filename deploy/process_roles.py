@@ -69,10 +69,14 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
 
 
 def run_statements(estate: Estate, keys: KeysStack, each: DeployedSource | None) -> list[Statement]:
-    """A run of a source works on what is the source's own; one of no source, the operations board's, looks at all of
-    them in the ledger."""
+    """A run of a source works on what is the source's own; one of no source looks at all of them in the ledger, for the
+    operations board and for the tables of the ledger."""
     if each is None:
-        return [*compute_logs(estate, keys, written=True), *_ledger(estate, keys, _LOOKED_AT)]
+        return [
+            *compute_logs(estate, keys, written=True),
+            *_ledger(estate, keys, _LOOKED_AT),
+            *_ledger_tables(estate, keys),
+        ]
     return [
         *_ledger(estate, keys),
         *compute_logs(estate, keys, written=True),
@@ -245,6 +249,21 @@ def _clean_of_runs(estate: Estate, keys: KeysStack, each: DeployedSource) -> lis
             *("CreateDatabase", "CreateTable", "UpdateTable", "CreatePartition", "UpdatePartition", "DeletePartition"),
             *(("BatchCreatePartition", "BatchUpdatePartition") if each.source.pattern == "reports" else ()),
         ),
+    ]
+
+
+def _ledger_tables(estate: Estate, keys: KeysStack) -> list[Statement]:
+    """Those of the ledger, which are written anew as a whole and read by no run."""
+    name, database = platform_names.META, f"{estate.settings.database_prefix}{platform_names.META}"
+    tables = [estate.arn("glue", each) for each in ("catalog", f"database/{database}", f"table/{database}/*")]
+    actions = ["glue:CreateDatabase", "glue:CreateTable", "glue:GetTable", "glue:UpdateTable"]
+    why = "All versions of the tables of the ledger, which nothing else is below."
+    return [
+        allow(["s3:GetObject", *_WRITES, "s3:DeleteObject"], estate.clean(f"table-versions/{name}/*"), why=why),
+        allow(["s3:ListBucket"], estate.clean()),
+        allow(_USES, keys.data.key_arn),
+        allow(actions, *tables, why="All tables of the ledger."),
+        allow(_METADATA, keys.catalog.key_arn),
     ]
 
 

@@ -218,11 +218,13 @@ class Proof:
                 yield str(job.properties["Role"]).rpartition("/")[2]
 
     def _names(self, source: DeployedSource, role: str) -> Names:
-        """Reports arrive in the landing zone for nobody but the runs that put them elsewhere themselves."""
+        """Reports arrive in the landing zone for nobody but the runs that put them elsewhere themselves. A run of no
+        source writes what the platform says of itself."""
         estate = self.estate
         secret = next(iter(secrets_of(source.model)), "")
         prefix = source.source.prefix if role.startswith(run_of("")) else estate.zones.landing(source.name)
-        names = (estate.account, estate.region, estate.settings, source.name, prefix, secret)
+        owner = platform.META if role == PLATFORM_RUN else source.name
+        names = (estate.account, estate.region, estate.settings, owner, prefix, secret)
         roles = {
             "emr-serverless executionRoleArn": estate.role(platform.SPARK_ROLE),
             "entityresolution roleArn": estate.role(platform.ENTITY_RESOLUTION_ROLE),

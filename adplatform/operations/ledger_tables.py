@@ -1,0 +1,187 @@
+"""The ledger as tables for analysts: which there are, their columns, and their rows by the ledger's own queries.
+
+Every declared feed costs two queries, a report and a target of an engine one, however many rows each has; DynamoDB
+sends them by pages of 1 MB. No column holds a value of the data, and no text the name of a file as its sender wrote it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from pydantic_core import to_json
+
+from adplatform.contracts.types import parse_type
+from adplatform.failures import clipped, unnamed
+from adplatform.flow.pattern import Pattern
+from adplatform.flow.services import Services
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.publications import Publication
+from adplatform.transform.values import OutputColumn
+
+Values = Mapping[str, Any]
+"""A row, by column; a column that is not there is NULL."""
+Rows = Mapping[str, Sequence[Values]]
+"""Rows by table."""
+AS_OF = OutputColumn(
+    "as_of", parse_type("timestamp"), "When the table was written: the ledger as it was then, or later."
+)
+_MOST_TEXT = 1_000
+"""Characters of a text; `adplatform ledger` prints the rest."""
+
+
+@dataclass(frozen=True)
+class LedgerTable:
+    """A table and what the catalog says of it; ``columns`` without the last, ``AS_OF``."""
+
+    name: str
+    description: str
+    columns: tuple[OutputColumn, ...]
+
+    def row(self, row: object, **given: Any) -> Values:
+        """The columns of a row of the ledger that has attributes with their names; ``given`` are those that are not,
+        or are called otherwise."""
+        names = (column.name for column in self.columns)
+        return {name: _value(given[name] if name in given else getattr(row, name)) for name in names}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read together: ``parts`` of what is declared, and the ``rows`` of one of them by table."""
+
+    parts: Callable[[Services, Sequence[Pattern]], Sequence[str]]
+    rows: Callable[[Services, str], Rows]
+
+
+def _value(value: Any) -> Any:
+    """As it is stored: nothing is NULL, never an empty text."""
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, str):
+        return clipped(unnamed(value), _MOST_TEXT) or None
+    if isinstance(value, Decimal):
+        return float(value)
+    return to_json(value, inf_nan_mode="strings").decode() if isinstance(value, Mapping) else value
+
+
+def _columns(*declared: tuple[str, str, str]) -> tuple[OutputColumn, ...]:
+    return tuple(OutputColumn(name, parse_type(kind), comment) for name, kind, comment in declared)
+
+
+_FEED = (
+    ("source", "string", "The source."),
+    ("feed", "string", "The feed, which is called as its table is."),
+    ("scope", "string", "The profile, marketplace or the like that is delivered apart; NULL where there is none."),
+)
+_DELIVERY = (*_FEED, ("day", "date", "The date of the delivery (UTC)."))
+
+DELIVERIES = LedgerTable(
+    "deliveries",
+    "One row for each feed and date of which anything has arrived, as it stands.",
+    _columns(
+        *_DELIVERY,
+        ("state", "string", "open, settled, running, transforming, published or failed."),
+        ("version", "bigint", "The latest version that has settled, 0 for none."),
+        ("published", "bigint", "The latest version that readers could see, 0 for none."),
+        ("arrivals", "bigint", "Objects that have arrived, and reasons to make it again."),
+        ("pending", "bigint", "Those of them that no version has yet."),
+        ("attempt", "bigint", "The number of the attempt at its latest version."),
+        ("launches", "bigint", "Runs that were asked for, of its latest version."),
+        ("deaths", "bigint", "Of these, those that ended without a word."),
+        ("settled_at", "timestamp", "When its latest version settled."),
+        ("settled_because", "string", "Why it settled then."),
+        ("changed_at", "timestamp", "When it was changed last."),
+        ("waiting", "string", "What it lacked when it was looked at last."),
+        ("waiting_until", "timestamp", "When time alone completes it."),
+        ("not_before", "timestamp", "Until when it rests after a failure."),
+        ("permanent", "boolean", "Whether it waits for somebody to act."),
+        ("error", "string", "What has failed; file names are ***."),
+    ),
+)
+PUBLICATIONS = LedgerTable(
+    "publications",
+    "One row for each version of a delivery, whatever became of it, with where its rows went: rows_in = clean + "
+    "superseded + quarantined + left_out once it is published.",
+    _columns(
+        *_DELIVERY,
+        ("version", "bigint", "1, 2, ... of the feed and date."),
+        ("state", "string", "settled, running, transforming, published or failed."),
+        ("settled_at", "timestamp", "When it settled."),
+        ("settled_because", "string", "Why it settled then."),
+        ("finished_at", "timestamp", "When readers could see it."),
+        ("seconds", "double", "How long the run took that made it visible."),
+        ("run_id", "string", "The run of Dagster or of a command that was at it last."),
+        ("files", "bigint", "Objects that belong to it."),
+        ("bytes", "bigint", "Of its files as they were received."),
+        ("rows_in", "bigint", "Rows of its files."),
+        ("clean", "bigint", "Rows in the table."),
+        ("superseded", "bigint", "Rows that a newer one with the same key replaced."),
+        ("quarantined", "bigint", "Rows that broke the contract."),
+        ("left_out", "bigint", "Rows that the feed leaves out on purpose."),
+        ("reasons", "string", "Rows by the most frequent reasons why they were quarantined, as JSON."),
+        ("contract", "string", "The digest of the contract that its rows were made by."),
+        ("key_id", "string", "The hashing key of its digests by name."),
+        ("note", "string", "What a reader should know beside that."),
+        ("error", "string", "What has failed; file names are ***."),
+    ),
+)
+SCHEMA_CHANGES = LedgerTable(
+    "schema_changes",
+    "One row for each column and contract that is another than in the version published before, of the same feed.",
+    _columns(
+        *_DELIVERY,
+        ("version", "bigint", "The version with which it changed."),
+        ("changed_at", "timestamp", "When readers could see it."),
+        (
+            "change",
+            "string",
+            "column_added (nobody declared it), column_lacking (files lack it), column_back, contract.",
+        ),
+        ("column_name", "string", "The column; NULL of a contract."),
+        ("contract", "string", "The digest of the contract that the rows of the version were made by."),
+        ("contract_before", "string", "That of the version published before."),
+    ),
+)
+
+
+def schema_changes(versions: Sequence[Publication]) -> Iterator[tuple[Publication, Values]]:
+    """Versions of a feed that have another contract or other columns than what was published before, with what is
+    another. The first published one changes nothing; versions of releases that noted no contract say nothing of it."""
+    shown = (each for each in versions if each.state is DeliveryState.PUBLISHED and each.finished_at is not None)
+    before: Publication | None = None
+    for now in sorted(shown, key=lambda each: (each.finished_at or each.settled_at, each.day, each.version)):
+        if before is not None:
+            found = [
+                *(("column_added", name) for name in now.evolved if name not in before.evolved),
+                *(("column_lacking", name) for name in sorted(now.lacking) if name not in before.lacking),
+                *(("column_back", name) for name in sorted(before.lacking) if name not in now.lacking and now.rows_in),
+                *([("contract", "")] if now.contract and before.contract and now.contract != before.contract else []),
+            ]
+            for change, column in found:
+                yield now, {"change": change, "column_name": column, "contract_before": before.contract}
+        before = now
+
+
+def _feeds(services: Services, patterns: Sequence[Pattern]) -> list[str]:
+    """Feeds as their deliveries are named, and tables that are made of them."""
+    found = [flow.name for pattern in patterns for flow in pattern.deliveries(services.ledger)]
+    return list(dict.fromkeys([*found, *(flow.name for pattern in patterns for flow in pattern.source.derived)]))
+
+
+def _of_feed(services: Services, name: str) -> Rows:
+    source, feed, *scope = name.split("/", 2)
+    where = {"source": source, "feed": feed, "scope": "".join(scope)}
+    versions = services.ledger.publications.of_feed(name)
+    return {
+        DELIVERIES.name: [DELIVERIES.row(each, **where) for each in services.ledger.deliveries.of_feed(name)],
+        PUBLICATIONS.name: [PUBLICATIONS.row(each, **where, files=each.objects) for each in versions],
+        SCHEMA_CHANGES.name: [
+            SCHEMA_CHANGES.row(each, **where, changed_at=each.finished_at, **change)
+            for each, change in schema_changes(versions)
+        ],
+    }
+
+
+TABLES = (DELIVERIES, PUBLICATIONS, SCHEMA_CHANGES)
+READINGS = (Reading(_feeds, _of_feed),)
