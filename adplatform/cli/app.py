@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
+from adplatform.cli.actions import ACTING, Acts, noted
 from adplatform.cli.context import reported
 from adplatform.platform.calls import CODE_SERVER, NOBODY, OPERATOR, acting
 from adplatform.platform.garbage import collected_rarely
@@ -133,19 +134,22 @@ def lazy_group(commands: Mapping[str, tuple[str, str]]) -> type[TyperGroup]:
 
 def imported(commands: Mapping[str, tuple[str, str]], name: str) -> click.Command:
     """The command itself."""
-    module = import_module(f"adplatform.cli.{commands[name][0]}")
+    place = commands[name][0]
+    module = import_module(f"adplatform.cli.{place}")
     attribute = name.replace("-", "_")
     function = getattr(module, attribute if hasattr(module, attribute) else f"{attribute}_")
     info = CommandInfo(
-        name=name, callback=_reporting(function, ROLES.get(name, OPERATOR)), context_settings=_HELP_OPTIONS
+        name=name,
+        callback=_reporting(function, ROLES.get(name, OPERATOR), ACTING.get((place, name))),
+        context_settings=_HELP_OPTIONS,
     )
     return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
 
 
-def _reporting(command: Callable[..., Any], role: str) -> Callable[..., Any]:
+def _reporting(command: Callable[..., Any], role: str, acts: Acts | None) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
-        with reported(), acting(role):
+        with reported(), acting(role), noted(acts, kwargs):
             return command(*args, **kwargs)
 
     run.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]  # typer reads the options from it

@@ -1,12 +1,11 @@
 """Commands about what sources may use."""
 
-import getpass
-import socket
 from decimal import Decimal
 from typing import Annotated
 
 import typer
 
+from adplatform.cli.actions import user_here
 from adplatform.cli.context import connect, console
 from adplatform.cli.pauses import SourceName, require_source
 from adplatform.cli.status import show_section
@@ -56,5 +55,5 @@ def allow(
     more = {unit: Decimal(str(amount)) for unit, amount in given.items() if amount is not None}
     if gigabytes is not None:
         more["bytes"] = Decimal(str(gigabytes)) * _GIGABYTE
-    found = cost_guard.allow(services, patterns[source], more, by or f"{getpass.getuser()}@{socket.gethostname()}", why)
+    found = cost_guard.allow(services, patterns[source], more, by or user_here(), why)
     show_section(budgets(found), console)

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from adplatform.cli.actions import note
 from adplatform.failures import PermanentFailure, TransientFailure, plain
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def connect() -> "Services":
     from adplatform.platform.settings import read_settings
     from adplatform.resources.connection import open_services
 
-    return open_services(read_settings())
+    services = open_services(read_settings())
+    note(services)
+    return services
 
 
 def say_if_paused(services: "Services", source: str) -> None:

@@ -1,11 +1,10 @@
 """Commands that keep a source still, and have it go on."""
 
-import getpass
-import socket
 from typing import Annotated
 
 import typer
 
+from adplatform.cli.actions import user_here
 from adplatform.cli.context import connect, console
 from adplatform.contracts.hints import did_you_mean
 from adplatform.failures import PermanentFailure, wrapped
@@ -24,7 +23,7 @@ def pause(
     services = connect()
     known = [pattern.source.name for pattern in declared_patterns(services.settings)]
     require_source(source, known)
-    begun = services.ledger.pauses.begin(source, by or f"{getpass.getuser()}@{socket.gethostname()}", why)
+    begun = services.ledger.pauses.begin(source, by or user_here(), why)
     if begun is None:
         console.print(f"nothing changed: {services.ledger.pauses.of(source)}", highlight=False, soft_wrap=True)
         return

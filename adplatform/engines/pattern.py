@@ -42,6 +42,7 @@ class EngineFiles(PushedFiles):
     """As ``adplatform.flow.pattern.Pattern``. ``events`` is the EventBridge pattern of what says that something has
     ended. ``targets`` makes what runs for the source of the clients, and
     ``provision`` what of it YAML declares and AWS lacks; ``fill`` puts what that needs inside, once it is there.
+    ``further_targets`` are names of those that run only for others, which ``names_of_targets`` leaves out.
     ``simulated`` names the connection that is to be one to something simulated, ``simulated_database`` the secret of
     such a database and ``simulated_host`` that of such an SFTP host; ``task`` is the task that YAML declares with its
     store, which may be, too."""
@@ -56,6 +57,7 @@ class EngineFiles(PushedFiles):
     simulated_host: str | None = None
     task: Callable[[Services], DeclaredTask | None] = lambda _: None
     names_of_targets: tuple[str, ...] = ()
+    further_targets: tuple[str, ...] = ()
 
     def failing(self, ledger: "Ledger") -> list[str]:
         return [*self.names, *(f"{self.source.name}/{target}" for target in self.names_of_targets)]

@@ -46,6 +46,11 @@ class SparkLook:
         return f"an engine {listed(does)}" if does else ""
 
 
+def spark_names(services: Services, source: Source) -> list[str]:
+    """What Spark runs for the tables of a source, as it is called in a command."""
+    return [f"{source.name}/{name}" for kind in _KINDS for name in sorted(kind.targets(services, source))]
+
+
 def spark_watch(services: Services, source: Source, engine_of: EngineOf = spark_engine) -> Watch:
     """What Spark may do for the tables of a source."""
     topics = (flow.topics for flow in source.feeds[:1])

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from adplatform.ledger.actions import Actions
 from adplatform.ledger.alerts import OpenAlerts
 from adplatform.ledger.deliveries import Deliveries
 from adplatform.ledger.derived import Derived
@@ -126,6 +127,10 @@ class Ledger:
     @cached_property
     def pauses(self) -> Pauses:
         return Pauses(self.access)
+
+    @cached_property
+    def actions(self) -> Actions:
+        return Actions(self.access)
 
     @cached_property
     def erasures(self) -> Erasures:

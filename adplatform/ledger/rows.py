@@ -42,6 +42,7 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
 ``feed#<source>/<feed>``      ``basis#<day>``                      :class:`Basis`, what a derived date is made of
 ``feed#_platform``            ``alert#<thread>``                   :class:`OpenAlert`, a cause that has not ended
+``feed#_actions``             ``action#<begun>#<id>``              :class:`Action`, what somebody did by a command
 ``feed#_pauses``              ``source#<source>``                  :class:`Pause`, a source that is paused
 ``feed#_keys``                ``lake``                             :class:`LakeKey`, the hashing key of the lake
 ``feed#_keys``                ``table#<source>/<feed>``            :class:`TableRotation`, its way to another key

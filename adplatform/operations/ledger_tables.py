@@ -13,11 +13,15 @@ from typing import Any
 from pydantic_core import to_json
 
 from adplatform.contracts.types import parse_type
+from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.spark_work import spark_names
+from adplatform.engines.watches import engine_names
 from adplatform.failures import clipped, unnamed
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.publications import Publication
+from adplatform.pull.pattern import PulledReports
 from adplatform.transform.values import OutputColumn
 
 Values = Mapping[str, Any]
@@ -143,6 +147,82 @@ SCHEMA_CHANGES = LedgerTable(
         ("contract_before", "string", "That of the version published before."),
     ),
 )
+REPORTS = LedgerTable(
+    "reports",
+    "One row for each report that was asked of an API, whatever became of it.",
+    _columns(
+        ("source", "string", "The account."),
+        ("report", "string", "What is asked for, as it is declared."),
+        ("scope", "string", "The profile, marketplace or the like that it is about."),
+        ("asked_on", "date", "The date on which it was asked for, in the time zone of the scope."),
+        ("first_day", "date", "The first date that it is about."),
+        ("last_day", "date", "The last one."),
+        ("sequence", "bigint", "1, 2, ... of the same dates and date of asking."),
+        ("report_type", "string", "What the API calls it."),
+        ("report_id", "string", "The id that the API has given it."),
+        ("state", "string", "intended, requested, ready, stored, landed, done, unpublished, empty or failed."),
+        ("attempt", "bigint", "The number of the attempt at its present step."),
+        ("polls", "bigint", "How many times it was asked whether it is ready."),
+        ("overdue", "boolean", "Whether it took longer than it may."),
+        ("intended_at", "timestamp", "When it was planned."),
+        ("requested_at", "timestamp", "When the API had taken the order."),
+        ("ready_at", "timestamp", "When the API said that it is ready."),
+        ("stored_at", "timestamp", "When its document was in the raw zone."),
+        ("landed_at", "timestamp", "When its dates were."),
+        ("changed_at", "timestamp", "When it was changed last."),
+        ("bytes", "bigint", "Of its document as it was received."),
+        ("row_count", "bigint", "Rows of its document."),
+        ("outside_rows", "bigint", "Rows of dates that it is not about."),
+        ("permanent", "boolean", "Whether it waits for somebody to act."),
+        ("doubt", "string", "Why somebody should look at what it brought."),
+        ("error", "string", "What has failed."),
+    ),
+)
+ENGINE_RUNS = LedgerTable(
+    "engine_runs",
+    "One row for each run of a managed engine (AppFlow, DataSync, Glue, ...), whoever started it. Those that brought "
+    "nothing are forgotten after two weeks.",
+    _columns(
+        ("source", "string", "The source."),
+        ("target", "string", "What runs: a flow, a task, a table, a crawl, ..."),
+        ("run_id", "string", "The id that the engine has given it."),
+        ("state", "string", "unseen, waiting, running, succeeded, partial, failed or cancelled."),
+        ("said", "string", "The state in the word of the engine."),
+        ("intent", "string", "Why it was wanted; NULL where nobody of the platform wanted it."),
+        ("found_at", "timestamp", "When it was seen first."),
+        ("started_at", "timestamp", "When it began."),
+        ("ended_at", "timestamp", "When it ended."),
+        ("landed_at", "timestamp", "When all that it wrote was with its deliveries."),
+        ("window_start", "timestamp", "From when on it pulled what has changed, where it pulls windows."),
+        ("window_end", "timestamp", "Until when."),
+        ("records", "bigint", "What the engine says that it moved."),
+        ("files", "bigint", "As above."),
+        ("bytes", "bigint", "As above."),
+        ("failed_records", "bigint", "What the engine says that it could not move."),
+        ("objects", "bigint", "How many objects landed."),
+        ("usage", "string", "What it is charged by, as JSON by name: dpu_hours, ..."),
+        ("overdue", "boolean", "Whether it took longer than it may."),
+        ("cancelled", "boolean", "Whether the engine stopped it for somebody."),
+        ("error", "string", "What has failed."),
+    ),
+)
+ACTIONS = LedgerTable(
+    "actions",
+    "One row for each command by which somebody acted: retry, settle, erase, keys rotate, ...",
+    _columns(
+        ("action_id", "string", "Its id."),
+        ("command", "string", "The command, without what it was given."),
+        ("source", "string", "The source; NULL where it was for all."),
+        ("name", "string", "The feed, with its scope, or the target; NULL where it was for all of the source."),
+        ("first_day", "date", "The first date that it was for, where it was for dates."),
+        ("last_day", "date", "The last one."),
+        ("actor", "string", "The ARN of the identity of IAM that called it; on a laptop the user and the machine."),
+        ("release", "string", "The release of the platform that was called."),
+        ("begun_at", "timestamp", "When it was called."),
+        ("ended_at", "timestamp", "When it ended; NULL where it is under way, or its process was killed."),
+        ("outcome", "string", "begun, done, failed, or stopped by who had called it."),
+    ),
+)
 
 
 def schema_changes(versions: Sequence[Publication]) -> Iterator[tuple[Publication, Values]]:
@@ -183,5 +263,67 @@ def _of_feed(services: Services, name: str) -> Rows:
     }
 
 
-TABLES = (DELIVERIES, PUBLICATIONS, SCHEMA_CHANGES)
-READINGS = (Reading(_feeds, _of_feed),)
+def _reports(services: Services, patterns: Sequence[Pattern]) -> list[str]:
+    """Each report for each of its scopes."""
+    return [
+        f"{account.source}/{definition.name}/{scope.id}"
+        for account in (each.account for each in patterns if isinstance(each, PulledReports))
+        for scope in services.ledger.scopes.of_source(account.source)
+        for definition in account.definitions
+    ]
+
+
+def _of_report(services: Services, name: str) -> Rows:
+    found = services.ledger.reports.of_feed(name)
+    return {
+        REPORTS.name: [
+            REPORTS.row(each, report=each.name, first_day=each.start, last_day=each.end, row_count=each.rows)
+            for each in found
+        ]
+    }
+
+
+def _targets(services: Services, patterns: Sequence[Pattern]) -> list[str]:
+    """What engines run: of sources that they fill, and for tables of any source."""
+    return list(
+        dict.fromkeys(
+            name
+            for pattern in patterns
+            for name in (
+                *(f"{pattern.source.name}/{each}" for each in _own_targets(pattern)),
+                *engine_names(pattern.source),
+                *spark_names(services, pattern.source),
+            )
+        )
+    )
+
+
+def _own_targets(pattern: Pattern) -> tuple[str, ...]:
+    return (*pattern.names_of_targets, *pattern.further_targets) if isinstance(pattern, EngineFiles) else ()
+
+
+def _of_target(services: Services, name: str) -> Rows:
+    found = services.ledger.engine_runs.runs(*name.split("/", 1))
+    return {ENGINE_RUNS.name: [ENGINE_RUNS.row(each, failed_records=each.failed) for each in found]}
+
+
+def _actions(services: Services, patterns: Sequence[Pattern]) -> list[str]:
+    return [ACTIONS.name]
+
+
+def _of_actions(services: Services, name: str) -> Rows:
+    return {
+        name: [
+            ACTIONS.row(each, action_id=each.id, actor=each.by, source=of[0], name="/".join(of[1:]))
+            for each, of in ((each, each.of.split("/")) for each in services.ledger.actions.every())
+        ]
+    }
+
+
+TABLES = (DELIVERIES, PUBLICATIONS, REPORTS, ENGINE_RUNS, SCHEMA_CHANGES, ACTIONS)
+READINGS = (
+    Reading(_feeds, _of_feed),
+    Reading(_reports, _of_report),
+    Reading(_targets, _of_target),
+    Reading(_actions, _of_actions),
+)

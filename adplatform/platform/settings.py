@@ -46,6 +46,8 @@ class Settings:
     threads: int = 2
     keep_days: int = 14
     """How long a replaced version of a table stays readable for those who hold its location."""
+    action_days: int = 400
+    """How long the ledger knows what people have done by commands."""
     path_copies: bool = True
     """Whether current files are copied below each table's root, for readers that list paths."""
     tick_seconds: int = 25
@@ -170,6 +172,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         memory_limit=text("MEMORY_LIMIT", defaults.memory_limit),
         threads=_whole(environ, "THREADS", defaults.threads),
         keep_days=_whole(environ, "KEEP_DAYS", defaults.keep_days),
+        action_days=_whole(environ, "ACTION_DAYS", defaults.action_days),
         tick_seconds=_whole(environ, "TICK_SECONDS", defaults.tick_seconds),
         path_copies=text("PATH_COPIES", "on") != "off",
         automation=text("AUTOMATION", "on") != "off",

@@ -61,6 +61,7 @@ def connector_files(declared: SftpSource, settings: Settings) -> EngineFiles:
         targets=lambda services: connector_targets(services, declared, source, ids),
         provision=provision,
         names_of_targets=tuple(map(target_name, folders_of(declared.fetched))),
+        further_targets=(*map(below_name, folders_of(declared.fetched)), TRANSFER),
     )
 
 
