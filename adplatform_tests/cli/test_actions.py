@@ -1,6 +1,10 @@
 """What the ledger knows of commands that act."""
 
 import inspect
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from adplatform.cli.actions import ACTING, action_of, noted, outcome_of, user_here
+from adplatform.cli.actions import ACTING, action_of, identity, noted, outcome_of, user_here
 from adplatform.cli.app import app
 from adplatform.failures import TransientFailure
 from adplatform.flow.provision import provision
@@ -114,6 +118,27 @@ def test_a_command_is_known_while_it_runs_and_once_and_one_that_only_looks_is_no
     [*_, last] = services.ledger.actions.every()
     assert (last.by, last.first_day, last.ended_at is not None) == (user_here(), date(2026, 6, 1), True)
     assert last.outcome is ActionOutcome.FAILED
+    assert identity(replace(services, settings=replace(services.settings, env="aws"))).startswith("arn:aws:")
+
+
+KILLED = """
+import os, signal
+from adplatform.cli.actions import ACTING, noted
+from adplatform.cli.context import connect
+with noted(ACTING["erase", "erase"], {"source": "acme"}):
+    connect()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_stays_begun(services: Services, aws_endpoint: str) -> None:
+    provision(services, [])
+    environment = {"ADPLATFORM_LEDGER_TABLE": services.settings.ledger_table, "AWS_ENDPOINT_URL": aws_endpoint}
+    ended = subprocess.run([sys.executable, "-c", KILLED], env={**os.environ, **environment}, check=False)
+    [action] = services.ledger.actions.every()
+    assert ended.returncode == -signal.SIGKILL
+    assert (action.command, action.of, action.outcome, action.ended_at) == ("erase", "acme", "begun", None)
 
 
 def test_what_nobody_has_services_for_leaves_nothing() -> None:
