@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "retry": (DELIVERIES, "Process again what has failed."),
     "backfill": ("backfills", "Make dates of a feed or report again."),
     "reload": ("reload", "Load a table again whose changes are followed."),
+    "rates": ("rates", "Have dates of a marketing fact take new rates of exchange."),
     "status": ("status", "Show where everything stands: what is stale, waits or has failed."),
     "ledger": (HISTORY, "Show what arrived, what became of it, and why."),
     "reports": (REPORTS, "Show the reports that were asked for and where each stands."),

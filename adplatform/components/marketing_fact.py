@@ -32,7 +32,7 @@ type: adplatform.components.MarketingFact
 attributes:
   source: {source}
   start_date: {start_date}
-  currency: {currency}                   # of cost and sales; cost_original is in that of the source
+  currency: {currency}                   # of cost and sales, cost_eur for example; cost_original is as billed
   inputs:
     - table: acme/campaign_daily    # any table that is partitioned by date
       values: {{channel: display, currency: {currency}}}
@@ -47,8 +47,9 @@ attributes:
 class MarketingFact(dg.Component):
     """A daily fact over the tables of all ad sources: channel, account, campaign, traffic, cost in one currency, sales.
 
-    A date is built anew when one of its tables or rates shows something else than it was made of. It is published like
-    every table, and only if its sums are those of the tables and every amount has a rate.
+    A date is built anew when one of its tables shows something else than it was made of, at the rates that it was first
+    converted at. It is published like every table, and only if its sums are those of the tables and every amount has a
+    rate.
 
     Example:
 

@@ -91,7 +91,8 @@ class FactTable(Strict):
 
 
 class Rates(Strict):
-    """A table of rates of exchange, with a row for each date and currency."""
+    """A table of rates of exchange: with a row for each date and currency, or a row for each date and a column for each
+    currency."""
 
     table: _Table
     """The table, as ``source/feed``; partitioned by date, or not at all."""
@@ -101,13 +102,23 @@ class Rates(Strict):
     """The column of the currency (ISO 4217, three letters)."""
     rate: str = "rate"
     """The column of the rate."""
+    currencies: tuple[_Currency, ...] = ()
+    """Currencies whose rates stand in a column each, called by the code in small letters (``usd``), as in the files of
+    the European Central Bank; in place of ``currency`` and ``rate``."""
+    base: _Currency | None = None
+    """The currency that the table quotes all others against; by default that of the fact. Others are converted through
+    it, at rates of one date."""
     is_of: Literal["currency", "fact"] = "currency"
     """Of what the rate is the price: ``currency`` (default), what one unit of the currency is worth in the currency of
-    the fact; ``fact``, how many units of the currency one of the fact's is worth, as the European Central Bank quotes
-    the euro."""
-    at_most: Duration = timedelta(days=7)
-    """For how long the last known rate counts where a date has none, as on weekends; in whole days. Older ones do
-    not."""
+    the fact, or in ``base``; ``fact``, how many units of the currency one of the fact's, or of ``base``, is worth, as
+    the European Central Bank quotes the euro."""
+    at_most: Duration = timedelta(days=10)
+    """For how long the last known rate counts where a date has none, as on weekends and holidays; in whole days. Older
+    ones do not."""
+    missing: Literal["hold", "publish"] = "hold"
+    """What becomes of a date with amounts that have no rate: ``hold`` (default) keeps it from being published;
+    ``publish`` shows it with NULL for what they are worth, and builds it again when a rate comes. The check
+    ``rates_known`` fails either way."""
 
     @field_validator("at_most")
     @classmethod
@@ -115,6 +126,17 @@ class Rates(Strict):
         if at_most % timedelta(days=1):
             raise ValueError("give whole days, such as 7d: rates are of dates")
         return at_most
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.currencies and (named := sorted({"currency", "rate"} & self.model_fields_set)):
+            raise ValueError(f"{' and '.join(named)} and currencies exclude each other: a rate has one place")
+        return self
+
+    @property
+    def columns_of_rates(self) -> Mapping[str, str]:
+        """The column of the rates of each currency that has one of its own."""
+        return {code: code.lower() for code in self.currencies}
 
 
 class MarketingSource(Strict):

@@ -19,6 +19,7 @@ PresetName = Literal[
     "bing",
     "criteo",
     "dv360",
+    "ecb_rates",
     "excel_de",
     "excel_en",
     "ga4",

@@ -25,11 +25,14 @@ class Stale:
 @dataclass(frozen=True)
 class Basis:
     """What a date of a derived table was made of when it was built last: ``inputs`` names that. With an ``error`` it
-    could not be made of that."""
+    could not be made of that. ``retake`` says when and why somebody asked that it keep nothing of its version, which
+    it was not built for yet, ``retaken`` when and why that was done last."""
 
     day: date
     inputs: str
     error: str = ""
+    retake: str = ""
+    retaken: str = ""
 
     @property
     def sort_key(self) -> str:
@@ -87,5 +90,12 @@ class Derived:
         """What each date of a derived table was made of, oldest date first."""
         return {row.day: row for row in self.table.query(Basis, feed, "basis#")}
 
+    def basis(self, feed: str, day: date) -> Basis | None:
+        return self.table.get(Basis, feed, f"basis#{day}")
+
     def note_basis(self, feed: str, basis: Basis) -> None:
         self.table.put(feed, [basis])
+
+    def note_built(self, feed: str, basis: Basis, retake: str) -> bool:
+        """:meth:`note_basis` of what was built when ``retake`` was asked for; False when more was asked for since."""
+        return self.table.put_if(feed, basis, "attribute_not_exists(retake) OR retake = :asked", {":asked": retake})

@@ -8,7 +8,7 @@ at any point leaves the name as it was, so the date is due again, and the same r
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,11 +26,13 @@ from adplatform.lake.shown_files import download_shown, scan_shown
 from adplatform.ledger.derived import Basis
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
+from adplatform.marketing.converted import MONEY, SUMS, converted, rates_table
 from adplatform.marketing.fact import Fact
 from adplatform.marketing.inputs import Inputs, Shown, look_at_inputs
+from adplatform.marketing.kept_rates import kept_rates
 from adplatform.marketing.rates import Rate, own_rate, rates_on
 from adplatform.platform.late import Late
-from adplatform.transform.rules import identifier, literal, sql_type
+from adplatform.transform.rules import identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,15 +45,6 @@ RATES_KNOWN = "rates_known"
 """The audit that finds amounts without a rate."""
 INPUTS_PRESENT = "inputs_present"
 """What says which tables have nothing of a date."""
-_MONEY = "decimal(38,6)"
-_SUMS: Mapping[Mapped, str] = {
-    "impressions": "impressions",
-    "clicks": "clicks",
-    "cost": "cost_original",
-    "conversions": "conversions",
-    "sales": "sales_original",
-}
-"""The column of the fact in which each measure is added up as the source has it."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +69,23 @@ def due(services: Services, fact: Fact, runs: Runs | None = None) -> Due:
     bases = services.ledger.derived.bases(fact.flow.table)
     last = services.now().date()
     days = sorted(day for day in inputs.days | bases.keys() if fact.declared.start_date <= day <= last)
-    stands = {day: inputs.named(day) for day in days}
-    changed = tuple(day for day in days if day not in bases or bases[day].inputs != stands[day])
+    changed = tuple(day for day in days if day not in bases or not _is_made_of(bases[day], inputs))
     stuck = {day: base.error for day, base in bases.items() if base.error and day not in changed}
     problems = slice_settler(services, (fact.flow,)).due(runs)[1] if runs is not None and changed else ()
     return Due(inputs, changed, stuck, problems)
+
+
+def _is_made_of(basis: Basis, inputs: Inputs) -> bool:
+    return basis.inputs in (inputs.named(basis.day), inputs.named(basis.day, with_rates=True))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was published of a date. ``basis`` names what it was made of, when ``retake`` was asked for."""
+
+    publication: Publication
+    basis: Basis
+    retake: str
 
 
 def build(
@@ -91,7 +96,7 @@ def build(
     work: Path,
     audited: Audited = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Publication:
+) -> Made:
     """Build and publish a date; :func:`built` notes what it was made of. The publication is an older one when the same
     rows were built again. Files that several dates need are kept in ``work``.
 
@@ -105,40 +110,50 @@ def build(
         TemporaryDirectory(dir=work) as directory,
     ):
         folder = Path(directory)
+        before = services.ledger.derived.basis(flow.table, day) or Basis(day, "")
         try:
-            findings = _write(services, inputs, day, folder, work, folder / MADE_FILE)
+            findings = _write(services, inputs, day, folder, work, folder / MADE_FILE, before)
             audited(findings)
             if wrong := [each.description for each in findings if each.blocking and not each.passed]:
                 raise SenderFailure(f"{flow.name} {day}: {'; '.join(wrong)}")
-            return publish_made(services, flow, day, folder / MADE_FILE, lease, run_id, work, audited)
+            publication = publish_made(services, flow, day, folder / MADE_FILE, lease, run_id, work, audited)
         except SenderFailure as e:
-            services.ledger.derived.note_basis(flow.table, Basis(day, inputs.named(day), str(e)))
+            stuck = replace(before, inputs=inputs.named(day, with_rates=True), error=str(e))
+            services.ledger.derived.note_built(flow.table, stuck, before.retake)
             raise
+    lacks = any(each.name == RATES_KNOWN and not each.passed for each in findings)
+    basis = Basis(day, inputs.named(day, with_rates=lacks), retaken=before.retake or before.retaken)
+    return Made(publication, basis, before.retake)
 
 
-def built(services: Services, inputs: Inputs, day: date) -> None:
-    """Note what a date was made of."""
-    services.ledger.derived.note_basis(inputs.fact.flow.table, Basis(day, inputs.named(day)))
+def built(services: Services, inputs: Inputs, made: Made) -> None:
+    """Note what a date was made of. One that was asked to take new rates meanwhile stays due."""
+    services.ledger.derived.note_built(inputs.fact.flow.table, made.basis, made.retake)
 
 
 def _write(
-    services: Services, inputs: Inputs, day: date, folder: Path, kept: Path, target: Path
+    services: Services, inputs: Inputs, day: date, folder: Path, kept: Path, target: Path, before: Basis
 ) -> tuple[AuditFinding, ...]:
-    """Write the rows of one date, and compare them with the tables."""
+    """Write the rows of one date, and compare them with the tables. It keeps the rates that it was converted at
+    ``before``, unless it was asked not to."""
     fact, settings = inputs.fact, services.settings
     with limited(settings.memory_limit, settings.threads, folder) as con:
         try:
             absent = [
                 shown.name for table, shown in inputs.tables if not _view(services, con, table, shown, day, folder)
             ]
-            _rates_view(services, con, inputs, day, kept)
+            rates = _rates(services, con, inputs, day, kept)
+            if fact.declared.rates and not before.retake:
+                rates |= kept_rates(services, con, fact, day, folder / "before")
+            own = own_rate(fact.declared.currency, day)
+            rates_table(con, {**rates, own.currency: own}.values())
             mapped = [
                 f"select * from mapped_{_id(table)}" for table, shown in inputs.tables if shown.name not in absent
             ]
             con.execute(f"create view mapped as {' union all by name '.join([_no_rows(), *mapped])}")
-            unknown = _unknown_rates(con, inputs, day)
+            unknown = _unknown_rates(con, inputs, day, before.retake or before.retaken)
             con.execute(
-                f"copy (select {', '.join(c.name for c in fact.flow.feed.columns)} from ({_grouped(fact)})"
+                f"copy (select {', '.join(c.name for c in fact.flow.feed.columns)} from ({converted(fact)})"
                 f" order by input, channel, account, campaign, currency) to {literal(str(target))}"
                 " (format parquet, compression snappy)"
             )
@@ -186,8 +201,8 @@ def _values(table: FactTable) -> Iterable[str]:
     for name in ("channel", "account", "campaign", "campaign_name", "currency"):
         value = literal(table.values[name]) if name in table.values else f"cast({_column(table, name)} as varchar)"
         yield f"upper(trim({value})) as currency" if name == "currency" else f"{value} as {name}"
-    for name in _SUMS:
-        yield f"cast({_column(table, name)} as {_MONEY}) as {name}"
+    for name in SUMS:
+        yield f"cast({_column(table, name)} as {MONEY}) as {name}"
 
 
 def _column(table: FactTable, name: Mapped) -> str:
@@ -196,23 +211,20 @@ def _column(table: FactTable, name: Mapped) -> str:
 
 def _no_rows() -> str:
     texts = ("input", "channel", "account", "campaign", "campaign_name", "currency")
-    typed = [*(f"null::varchar as {name}" for name in texts), *(f"null::{_MONEY} as {name}" for name in _SUMS)]
+    typed = [*(f"null::varchar as {name}" for name in texts), *(f"null::{MONEY} as {name}" for name in SUMS)]
     return f"select {', '.join(typed)} where false"
 
 
-def _rates_view(services: Services, con: "duckdb.DuckDBPyConnection", inputs: Inputs, day: date, kept: Path) -> None:
-    """Make the rates that count on a date a table, also those that cannot be used."""
+def _rates(
+    services: Services, con: "duckdb.DuckDBPyConnection", inputs: Inputs, day: date, kept: Path
+) -> dict[str, Rate]:
+    """The rates that count on a date, by currency, also those that cannot be used."""
     fact, found = inputs.fact.declared, dict[str, Rate]()
     if (shown := inputs.rates) and fact.rates:
         parts = ((shown.values_of(part), _kept(services, part, kept, shown.name)) for part in inputs.rates_of(day))
         if rows := scan_shown(con, parts):
-            found = dict(rates_on(con, f"({rows})", fact.rates, day))
-    found[fact.currency] = own_rate(fact.currency, day)
-    con.execute("create table rates (currency varchar, rate_date date, rate decimal(38,18), problem varchar)")
-    con.executemany(
-        "insert into rates values (?, ?, ?, ?)",
-        [(each.currency, each.day, each.factor, each.problem) for each in found.values()],
-    )
+            found = dict(rates_on(con, f"({rows})", fact.rates, fact.currency, day))
+    return found
 
 
 def _kept(services: Services, part: Partition, kept: Path, called: str) -> list[Path]:
@@ -225,31 +237,12 @@ def _kept(services: Services, part: Partition, kept: Path, called: str) -> list[
     return sorted(folder.iterdir())
 
 
-def _grouped(fact: Fact) -> str:
-    """The rows of the fact: sums of rows of the same input, campaign and currency, and then their worth."""
-    types = {c.name: sql_type(c.data_type) for c in fact.flow.feed.columns}
-    sums = ", ".join(f"cast(sum({name}) as {types[own]}) as {own}" for name, own in _SUMS.items())
-    grouped = (
-        "select input, channel, account, campaign, max(campaign_name) as campaign_name, currency,"
-        f" {sums}, count(*) as source_rows from mapped group by input, channel, account, campaign, currency"
-    )
-    return (
-        f"select g.*, rate, rate_date, {_worth('cost')}, {_worth('sales')}"
-        f" from ({grouped}) g left join rates using (currency)"
-    )
-
-
-def _worth(name: str) -> str:
-    """An amount in the currency of the fact. Nothing is worth nothing in every currency."""
-    own = f"{name}_original"
-    return f"case when {own} = 0 then 0 else cast({own} * rate as {_MONEY}) end as {name}"
-
-
-def _unknown_rates(con: "duckdb.DuckDBPyConnection", inputs: Inputs, day: date) -> AuditFinding:
-    """Which amounts have no rate. Rows without an amount need none."""
+def _unknown_rates(con: "duckdb.DuckDBPyConnection", inputs: Inputs, day: date, retaken: str) -> AuditFinding:
+    """Which amounts have no rate. Rows without an amount need none. ``retaken`` says when and why rates are not those
+    of first use."""
     rows = con.execute(
         "select input, m.currency, problem, count(*), sum(cost), sum(sales) from mapped m left join rates using"
-        " (currency) where rate is null and (coalesce(cost, 0) <> 0 or coalesce(sales, 0) <> 0)"
+        " (currency) where fx_rate is null and (coalesce(cost, 0) <> 0 or coalesce(sales, 0) <> 0)"
         " group by all order by all"
     ).fetchall()
     texts = [_said(inputs, day, *row) for row in rows]
@@ -257,10 +250,11 @@ def _unknown_rates(con: "duckdb.DuckDBPyConnection", inputs: Inputs, day: date) 
         {"input": name, "currency": _called(currency), "rows": str(count), "cost": str(cost), "sales": str(sales)}
         for name, currency, _, count, cost, sales in rows
     )
-    every = "every amount has a rate"
+    every = "every amount has a rate" + (f"; new ones were asked for at {retaken}" if retaken else "")
     count = sum(row[3] for row in rows)
+    holds = inputs.fact.declared.rates is None or inputs.fact.declared.rates.missing == "hold"
     return AuditFinding(
-        RATES_KNOWN, not rows, True, listed(texts, separator="; ") or every, {"rows_without_rate": count}, details
+        RATES_KNOWN, not rows, holds, listed(texts, separator="; ") or every, {"rows_without_rate": count}, details
     )
 
 
@@ -295,8 +289,8 @@ def _compared(con: "duckdb.DuckDBPyConnection", tables: Sequence[FactTable]) -> 
     for table in tables:
         of_table = f"written where input = {literal(table.table)}"
         measures = list(table.measures)
-        own = [f"sum(cast({identifier(table.columns[name])} as {_MONEY}))" for name in measures]
-        made = [f"sum({_SUMS[name]})" for name in measures]
+        own = [f"sum(cast({identifier(table.columns[name])} as {MONEY}))" for name in measures]
+        made = [f"sum({SUMS[name]})" for name in measures]
         currency = literal(table.values["currency"]) if "currency" in table.values else "null"
         if "currency" in table.columns:
             currency = f"upper(trim(cast({identifier(table.columns['currency'])} as varchar)))"

@@ -16,6 +16,16 @@ from adplatform.ledger.rows import digest
 _LANDING = "{feed}/date={date}/{file}"
 
 
+OWN_SOURCE = "base"
+"""What ``fx_source`` says of amounts in the currency of the fact."""
+
+
+def worth_of(amount: str, currency: str) -> str:
+    """The column of what ``cost`` or ``sales`` is worth in a currency: a table whose currency is changed has another,
+    so that no sum is of two."""
+    return f"{amount}_{currency.lower()}"
+
+
 def columns_of(currency: str) -> tuple[Column, ...]:
     """The columns of a fact whose amounts are in that currency. ``dt``, which partitions it, is the date."""
     return (
@@ -26,14 +36,21 @@ def columns_of(currency: str) -> tuple[Column, ...]:
         Column(name="campaign_name"),
         Column(name="impressions", type="bigint"),
         Column(name="clicks", type="bigint"),
-        Column(name="cost", type="decimal(38,6)", comment=f"In {currency}."),
+        Column(name="cost", type="decimal(38,6)", comment=f"In {currency}, as {worth_of('cost', currency)}."),
         Column(name="conversions", type="decimal(38,6)", comment="As the source counts them."),
-        Column(name="sales", type="decimal(38,6)", comment=f"In {currency}."),
+        Column(name="sales", type="decimal(38,6)", comment=f"In {currency}, as {worth_of('sales', currency)}."),
         Column(name="currency", comment="Currency of cost_original and sales_original."),
         Column(name="cost_original", type="decimal(38,6)", comment="In the currency of the source."),
         Column(name="sales_original", type="decimal(38,6)", comment="In the currency of the source."),
-        Column(name="rate", type="decimal(38,18)", comment=f"What one unit of currency is worth in {currency}."),
-        Column(name="rate_date", type="date", comment="The date of the rate, the last one known."),
+        Column(name="rate", type="decimal(38,18)", comment="As fx_rate."),
+        Column(name="rate_date", type="date", comment="As fx_date."),
+        Column(name=worth_of("cost", currency), type="decimal(38,6)", comment="cost_original at fx_rate."),
+        Column(name=worth_of("sales", currency), type="decimal(38,6)", comment="sales_original at fx_rate."),
+        Column(name="fx_rate", type="decimal(38,18)", comment=f"What one unit of currency is worth in {currency}."),
+        Column(name="fx_date", type="date", comment="The date of the rate, the last one known when it was first used."),
+        Column(
+            name="fx_source", comment=f"The table that the rate is from; {OWN_SOURCE} where it is {currency} itself."
+        ),
         Column(name="source_rows", type="bigint", required=True, comment="Rows of the input that it is the sum of."),
     )
 
@@ -48,7 +65,7 @@ class Fact:
     @property
     def rules(self) -> str:
         """Names how rows become rows of the fact; another name makes every date anew."""
-        ruling = self.declared.model_dump_json(include={"currency", "inputs", "rates"})
+        ruling = self.declared.model_dump_json(include={"currency", "inputs"})
         return digest(ruling, *(f"{column.name} {column.type}" for column in self.flow.feed.columns))
 
 

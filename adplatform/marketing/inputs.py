@@ -64,11 +64,15 @@ class Inputs:
         declared = self.fact.declared.rates
         return self.rates.of(day - declared.at_most, day) if self.rates and declared else ()
 
-    def named(self, day: date) -> str:
-        """Names all that a date is made of, and how."""
+    def named(self, day: date, *, with_rates: bool = False) -> str:
+        """Names all that a date is made of, and how: also the rates there are, where it lacks some. It keeps those
+        that it has."""
         parts = [(shown.name, part) for _, shown in self.tables for part in shown.of(day, day)]
-        parts += [("rates", part) for part in self.rates_of(day)]
-        return digest(self.fact.rules, *sorted(f"{name} {part.value} {part.location}" for name, part in parts))
+        rules = [self.fact.rules]
+        if with_rates:
+            parts += [("rates", part) for part in self.rates_of(day)]
+            rules.append(self.fact.declared.model_dump_json(include={"rates"}))
+        return digest(*rules, *sorted(f"{name} {part.value} {part.location}" for name, part in parts))
 
 
 def look_at_inputs(lake: Lake, fact: Fact, database_prefix: str) -> Inputs:
@@ -102,8 +106,9 @@ def _rates(lake: Lake, declared: Rates, prefix: str) -> Shown:
     table = formats.table(lake, named)
     if table is None:
         return Shown(declared.table)
-    named_columns = (declared.date, declared.currency, declared.rate)
-    require_columns(declared.table, table, named_columns, numbers=(declared.rate,), dates=(declared.date,))
+    own = tuple(declared.columns_of_rates.values())
+    rates, named_columns = own or (declared.rate,), own or (declared.currency, declared.rate)
+    require_columns(declared.table, table, (declared.date, *named_columns), numbers=rates, dates=(declared.date,))
     if not table.partitions:
         return Shown(declared.table, whole=Partition("", table.location, table.parameters))
     if declared.date not in table.partitions:

@@ -45,8 +45,11 @@ def misfits(declared: MarketingSource, tables: Mapping[str, FeedFlow]) -> Iterat
         yield ("rates", "date"), Finding("error", f"{text}: partition it by that, or not at all")
     # What partitions a table is a date by its values, whatever its type.
     dated = "" if partition == rates.date else "date"
-    named = (("date", rates.date, dated), ("currency", rates.currency, ""), ("rate", rates.rate, "number"))
-    yield from _columns(flow, ("rates",), named)
+    if rates.currencies:
+        named = [("currencies", column, "number") for column in rates.columns_of_rates.values()]
+    else:
+        named = [("currency", rates.currency, ""), ("rate", rates.rate, "number")]
+    yield from _columns(flow, ("rates",), [("date", rates.date, dated), *named])
 
 
 def _undeclared(name: str, tables: Mapping[str, FeedFlow]) -> Finding:

@@ -1,7 +1,7 @@
 """The pattern of a table that is made of those of other sources: nobody delivers it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.marketing import MarketingSource
@@ -33,7 +33,7 @@ class FailedDate:
 
     def retry(self, services: Services) -> Retried:
         """Have the next look find that it is due, whether or not its tables have changed."""
-        services.ledger.derived.note_basis(self.flow.table, Basis(self.basis.day, ""))
+        services.ledger.derived.note_basis(self.flow.table, replace(self.basis, inputs="", error=""))
         return Retried(f"{self.name} {self.basis.day}: it is built again", True)
 
     def __str__(self) -> str:

@@ -240,7 +240,11 @@ def test_what_a_fact_maps_and_a_declared_table_does_not_have_is_reported_with_it
         "    - table: acme/spend\n      values: {channel: tv, currency: USD}\n      columns:\n"
         "        campaign: add\n        account: who_lake\n        cost: ad\n        clicks: paid\n"
         "    - {table: acme/spent, values: {channel: tv}, columns: {campaign: ad, clicks: paid}}\n"
-        "  rates: {table: acme/rates, date: day, currency: cur}\n",
+        "  rates: {table: acme/rates, date: day, currency: cur}\n"
+        "---\ntype: adplatform.components.MarketingFact\nattributes:\n  source: wide\n"
+        "  start_date: 2026-01-01\n  currency: EUR\n"
+        "  inputs: [{table: acme/spend, values: {channel: tv}, columns: {campaign: ad, clicks: paid}}]\n"
+        "  rates: {table: acme/rates, date: cur, currencies: [CUR, USD]}\n",
         encoding="utf-8",
     )
     with pytest.raises(typer.Exit):
@@ -255,4 +259,7 @@ def test_what_a_fact_maps_and_a_declared_table_does_not_have_is_reported_with_it
         "project may have it (a warning)",
         "22: rates.date: acme/rates has no column day",
         "22: rates.rate: rate of acme/rates is string, and no number",
+        "30: rates.date: cur of acme/rates is string, and no date",
+        "30: rates.currencies: cur of acme/rates is string, and no number",
+        "30: rates.currencies: acme/rates has no column usd",
     }

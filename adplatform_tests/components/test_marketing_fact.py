@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from adplatform.components import MarketingFact
+from adplatform.contracts.feed import Feed
 from adplatform.contracts.marketing import MarketingSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -71,13 +72,16 @@ def test_the_asset_depends_on_its_tables_and_rates_with_columns_and_their_lineag
     assert {dep.asset_key.to_user_string() for dep in spec.deps} == {"clean/acme/campaigns", "clean/acme/rates"}
     lineage = spec.metadata["dagster/column_lineage"].deps_by_column
     assert [dep.column_name for dep in lineage["cost_original"]] == ["spend"]
-    assert [dep.column_name for dep in lineage["rate"]] == ["price"]
+    assert [dep.column_name for dep in lineage["fx_rate"]] == ["price"]
+    assert [dep.column_name for dep in lineage["cost_eur"]] == ["spend"]
 
 
 def test_the_fact_of_the_readme_is_one() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = text[text.index("## One daily fact over all ad sources") :]
-    example = yaml.safe_load(section.split("```yaml")[1].split("```")[0])
+    example, feed, rates = (yaml.safe_load(block.split("```")[0]) for block in section.split("```yaml")[1:4])
+    assert Feed.model_validate(feed["attributes"]["feeds"][0]).contract.format.null_values == ("N/A",)
+    assert MarketingSource.model_validate({**example["attributes"], **rates}).rates
     assert MarketingSource.model_validate(example["attributes"]).inputs[0].measures["sales"] == "sales"
 
 

@@ -181,6 +181,20 @@ FILES: dict[str, Delivered] = {
         ),
         left_out=0,
     ),
+    "ecb_rates": Delivered(
+        b"Date,USD,JPY,CYP,\n2026-11-25,1.0812,164.15,N/A,\n2026-11-24,1.08,N/A,N/A,\n",
+        {
+            "day": {"field": "Date", "type": "date"},
+            "usd": {"type": "decimal(18,6)"},
+            "jpy": {"type": "decimal(18,6)"},
+            "cyp": {"type": "decimal(18,6)"},
+        },
+        (
+            (date(2026, 11, 25), D("1.0812"), D("164.15"), None),
+            (date(2026, 11, 24), D("1.08"), None, None),
+        ),
+        left_out=0,
+    ),
     "ga4": Delivered(
         b"# ----------------------------------------\n# Free form 1\n# Shop\n# 20261101-20261102\n"
         b"# ----------------------------------------\n\nPage,Date,Views,Engagement rate\n"

@@ -1,5 +1,6 @@
 """The sums of a fact are those of its tables, every amount has a rate, and only what changed is built."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,10 +12,13 @@ from adplatform.failures import PermanentFailure, SenderFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.marketing import build as building
+from adplatform.marketing.fact import fact_of
+from adplatform.marketing.inputs import look_at_inputs
+from adplatform.marketing.kept_rates import take_anew
 from adplatform.marketing.pattern import marketing_fact
-from adplatform_tests.marketing.world import BEFORE, CAMPAIGNS, INPUT, RATES, World
+from adplatform_tests.marketing.world import BEFORE, CAMPAIGNS, FACT, INPUT, RATES, World
 from adplatform_tests.support.platforms import TODAY, YESTERDAY
-from adplatform_tests.support.tables import corrupt_shown
+from adplatform_tests.support.tables import corrupt_shown, publish_text, table_flow
 
 
 @pytest.fixture
@@ -33,10 +37,11 @@ def test_a_date_is_the_sum_of_its_tables_at_the_rates_of_the_date_or_the_last_be
         ("acme/campaigns", "display", "acme-1", "c2", "USD", 1, Decimal("0.01"), Decimal("0.008"), 1),
         ("acme/campaigns", "display", "acme-1", "c3", "EUR", 7, Decimal("7.77"), Decimal("7.77"), 1),
     ]
-    assert world.rows("distinct currency, rate, rate_date, sales") == [
-        ("EUR", Decimal(1), YESTERDAY, None),
-        ("USD", Decimal("0.8"), BEFORE, None),
+    assert world.rows("distinct currency, fx_rate, fx_date, fx_source, sales_eur") == [
+        ("EUR", Decimal(1), YESTERDAY, "base", None),
+        ("USD", Decimal("0.8"), BEFORE, "acme/rates", None),
     ]
+    assert world.rows("count(*)  filter (cost_eur = cost and fx_rate = rate and fx_date = rate_date)") == [(3,)]
     assert world.failed == {}
     assert world.build() == []
 
@@ -48,8 +53,8 @@ def test_what_came_again_is_built_anew_and_nothing_else(world: World) -> None:
     world.campaigns(YESTERDAY, "c1,EUR,100,5,12.50,2")
     assert world.build() == [YESTERDAY]
     assert world.rows("cost, conversions") == [(Decimal("12.5"), Decimal(2))]
-    world.rates(BEFORE, EUR="2")  # no row needs it yet: looked at, and the same rows are not published again
-    assert world.build() == [BEFORE, YESTERDAY]
+    world.rates(BEFORE, EUR="2")  # no row needs it yet
+    assert world.build() == []
     assert (world.version(BEFORE), world.version()) == (1, 2)
     world.changes["currency"] = "USD"
     assert world.build() == [BEFORE, YESTERDAY]
@@ -68,13 +73,13 @@ def test_a_date_whose_files_are_older_than_a_column_of_their_table_has_no_value_
 def test_an_amount_without_a_rate_keeps_its_date_back_until_one_comes_and_no_other(world: World) -> None:
     world.campaigns(BEFORE, "c1,EUR,1,1,1.00,")
     world.campaigns(YESTERDAY, "c1,EUR,1,1,1.00,", "c2,GBP,9,3,8.00,1", "c3,XXX,5,0,0,0", "c4,$,1,1,2.00,")
-    world.rates(YESTERDAY - timedelta(days=8), GBP="0.5")
+    world.rates(YESTERDAY - timedelta(days=11), GBP="0.5")
     with pytest.raises(SenderFailure):
         world.build()
     assert world.failed == {
         "rates_known": "1 rows of acme/campaigns (cost 2.000000) have amounts and a currency that is no code of three "
         "letters: mend its contract or map another column; 1 rows of acme/campaigns (cost 8.000000) are in GBP, of "
-        f"which acme/rates has no rate of {YESTERDAY} or the 7 days before: deliver one, or lengthen at_most"
+        f"which acme/rates has no rate of {YESTERDAY} or the 10 days before: deliver one, or lengthen at_most"
     }
     assert (world.version(BEFORE), world.version()) == (1, 0)
     assert world.build() == []
@@ -84,9 +89,9 @@ def test_an_amount_without_a_rate_keeps_its_date_back_until_one_comes_and_no_oth
     with pytest.raises(SenderFailure):
         world.build()
     world.campaigns(YESTERDAY, "c1,EUR,1,1,1.00,", "c2,GBP,9,3,8.00,1", "c3,XXX,5,0,0,0")
-    world.rates(YESTERDAY - timedelta(days=7), GBP="0.5")
+    world.rates(YESTERDAY - timedelta(days=10), GBP="0.5")
     world.build()
-    assert world.rows("campaign, cost, rate") == [
+    assert world.rows("campaign, cost, fx_rate") == [
         ("c1", Decimal(1), Decimal(1)),
         ("c2", Decimal(16), Decimal(2)),
         ("c3", Decimal(0), None),
@@ -174,14 +179,109 @@ def test_a_run_that_dies_before_it_notes_what_a_date_is_made_of_is_repeated_and_
     assert world.version() == 1
 
 
+def test_a_restated_date_keeps_the_rate_of_first_use_until_somebody_says_why_not(world: World) -> None:
+    world.campaigns(YESTERDAY, "c1,USD,1,1,10.00,", "c2,EUR,1,1,1.00,")
+    world.rates(BEFORE, USD="1.25")
+    found = world.due()
+    building.build(world.services, found.inputs, YESTERDAY, "dies before it notes that", world.work)
+    world.rates(BEFORE, USD="2", GBP="0.5")
+    assert world.build() == [YESTERDAY]
+    assert (world.version(), world.build()) == (1, [])
+    world.campaigns(YESTERDAY, "c1,USD,1,1,30.00,", "c3,GBP,1,1,1.00,")
+    assert world.build() == [YESTERDAY]
+    kept = [("GBP", Decimal(2), Decimal(2), BEFORE), ("USD", Decimal(24), Decimal("0.8"), BEFORE)]
+    assert world.rows("currency, cost_eur, fx_rate, fx_date") == kept
+    asked = world.due().inputs
+    assert take_anew(world.services, asked.fact, BEFORE, YESTERDAY, "the bank corrected a fixing") == [YESTERDAY]
+    with pytest.raises(PermanentFailure, match="gone"):
+        building.build(world.services, asked, YESTERDAY, "dies", world.work, _dies)
+    assert world.rows("currency, cost_eur, fx_rate, fx_date") == kept
+    made = building.build(world.services, asked, YESTERDAY, "slow", world.work, world.findings.extend)
+    assert world.rows("currency, cost_eur") == [("GBP", Decimal(2)), ("USD", Decimal(15))]
+    assert "the bank corrected a fixing" in {each.name: each.description for each in world.findings}["rates_known"]
+    take_anew(world.services, asked.fact, YESTERDAY, YESTERDAY, "once more, meanwhile")
+    building.built(world.services, asked, made)
+    assert world.build() == [YESTERDAY]
+    assert world.build() == []
+
+
+def _dies(_: object) -> None:
+    raise PermanentFailure("gone")
+
+
+def test_amounts_without_a_rate_are_shown_as_nothing_where_that_is_wanted_and_built_again_with_one(
+    world: World,
+) -> None:
+    world.changes["rates"] = {**FACT["rates"], "missing": "publish"}
+    world.campaigns(YESTERDAY, "c1,EUR,1,1,1.00,", "c2,GBP,9,3,8.00,1")
+    assert world.build() == [YESTERDAY]
+    assert world.rows("campaign, cost, cost_eur, cost_original, fx_rate, fx_source") == [
+        ("c1", Decimal(1), Decimal(1), Decimal(1), Decimal(1), "base"),
+        ("c2", None, None, Decimal(8), None, None),
+    ]
+    assert f"are in GBP, of which acme/rates has no rate of {YESTERDAY}" in world.failed["rates_known"]
+    assert world.build() == []
+    world.rates(BEFORE, GBP="0.5")
+    assert (world.build(), world.failed) == ([YESTERDAY], {})
+    assert world.rows("sum(cost_eur)") == [(Decimal(17),)]
+
+
+def test_a_file_of_the_central_bank_is_rates_of_every_date_also_through_the_euro(world: World) -> None:
+    ecb = {
+        "name": "ecb",
+        "columns": {"date": {"type": "date", "required": True}, "usd": "decimal(18,6)", "gbp": "decimal(18,6)"},
+        "key": "date",
+        "partition_by": None,
+        "format": {"preset": "ecb_rates"},
+        "schema_policy": "evolve",
+    }
+    friday = YESTERDAY - timedelta(days=2)
+    text = f"Date,USD,GBP,CYP,\n{BEFORE},N/A,0.9,N/A,\n{friday},1.25,0.8,N/A,\n{friday - timedelta(days=1)},2,2,N/A,\n"
+    publish_text(world.services, table_flow(ecb), TODAY, text, world.work)
+    world.changes = {
+        "currency": "USD",
+        "rates": {
+            **{"table": "acme/ecb", "date": "date", "base": "EUR", "is_of": "fact"},
+            "currencies": ["USD", "GBP"],
+        },
+    }
+    world.campaigns(YESTERDAY, "c1,GBP,1,1,4.00,", "c2,EUR,1,1,4.00,", "c3,USD,1,1,4.00,")
+    assert world.build() == [YESTERDAY]
+    assert world.rows("currency, cost_usd, fx_rate, fx_date, fx_source") == [
+        ("EUR", Decimal(5), Decimal("1.25"), friday, "acme/ecb"),
+        ("GBP", Decimal("6.25"), Decimal("1.5625"), friday, "acme/ecb"),
+        ("USD", Decimal(4), Decimal(1), YESTERDAY, "base"),
+    ]
+    publish_text(world.services, table_flow(ecb), TODAY, text.replace("1.25", "3"), world.work)
+    assert world.build() == [], "a file of all rates makes no date due that has its own"
+
+
+@pytest.mark.slow
+def test_a_date_of_before_an_upgrade_is_read_as_it_was_until_it_is_built_again(world: World) -> None:
+    fact = fact_of(world.declared)
+    first = [c for c in fact.flow.feed.columns if not c.name.startswith("fx_") and not c.name.endswith("_eur")]
+    older = replace(fact, flow=replace(fact.flow, feed=fact.flow.feed.model_copy(update={"columns": tuple(first)})))
+    world.campaigns(YESTERDAY, "c1,USD,1,1,10.00,")
+    world.rates(YESTERDAY, USD="1.25")
+    inputs = look_at_inputs(world.services.lake, older, world.services.settings.database_prefix)
+    building.built(world.services, inputs, building.build(world.services, inputs, YESTERDAY, "older", world.work))
+    world.campaigns(BEFORE, "c1,EUR,1,1,10.00,")
+    found = world.due()
+    assert found.days == (BEFORE, YESTERDAY)
+    building.build(world.services, found.inputs, BEFORE, "the first of two", world.work)
+    assert world.rows("cost, rate, cost_eur, fx_rate") == [(Decimal(8), Decimal("0.8"), None, None)]
+    assert world.build() == [BEFORE, YESTERDAY]
+    assert world.rows("cost, rate, cost_eur, fx_rate") == [(Decimal(8), Decimal("0.8"), Decimal(8), Decimal("0.8"))]
+
+
 @pytest.mark.slow
 def test_what_an_older_look_was_published_of_is_found_by_the_next(world: World) -> None:
     world.campaigns(YESTERDAY, "c1,EUR,1,1,1.00,")
     older = world.due().inputs
     world.campaigns(YESTERDAY, "c1,EUR,1,1,2.00,")
     world.build()
-    building.build(world.services, older, YESTERDAY, "slow", world.work)
-    building.built(world.services, older, YESTERDAY)
+    made = building.build(world.services, older, YESTERDAY, "slow", world.work)
+    building.built(world.services, older, made)
     assert world.build() == [YESTERDAY]
     assert world.rows("cost") == [(Decimal(2),)]
 

@@ -86,8 +86,8 @@ class World:
         found = self.due()
         for day in found.days:
             self.findings.clear()
-            build(self.services, found.inputs, day, self.run_id(), self.work, self.findings.extend)
-            built(self.services, found.inputs, day)
+            made = build(self.services, found.inputs, day, self.run_id(), self.work, self.findings.extend)
+            built(self.services, found.inputs, made)
         return list(found.days)
 
     def rows(self, columns: str, day: date = YESTERDAY) -> list[tuple[Any, ...]]:

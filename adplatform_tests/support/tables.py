@@ -29,7 +29,13 @@ def table_flow(declared: Mapping[str, Any], *, scope: str = "", source: str = "a
 
 def publish_rows(services: Services, flow: FeedFlow, day: date, rows: Iterable[str], work: Path) -> None:
     """Publish rows of CSV, without their header, as the delivery of a date."""
-    body = "\n".join([",".join(c.field_name for c in flow.feed.read_columns), *rows, ""])
+    publish_text(
+        services, flow, day, "\n".join([",".join(c.field_name for c in flow.feed.read_columns), *rows, ""]), work
+    )
+
+
+def publish_text(services: Services, flow: FeedFlow, day: date, body: str, work: Path) -> None:
+    """Publish a file as the delivery of a date."""
     key = flow.layout.key(day, "a.csv")
     services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body.encode())
     slice_settler(services, (flow,)).arrivals.reconcile(flow.layout.day_prefix(day))

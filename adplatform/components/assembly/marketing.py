@@ -54,7 +54,7 @@ from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.leases import LeaseHeld
 from adplatform.ledger.publications import Publication
 from adplatform.marketing.build import EQUALS_INPUTS, INPUTS_PRESENT, RATES_KNOWN, Due, build, built, due
-from adplatform.marketing.fact import Fact
+from adplatform.marketing.fact import Fact, worth_of
 from adplatform.marketing.inputs import Inputs, look_at_inputs
 from adplatform.marketing.pattern import MadeOfOthers
 from adplatform.platform.aws_errors import aws_failures
@@ -73,7 +73,7 @@ log = logging.getLogger(__name__)
 
 _AUDITS = {
     EQUALS_INPUTS: "Of every table and currency the sums and rows are those of the table, in its own currency.",
-    RATES_KNOWN: "Every amount has a rate of its date, or the last one known before.",
+    RATES_KNOWN: "Every amount has a rate: that of its first publication, of its date, or the last one before.",
     **{name: AUDITS[name] for name in ("row_conservation", "schema", "bounds")},
 }
 _SUSPICION = {INPUTS_PRESENT: "Every table has something of the date.", **SUSPICION}
@@ -274,9 +274,12 @@ def _lineage(declared: MarketingSource) -> dg.TableColumnLineage:
             note(name, table, own)
             if name in ("cost", "sales"):
                 note(f"{name}_original", table, own)
+                note(worth_of(name, declared.currency), table, own)
     if rates:
-        found["rate"] = [dg.TableColumnDep(_table_key(rates.table), rates.rate)]
-        found["rate_date"] = [dg.TableColumnDep(_table_key(rates.table), rates.date)]
+        key = _table_key(rates.table)
+        of_rates = [dg.TableColumnDep(key, name) for name in rates.columns_of_rates.values() or (rates.rate,)]
+        of_dates = [dg.TableColumnDep(key, rates.date)]
+        found |= {"rate": of_rates, "fx_rate": of_rates, "rate_date": of_dates, "fx_date": of_dates}
     return dg.TableColumnLineage(found)
 
 
@@ -311,10 +314,10 @@ class _Step:
 
         try:
             with aws_failures(f"{flow.name} {day}"):
-                publication = build(self.services, inputs, day, run_id, self.work, log_checks)
+                made = build(self.services, inputs, day, run_id, self.work, log_checks)
                 columns = output_columns(flow.feed.contract)
-                self.context.log_event(_materialization(self.services, flow, publication, columns))
-                built(self.services, inputs, day)
+                self.context.log_event(_materialization(self.services, flow, made.publication, columns))
+                built(self.services, inputs, made)
         except (ClaimLost, LeaseHeld) as e:
             log.info("%s %s: %s; a later run builds it", flow.name, day, e)
         except (PermanentFailure, TransientFailure) as e:
