@@ -78,6 +78,7 @@ def with_rows_gone(services: Services, shop: Database, instance: dg.DagsterInsta
     return done(later(platform, hours=24))
 
 
+@pytest.mark.slow
 def test_rows_that_are_gone_are_found_by_their_keys(
     services: Services, shop: Database, instance: dg.DagsterInstance
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_reading_of_personal_keys_that_is_killed_changes_nothing_and_the_next_
     assert rows(platform, "customers_current", seen) == [(n, 64) for n in (1, 2, 3, 4, 5)]
     done(evening)
     assert rows(platform, "customers_current", seen) == [(n, 64) for n in (1, 3, 4, 5)]
+    assert rows(platform, "customers_deleted", "id") == [(2,)]
 
 
 @pytest.mark.slow

@@ -24,8 +24,15 @@ from adplatform_tests.engines.benches import (
 )
 from adplatform_tests.local.aws.appflow_world import new_world
 
+ENGINES = ("appflow", "connector", "crawler", "datasync", "glue", "spark_emr", "spark_glue")
+of_one = pytest.mark.parametrize(
+    "bench", [pytest.param(n, marks=() if n == "appflow" else pytest.mark.slow) for n in ENGINES], indirect=True
+)
+"""What engines do alike is asked of one in every run of the tests: the others differ in how runs start, end and fail,
+and in what they have written."""
 
-@pytest.fixture(params=["appflow", "connector", "crawler", "datasync", "glue", "spark_emr", "spark_glue"])
+
+@pytest.fixture(params=ENGINES)
 def bench(request: pytest.FixtureRequest, aws: Aws, aws_endpoint: str) -> Iterator[Bench]:
     alone = {"crawler": crawler_bench, "datasync": datasync_bench}
     if request.param in alone:
@@ -90,6 +97,7 @@ def test_asked_twice_for_one_intention_it_starts_one_run(bench: Bench) -> None:
     assert bench.runs() == 1
 
 
+@of_one
 def test_another_attempt_is_another_run(bench: Bench) -> None:
     first = started(bench)
     bench.wait(first)
@@ -116,6 +124,7 @@ def test_a_start_whose_answer_was_lost_is_found_again(bench: Bench) -> None:
     assert bench.runs() == 1
 
 
+@of_one
 def test_a_run_that_is_not_shown_yet_is_missing_and_no_error(bench: Bench) -> None:
     run = started(bench)
     order(bench, "no_records", times=2)
@@ -124,6 +133,7 @@ def test_a_run_that_is_not_shown_yet_is_missing_and_no_error(bench: Bench) -> No
     assert run in bench.engine.observe([run])
 
 
+@of_one
 def test_a_run_is_found_wherever_the_list_has_it(bench: Bench) -> None:
     runs = []
     if "run_fails" not in bench.lacks:
@@ -152,6 +162,7 @@ def test_a_run_is_final_once_it_has_ended(bench: Bench) -> None:
     assert ended.started_at <= ended.ended_at
 
 
+@of_one
 def test_runs_of_others_are_seen_from_their_start_on(bench: Bench) -> None:
     shown(bench)
     before = datetime.now(UTC) - timedelta(seconds=1)
@@ -214,6 +225,7 @@ def test_exactly_one_run_is_cancelled_and_an_ended_one_is_no_error(bench: Bench)
     assert seen[going].state is (RunState.CANCELLED if bench.engine.limits.tells_cancelled else RunState.FAILED)
 
 
+@of_one
 def test_a_run_that_is_forgotten_is_missing(bench: Bench) -> None:
     run = bench.foreign()
     bench.wait(run)
@@ -221,6 +233,7 @@ def test_a_run_that_is_forgotten_is_missing(bench: Bench) -> None:
     assert bench.engine.observe([run]) == {}
 
 
+@of_one
 def test_a_throttled_call_may_pass_later(bench: Bench) -> None:
     for call in (bench.checks[0].check, lambda: bench.engine.start(wanted()), lambda: bench.engine.observe(["x"])):
         order(bench, "throttled")

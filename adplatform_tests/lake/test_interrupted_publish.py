@@ -41,6 +41,8 @@ _BEFORE = {
     "iceberg keyed": ["UpdateTable", "DeleteItem"],
 }
 """Before the first of which of its operations a publisher of each kind dies in the quick suite."""
+_ALIKE = ("daily", "iceberg keyed", "iceberg scoped")
+"""Of which another kind dies before the same writes."""
 _COPIES = ("CopyObject", "DeleteObjects")
 """Operations of the path copy."""
 
@@ -134,9 +136,7 @@ def scene(
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["few", "every"])
-@pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=pytest.mark.slow if k == "iceberg scoped" else ()) for k in _BEFORE]
-)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow if k in _ALIKE else ()) for k in _BEFORE])
 def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_completes(scene: Scene, every: bool) -> None:
     """Also where another delivery publishes right after the crash: it shows nothing of a version that is not placed."""
     moments: Iterable[str] = map(str, count(1)) if every else [*_BEFORE[scene.kind], _NEVER]
