@@ -57,6 +57,7 @@ def test_lines_are_read(services: Services) -> None:
     assert not [(what, packed) for n, (what, _, _, packed) in written.items() if n in unread]
 
 
+@pytest.mark.slow
 def test_a_null_a_comma_and_a_line_break_are_told_apart(services: Services) -> None:
     shop = followed_source(services, [NULLS])
     header = "Op,dms_ts,id,status,amount,ar_h_change_seq\n"
@@ -105,6 +106,7 @@ def test_values_of_parquet_are_read_in_the_types_that_dms_gives_them(services: S
     assert shop.rows(columns=", ".join(units)) == [(at.replace(tzinfo=UTC),) * len(units)]
 
 
+@pytest.mark.slow
 def test_a_table_may_have_a_column_op_of_its_own(services: Services) -> None:
     shop = followed_source(services, [{**ORDERS, "columns": {**ORDERS["columns"], "op": "string"}}])
     schema = pa.schema([*SCHEMA, ("op", pa.string())])
@@ -125,6 +127,7 @@ def test_deletions_are_not_taken_for_insertions_where_op_is_written_in_another_c
         shop.merge()
 
 
+@pytest.mark.slow
 def test_a_row_of_a_load_is_an_insertion_without_op_too(services: Services) -> None:
     shop = followed_source(services)
     shop.load({"id": 1, "status": "a", "Op": None}, {"id": 2, "status": "b"})
@@ -144,6 +147,7 @@ def test_what_can_be_done_about_a_column_that_is_missing_is_said_as_it_is_with_d
     assert "sender" not in str(e.value)
 
 
+@pytest.mark.slow
 def test_keys_that_are_one_as_microseconds_are_quarantined(services: Services) -> None:
     columns = {"id": {"type": "timestamp", "required": True}, "v": "string"}
     shop = followed_source(services, [{**ORDERS, "columns": columns}])
@@ -155,6 +159,7 @@ def test_keys_that_are_one_as_microseconds_are_quarantined(services: Services) -
     assert shop.rows(columns="v") == [("0",)]
 
 
+@pytest.mark.slow
 def test_a_key_of_minus_zero_is_that_of_zero(services: Services) -> None:
     columns = {"id": {"type": "double", "required": True}, "v": "string"}
     shop = followed_source(services, [{**ORDERS, "columns": columns, "buckets": 16}])
@@ -170,7 +175,7 @@ def test_a_key_of_minus_zero_is_that_of_zero(services: Services) -> None:
     ("photo", "columns", "found"),
     [
         pytest.param("string", "id, photo", [(1, "89504e47"), (2, "text")], id="kept"),
-        pytest.param({"drop": True}, "id", [(1,), (2,)], id="dropped"),
+        pytest.param({"drop": True}, "id", [(1,), (2,)], id="dropped", marks=pytest.mark.slow),
     ],
 )
 def test_bytes_are_read_whatever_they_are(services: Services, photo: Any, columns: str, found: list[Any]) -> None:
@@ -189,6 +194,7 @@ def test_an_insertion_without_a_sequence_in_a_file_of_changes_is_refused(service
         shop.merge()
 
 
+@pytest.mark.slow
 def test_an_operation_that_is_empty_is_no_insertion(services: Services) -> None:
     shop = followed_source(services, [CSV])
     line = f"{{}},{AT},{{}},new,1.50,{{}}\n"

@@ -26,6 +26,7 @@ from adplatform_tests.support.platforms import TODAY
 SEEDS = [(0, 30), *(pytest.param(seed, 60, marks=pytest.mark.slow) for seed in range(30))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
 def test_a_load_and_the_changes_since_become_the_rows_of_the_table(services: Services, table_format: str) -> None:
     shop = followed_source(services, [{**ORDERS, "table_format": table_format}])
@@ -66,6 +67,7 @@ def test_each_merge_is_an_event_and_wants_what_services_do_with_the_rows(service
     ]
 
 
+@pytest.mark.slow
 def test_files_in_any_order_and_again_come_to_the_same_rows(services: Services) -> None:
     shop = followed_source(services, [{**ORDERS, "outputs": ["current", "history"]}])
     first = [shop.change("I", id=1, status="a"), shop.change("U", id=1, status="b"), shop.change("I", id=2, status="a")]
@@ -283,6 +285,7 @@ def test_nobody_sees_a_table_before_its_first_load_is_whole(services: Services) 
     assert shop.rows(columns="id") == [(1,), (2,), (3,)]
 
 
+@pytest.mark.slow
 def test_an_empty_table_is_one_after_its_load_which_brings_no_file(services: Services) -> None:
     shop = followed_source(services)
     load = open_load(services.ledger, shop.followed, services.now() - timedelta(seconds=5), "a test")

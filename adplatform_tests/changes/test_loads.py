@@ -56,6 +56,7 @@ def test_changes_from_before_a_load_bring_no_row_back_that_is_not_in_it(
     assert shop.rows(columns="id, status") == [(1, "loaded")]
 
 
+@pytest.mark.slow
 def test_a_version_that_a_load_has_ended_is_in_the_history(services: Services) -> None:
     shop = followed_source(services, [EXACT])
     shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))
@@ -367,6 +368,7 @@ def test_a_load_frees_a_merge_that_failed_because_changes_have_no_order(
     assert shop.rows(columns="id, status") == [(1, "later"), (3, "loaded")]
 
 
+@pytest.mark.slow
 def test_a_change_that_is_late_and_older_than_the_load_is_not_in_the_view_of_live_rows(services: Services) -> None:
     shop = followed_source(services)
     late = shop.change("I", id=2, status="late")

@@ -104,6 +104,7 @@ def test_what_only_a_file_said_that_a_load_has_overwritten_is_in_the_history(
     assert seen(anew) == wanted
 
 
+@pytest.mark.slow
 def test_a_file_of_changes_that_is_overwritten_before_anybody_saw_it_is_merged(services: Services) -> None:
     shop = followed_source(services, [EXACT])
     world = World(shop)
@@ -153,6 +154,7 @@ def versions(shop: Changes) -> list[dict[str, Any]]:
 NAME = "20261101-000000001.parquet"
 
 
+@pytest.mark.slow
 def test_versions_count_in_the_order_in_which_they_were_written_whatever_order_they_are_heard_of(
     services: Services,
 ) -> None:

@@ -97,6 +97,7 @@ class ByConnector(dg.Component):
         )
 
 
+@pytest.mark.slow
 def test_what_is_fetched_becomes_rows_of_a_table(
     services: Services, sftp_host: SftpHost, instance: dg.DagsterInstance
 ) -> None:
@@ -112,6 +113,7 @@ def test_what_is_fetched_becomes_rows_of_a_table(
     assert platform.query("SELECT id FROM {orders} ORDER BY id") == [(1,), (2,), (3,)]
 
 
+@pytest.mark.slow
 def test_a_file_that_comes_again_with_another_content_is_another_version(fetched: Fetched) -> None:
     fetched.put(A, "id\n1\n")
     fetched.work()
@@ -123,6 +125,7 @@ def test_a_file_that_comes_again_with_another_content_is_another_version(fetched
     assert fetched.versions() == [A, A]
 
 
+@pytest.mark.slow
 def test_a_file_is_fetched_once_two_listings_show_it_as_it_is(services: Services, sftp_host: SftpHost) -> None:
     orders = {**ORDERS, "remote": f"{sftp_host.folder}/orders_{{date:%Y%m%d}}_*.csv", "ready": {"stable_for": "1m"}}
     fetched = fetched_source(services, sftp_host, orders)
@@ -165,6 +168,7 @@ def test_a_clock_that_is_ahead_is_told_once(services: Services, sftp_host: SftpH
     assert "2 d 1 h" in unsent.facts or "2 d 2 h" in unsent.facts
 
 
+@pytest.mark.slow
 def test_a_file_is_fetched_once_its_marker_is_there(services: Services, sftp_host: SftpHost) -> None:
     ready = {"stable_for": "0s", "marker": "{file}.done"}
     orders = {**ORDERS, "remote": f"{sftp_host.folder}/orders_{{date:%Y%m%d}}_*", "ready": ready}
@@ -233,7 +237,13 @@ def test_more_files_than_may_wait_are_fetched_by_listing_after_listing(fetched: 
 # What is lost, late, refused or wrong
 
 
-@pytest.mark.parametrize("faults", ["event_lost", "event_early", "event_twice truncated_bool no_times"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("event_lost", "event_early")),
+        "event_twice truncated_bool no_times",
+    ],
+)
 def test_what_changes_only_what_is_told_changes_nothing(fetched: Fetched, faults: str) -> None:
     fetched.put(A)
     for fault in faults.split():
@@ -273,7 +283,7 @@ def test_a_start_that_is_throttled_may_come_again_when_the_answer_says(fetched: 
     assert postponed.value.rest == timedelta(seconds=100)
 
 
-@pytest.mark.parametrize("target", ["listing-", "transfer"])
+@pytest.mark.parametrize("target", [pytest.param("listing-", marks=pytest.mark.slow), "transfer"])
 def test_a_start_whose_answer_is_lost_is_repeated_and_nothing_lands_twice(fetched: Fetched, target: str) -> None:
     fetched.put(A)
     if target == "transfer":
@@ -401,6 +411,7 @@ def test_an_object_that_lacks_bytes_is_not_delivered(fetched: Fetched) -> None:
     assert fetched.delivered() == {A: "id\n1\n2\n"}
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_before_it_is_fetched_fails_no_other(fetched: Fetched) -> None:
     fetched.put(A)
     fetched.put(B)
@@ -605,6 +616,7 @@ def test_people_are_told_also_when_the_process_is_killed_before_it_tells_them(fe
     assert [each["event"] for each in told()] == ["files_refused"]
 
 
+@pytest.mark.slow
 def test_names_that_nobody_can_ask_for_are_refused_and_told_once(fetched: Fetched, told: Messages) -> None:
     fetched.put("orders_20260314_\n.csv")
     fetched.put(A)
@@ -887,6 +899,7 @@ def test_a_memory_that_is_damaged_is_told_with_what_to_do(fetched: Fetched, told
     assert fetched.delivered() == {A: "id\n1\n"}
 
 
+@pytest.mark.slow
 def test_files_that_feeds_share_the_folder_of_go_to_the_first_that_takes_them(
     services: Services, sftp_host: SftpHost
 ) -> None:
