@@ -28,6 +28,9 @@ def pytest_configure() -> None:
     # A shell has what it starts in the background ignore SIGINT. Dagster then has this process ignore SIGTERM as well,
     # and so does each child, such as those that copy a run's output, for whose end Dagster waits 30 s.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The same on every machine, in all processes that tests start.
+    os.environ.setdefault("ADPLATFORM_MEMORY_LIMIT", "2GB")
+    os.environ.setdefault("ADPLATFORM_THREADS", "2")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from adplatform.failures import PermanentFailure
 from adplatform.platform import names
 from adplatform.platform.loopback import is_loopback
+from adplatform.platform.machine import Machine, this_machine
 
 PREFIX = "ADPLATFORM_"
 OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -43,6 +44,8 @@ class Settings:
     quarantine_kms_key_id: str | None = None
     """The KMS key of the quarantine, which has values in clear; by default that of both zones."""
     memory_limit: str = "2GB"
+    """What DuckDB may hold in memory; a process takes more. Read from the environment, it is by default a share of what
+    the container, or the machine, has, and so are the threads."""
     threads: int = 2
     keep_days: int = 14
     """How long a replaced version of a table stays readable for those who hold its location."""
@@ -139,8 +142,8 @@ class Settings:
         return self.home / "tmp"
 
 
-def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings that ``ADPLATFORM_*`` variables give, over the defaults.
+def read_settings(environ: Mapping[str, str] = os.environ, machine: Machine | None = None) -> Settings:
+    """The settings that ``ADPLATFORM_*`` variables give, over the defaults, which go by this ``machine``.
 
     Raises:
         PermanentFailure: a value is not usable; names the variable.
@@ -153,6 +156,10 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     if env not in ("local", "aws"):
         raise PermanentFailure(f"{PREFIX}ENV is {env!r}: use local or aws")
     defaults = Settings(env="local", home=Path())
+    machine = machine or this_machine()
+    if machine:
+        memory_limit, threads = machine.limits(shared=env == "local")
+        defaults = replace(defaults, memory_limit=memory_limit, threads=threads)
     return Settings(
         env=cast(Literal["local", "aws"], env),
         home=Path(text("HOME", ".adplatform")).absolute(),

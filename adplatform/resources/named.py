@@ -177,8 +177,12 @@ class MachineResource(dg.ConfigurableResource[Any]):
 
     env: str = Field(description="``local``: everything on this machine; ``aws``: the account.")
     home: str = Field(description="Directory for work files and caches.")
-    memory_limit: str = Field(default="2GB", description="Memory that a transformation may use.")
-    threads: int = Field(default=2, description="Threads of a transformation.")
+    memory_limit: str = Field(
+        default="2GB",
+        description="Memory that DuckDB may use in this process, by the limits of its container. A run in a container "
+        "of its own has that one's.",
+    )
+    threads: int = Field(default=2, description="Threads of DuckDB, by the same limits.")
     tick_seconds: int = Field(default=25, description="Seconds that one look at a source may take.")
     metrics: bool = Field(default=False, description="Write metrics to the standard output, for CloudWatch Logs.")
     spark: str = Field(

@@ -66,8 +66,9 @@ _READERS = {"csv": read_delimited, "ndjson": read_json_lines, "parquet": read_pa
 class EngineLimits:
     """What the engine may use.
 
-    ``memory_limit`` is DuckDB's own budget, such as ``"1200MB"``; the process takes about 0.4 GB more, so give it 60 %
-    of the container. ``temp_directory`` holds what exceeds it and must be a real disk; the work directory when None.
+    ``memory_limit`` is DuckDB's own budget, such as ``"1200MB"``; the process takes about 0.4 GB more
+    (:class:`adplatform.platform.machine.Machine` says what to give it). ``temp_directory`` holds what exceeds it and
+    must be a real disk; the work directory when None.
     """
 
     memory_limit: str = "2GB"

@@ -237,6 +237,8 @@ class OrchestrationStack(ResourceStack):
             "Image": estate.image,
             "Command": [*process.command],
             "Essential": True,
+            # A task's own limit is no limit of the container's control group, by which processes take their share.
+            "Memory": process.memory,
             "StopTimeout": _STOP_SECONDS,
             "ReadonlyRootFilesystem": True,
             "MountPoints": [{"SourceVolume": "work", "ContainerPath": _HOME, "ReadOnly": False}],

@@ -83,6 +83,16 @@ def test_a_task_has_two_minutes_to_end_and_writes_nowhere_but_into_its_volume(as
     )  # no shell, which keeps SIGTERM
 
 
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_a_container_may_have_the_memory_of_its_task_and_takes_its_share_by_that(
+    assembly: Assembly, process: Any
+) -> None:
+    [container] = task(assembly, process.family or f"adplatform-{process.name}")["ContainerDefinitions"]
+    assert container["Memory"] == process.memory
+    names = {each["Name"] for each in container["Environment"]}
+    assert not names & {"ADPLATFORM_MEMORY_LIMIT", "ADPLATFORM_THREADS"}
+
+
 def test_services_launch_runs_by_the_revision_that_is_deployed_with_them(assembly: Assembly) -> None:
     run = next(r for r in assembly.resources("AWS::ECS::TaskDefinition") if r.properties["Family"] == RUN.family)
     for name in SERVICES:
