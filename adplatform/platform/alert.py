@@ -57,6 +57,7 @@ EVENTS: Mapping[str, Severity] = {
     "tick_failed": Severity.CRITICAL,
 }
 """How bad each event is. One that is not listed is an error."""
+_FILE_ID = re.compile(r"\bfile:[0-9a-f]{32}\b")
 _NUMBERS = re.compile(r"[0-9]+")
 
 
@@ -155,14 +156,19 @@ _OF_A_SOURCE: Mapping[str, tuple[str, str]] = {
 
 def _steps(alert: Alert) -> Iterator[tuple[str, str]]:
     feed, day, event = alert.feed, alert.day, alert.event
-    if alert.phase is Phase.END or event == TEST:
+    if event == TEST:
         return
-    if event == PUBLISHED:
-        if alert.facts.get("quarantined"):
+    if alert.phase is Phase.END or event == PUBLISHED:
+        if alert.facts.get("quarantined") and day is not None:
             yield f"adplatform quarantine show {feed} {day}", "shows the rows that broke the contract, and why"
         return
     if alert.about_delivery:
         yield f"adplatform ledger {feed} {day}", "shows what arrived, what became of it, and why"
+        error = str(alert.facts.get("error", ""))
+        if found := _FILE_ID.search(error):
+            yield f"adplatform ledger {found[0]}", "tells the name of the file"
+        if "quarantined" in error:
+            yield f"adplatform quarantine show {feed} {day}", "shows the rows that broke the contract, and why"
         command, what = _OF_A_DATE[event]
         yield command.format(feed=feed, day=day), what
     else:

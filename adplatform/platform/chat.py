@@ -5,6 +5,7 @@ guide states no lengths; those below are Slack's of a header and of a section ("
 service shows a title and a description.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from adplatform.failures import clipped, unnamed
@@ -19,13 +20,19 @@ _SIGNS = {
     Severity.CRITICAL: "\U0001f6a8",
 }
 _ENDED = "\u2705"
-_SHOWN = ("rows_in", "clean", "superseded", "quarantined", "left_out")
-_HIDDEN = frozenset({"error", "reasons", "problems", "repaired", "action", "reason", *_SHOWN})
+_ROWS: Mapping[str, str] = {
+    "rows_in": "read",
+    "clean": "in the table",
+    "superseded": "replaced by later ones",
+    "quarantined": "quarantined",
+    "left_out": "left out on purpose",
+}
+_HIDDEN = frozenset({"error", "reasons", "problems", "repaired", "action", "reason", *_ROWS})
 
 
 def chat_body(alert: Alert, key: str) -> dict[str, Any]:
     """The custom notification. ``key`` is the same whenever the same message is sent again."""
-    sign = _ENDED if alert.phase is Phase.END else _SIGNS[alert.severity]
+    sign, how = (_ENDED, "ended") if alert.phase is Phase.END else (_SIGNS[alert.severity], str(alert.severity))
     steps = [f"`{command}` {what}" for command, what in alert.steps()]
     context = {
         name: clipped(_escaped(str(value)), SHORT)
@@ -41,7 +48,7 @@ def chat_body(alert: Alert, key: str) -> dict[str, Any]:
             "title": f"{sign} {clipped(_escaped(alert.said()), TITLE - 5)}",
             "description": clipped(_description(alert), DESCRIPTION),
             **({"nextSteps": steps} if steps else {}),
-            "keywords": [word for word in (alert.source, str(alert.severity), alert.event) if word],
+            "keywords": [word for word in (alert.source, how, alert.event) if word],
         },
         "metadata": {
             "threadId": clipped(alert.conversation, SHORT),
@@ -58,11 +65,11 @@ def _description(alert: Alert) -> str:
     texts = [str(facts[name]) for name in ("error", "reason", "action") if facts.get(name)]
     for name in ("problems", "repaired"):
         texts += [str(each) for each in facts.get(name) or ()]
-    counts = [f"{name} {facts[name]:,}" for name in _SHOWN if isinstance(facts.get(name), int)]
+    counts = [f"{facts[name]:,} {what}" for name, what in _ROWS.items() if facts.get(name)]
     if counts:
-        texts.append(f"rows: {', '.join(counts)}")
+        texts.append(f"Rows: {', '.join(counts)}")
     if facts.get("reasons"):
-        texts.append("reasons: " + ", ".join(f"{name} {count:,}" for name, count in facts["reasons"].items()))
+        texts.append("Reasons: " + ", ".join(f"{name} {count:,}" for name, count in facts["reasons"].items()))
     return _escaped("\n".join(filter(None, (alert.note, *texts)))) or _escaped(alert.said())
 
 

@@ -19,6 +19,7 @@ from adplatform_tests.support.chat_schema import require_chat
 OF_A_DATE = {"feed": "acme/orders", "date": "2026-11-28", "error": "declared columns are missing"}
 SUBJECTS: list[Mapping[str, Any]] = [
     OF_A_DATE,
+    {**OF_A_DATE, "error": f"file:{'0a' * 16}: no csv; 2 rows quarantined"},
     {"feed": "acme/orders", "date": "", "error": "e"},
     {"source": "acme", "target": "orders", "error": "e"},
     {"feed": "acme/orders, ads/reports", "date": "2026-11-01 to 2026-11-28", "error": "e"},
@@ -64,6 +65,22 @@ def test_a_failed_delivery_says_in_chat_what_broke_and_what_to_run() -> None:
     ]
     assert body["metadata"]["threadId"] == "acme/orders/2026-11-28"
     assert body["metadata"]["additionalContext"] == {"feed": "acme/orders", "date": "2026-11-28"}
+
+
+def test_a_publication_says_in_chat_how_many_rows_it_has_and_where_to_see_what_broke() -> None:
+    facts = {
+        "feed": "acme/orders",
+        "date": "2026-11-28",
+        "rows_in": 1900,
+        "clean": 1898,
+        "quarantined": 2,
+        "left_out": 0,
+    }
+    for event, phase in ((PUBLISHED, Phase.NOTE), ("run_failed", Phase.END)):
+        body = chat_body(alert_of(event, "s", {**facts, "reasons": {"bad_int:id": 2}}, phase), "key")["content"]
+        assert body["description"] == "Rows: 1,900 read, 1,898 in the table, 2 quarantined\nReasons: bad_int:id 2"
+        [step] = body["nextSteps"]
+        assert step.startswith("`adplatform quarantine show acme/orders 2026-11-28` shows")
 
 
 def test_whatever_is_said_of_a_date_is_in_one_conversation_and_of_one_cause() -> None:
