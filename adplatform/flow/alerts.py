@@ -165,7 +165,8 @@ def _ended(ledger: Ledger, seen: OpenAlert) -> Alert | None:
     trouble = _trouble(alert)
     if not trouble or ledger.now() - seen.since < _NOTED_WITHIN:
         return None
-    if any(what.startswith(trouble) for what in ledger.messages.troubles(alert.source)):
+    known = ledger.messages.troubles(alert.source)
+    if trouble in known or any(what.startswith(trouble) for what in known if trouble.endswith("/")):
         return None
     kept = {name: alert.facts[name] for name in ("source", "feed", "table", "refused") if name in alert.facts}
     what = f"{seen.event.replace('_', ' ')} no longer; it was since {seen.since:%Y-%m-%d %H:%M} UTC"
@@ -185,7 +186,7 @@ def _published(ledger: Ledger, seen: OpenAlert, alert: Alert, day: date) -> Aler
 
 
 def _trouble(alert: Alert) -> str:
-    """What the ledger has for as long as the cause lasts, where it has something."""
+    """What the ledger has for as long as the cause lasts, where it has something; before a ``/`` any number of them."""
     if alert.event == "access_refused":
         return str(alert.facts.get("refused", ""))
     if alert.event == "catalog_disagrees":

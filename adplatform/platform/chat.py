@@ -1,8 +1,7 @@
 """Alerts as Amazon Q Developer in chat applications (formerly AWS Chatbot) takes them for Slack and Microsoft Teams.
 
-Source: AWS's administrator guide of it, "Custom notifications using Amazon Q Developer in chat applications". The
-guide states no lengths; those below are Slack's of a header and of a section ("Blocks", Slack API), in which that
-service shows a title and a description.
+Source: AWS's administrator guide of it, "Custom notifications using Amazon Q Developer in chat applications", whose
+table of parameters states no lengths; those below are Slack's of a header and of a section ("Blocks", Slack API).
 """
 
 from collections.abc import Mapping
