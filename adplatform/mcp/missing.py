@@ -25,11 +25,11 @@ _DAY = timedelta(days=1)
 
 
 def why_missing(known: Known, name: str, day: date) -> Mapping[str, Any]:
-    """The deliveries of a date, one for each scope where ``name`` is that of a table, with what holds each up in the
-    order in which it has to be mended.
+    """The deliveries of a date, one for each scope where ``name`` is that of a table, with all that holds each up, what
+    holds up its source first. Of a table that is made of others, which those are.
 
     Raises:
-        PermanentFailure: there is no such feed.
+        PermanentFailure: there is no such feed, or no scope of it is known yet.
     """
     pattern, flows = _flows(known, name)
     if not flows:
@@ -47,11 +47,12 @@ def _flows(known: Known, name: str) -> tuple[Pattern, list[FeedFlow]]:
     for pattern in known.patterns:
         if name in {flow.table for flow in pattern.source.derived}:
             return pattern, []
-        of_table = [flow for flow in pattern.deliveries(known.services.ledger) if flow.table == name]
-        if name in {flow.table for flow in pattern.source.feeds} and pattern.part is not None:
-            if not of_table:
-                raise PermanentFailure(f"{name}: no {pattern.names[0].rpartition('<')[2].rstrip('>')} is known yet")
-            return pattern, of_table
+        of_scopes = next((each for each in pattern.names if each.startswith(f"{name}/")), "")
+        if of_scopes:
+            flows = [flow for flow in pattern.deliveries(known.services.ledger) if flow.table == name]
+            if not flows:
+                raise PermanentFailure(f"no {of_scopes} is known yet: nothing was asked for so far")
+            return pattern, flows
     pattern, flow = find_feed(known.patterns, name)
     return pattern, [flow]
 

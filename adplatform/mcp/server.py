@@ -13,7 +13,7 @@ from mcp import types
 from mcp.server import Server
 from mcp.server.stdio import stdio_server
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 
 from adplatform.failures import PermanentFailure, TransientFailure, unnamed
 from adplatform.mcp.known import Known
@@ -78,8 +78,17 @@ def _listed(tool: Tool) -> Any:
     )
 
 
+def _unnamed(found: Any) -> Any:
+    """The answer without names of files, which are marked in texts of the ledger."""
+    if isinstance(found, dict):
+        return {_unnamed(key): _unnamed(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_unnamed(each) for each in found]
+    return unnamed(found) if isinstance(found, str) else found
+
+
 def _said(text: str, *, failed: bool) -> Any:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=unnamed(text))], is_error=failed)
+    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=failed)
 
 
 def _answer(know: Callable[[], Known], tool: Tool, given: Mapping[str, Any], stop: Event) -> tuple[str, bool]:
@@ -92,13 +101,14 @@ def _answer(know: Callable[[], Known], tool: Tool, given: Mapping[str, Any], sto
     try:
         with aws_failures("AWS"):
             known = know()
-            text = to_json(tool.answer(known, arguments, stop), inf_nan_mode="strings").decode()
+            found = to_jsonable_python(tool.answer(known, arguments, stop), inf_nan_mode="strings")
     except (PermanentFailure, TransientFailure) as e:
-        return str(e), True
+        return unnamed(str(e)), True
     except Exception as e:  # the SDK would answer with the text, which may be of a row
         where = "".join(traceback.format_tb(e.__traceback__))
         _log.error("%s failed with %s\n%s", tool.name, type(e).__name__, where)
         return f"{tool.name} failed with {type(e).__name__}, which is a mistake of the server; its log says where", True
+    text = to_json(found if tool.rows else _unnamed(found)).decode()
     most = known.limits.bytes + _AROUND
     if len(text) > most:
         return f"the answer has {len(text):,} bytes of {most:,} that it may have: name a source, a feed or a date", True

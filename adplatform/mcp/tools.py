@@ -43,12 +43,14 @@ class Sql(Arguments):
 
 @dataclass(frozen=True)
 class Tool:
-    """``answer`` is given what it takes, checked, and an event that is set once nobody waits for it any more."""
+    """``answer`` is given what it takes, checked, and an event that is set once nobody waits for it any more. It has
+    texts of the ledger, unless it has ``rows``."""
 
     name: str
     description: str
     takes: type[Arguments]
     answer: Callable[[Known, Any, Event], Mapping[str, Any]]
+    rows: bool = False
 
 
 TOOLS = (
@@ -86,6 +88,7 @@ TOOLS = (
         "of an answer are limited: aggregate rather than list.",
         Sql,
         lambda known, given, stop: answer_query(known, given.sql, given.rows, stop),
+        rows=True,
     ),
     Tool(
         "why_missing",

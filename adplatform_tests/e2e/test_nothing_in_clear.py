@@ -333,6 +333,7 @@ def test_no_answer_to_an_assistant_has_values_names_or_digests(delivered: tuple[
     said = "\n".join(text for question, text in answers.items() if VALUE not in question)
     assert "are in quarantine" in said
     assert "listed files are missing" in said
+    assert "adplatform retry" in said
     assert places(said, VALUE) == places(said, NAME) == []
     digests = {digest for [digest] in platform.query("select email_lake from {orders}") if digest}
     assert digests
