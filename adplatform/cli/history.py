@@ -18,7 +18,6 @@ from adplatform.cli.standing import (
     ignored_of,
     ignored_table,
     long,
-    merge_line,
     verdict,
     what_lacks,
 )
@@ -28,7 +27,7 @@ from adplatform.flow.cost_guard import budget_of, kept_back, standings
 from adplatform.flow.pattern import Pattern, find_feed
 from adplatform.flow.retention import archived_now
 from adplatform.flow.services import Services
-from adplatform.flow.standing import waits
+from adplatform.flow.standing import merge_line, waits
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
 from adplatform.ledger.ledger import Ledger

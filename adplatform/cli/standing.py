@@ -13,7 +13,6 @@ from adplatform.flow.source import FeedFlow, Source, refusal
 from adplatform.flow.standing import next_step
 from adplatform.flow.transforming import transforming
 from adplatform.ledger.delivery import Delivery, DeliveryState
-from adplatform.ledger.folds import Fold, FoldState
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import UNPLACED, RawObject
 
@@ -29,24 +28,6 @@ def long(heading: str) -> Column:
 def what_lacks(services: Services, pattern: Pattern, flow: FeedFlow, delivery: Delivery) -> Wait | None:
     """What a delivery waits for, judged now; None when it waits for nothing."""
     return settler_of(services, pattern, flow).waits(flow, delivery)
-
-
-def merge_line(row: Fold) -> str:
-    """Where the merges of a table stand, and what happens next."""
-    seen = f"readers see merge {row.number}" if row.number else "readers see nothing yet"
-    match row.state:
-        case FoldState.WITH_ENGINE:
-            now = f"an engine makes merge {row.next}; `adplatform runs {row.source}` shows the run"
-        case FoldState.RUNNING:
-            now = f"run {row.run_id} makes merge {row.next}"
-        case FoldState.WAITING:
-            when = f" from {instant(row.not_before)} UTC" if row.not_before else ""
-            now = f"merge {row.next} waits for a run{when}" + (f": {row.error}" if row.error else "")
-        case FoldState.FAILED:
-            now = f"merge {row.next} has failed: {row.error}; mend it, then `adplatform retry {row.name}`"
-        case FoldState.SUCCEEDED:
-            now = "the next one is planned when there are changes"
-    return f"{row.name}: {seen}; {now}"
 
 
 def delivery_line(services: Services, name: str, delivery: Delivery, wait: Wait | None) -> Table:

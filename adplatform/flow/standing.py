@@ -4,6 +4,7 @@ from adplatform.files.arrivals import Wait
 from adplatform.flow.failed import instant
 from adplatform.flow.patience import MAX_ATTEMPTS, is_given_up
 from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.folds import Fold, FoldState
 
 
 def waits(wait: Wait) -> str:
@@ -31,3 +32,21 @@ def next_step(name: str, delivery: Delivery, wait: Wait | None, work: str = "") 
     if delivery.state is DeliveryState.PUBLISHED:
         return "nothing; a late or corrected file opens the date again"
     return "nothing has arrived"
+
+
+def merge_line(row: Fold) -> str:
+    """Where the merges of a table stand, and what happens next."""
+    seen = f"readers see merge {row.number}" if row.number else "readers see nothing yet"
+    match row.state:
+        case FoldState.WITH_ENGINE:
+            now = f"an engine makes merge {row.next}; `adplatform runs {row.source}` shows the run"
+        case FoldState.RUNNING:
+            now = f"run {row.run_id} makes merge {row.next}"
+        case FoldState.WAITING:
+            when = f" from {instant(row.not_before)}" if row.not_before else ""
+            now = f"merge {row.next} waits for a run{when}" + (f": {row.error}" if row.error else "")
+        case FoldState.FAILED:
+            now = f"merge {row.next} has failed: {row.error}; mend it, then `adplatform retry {row.name}`"
+        case FoldState.SUCCEEDED:
+            now = "the next one is planned when there are changes"
+    return f"{row.name}: {seen}; {now}"

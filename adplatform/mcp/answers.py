@@ -6,10 +6,11 @@ wrote it.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.contracts.durations import write_duration
 from adplatform.dbt.tables import Table
 from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.source import FeedFlow
@@ -67,9 +68,18 @@ def _described(table: Table) -> Answer:
 def contract(known: Known, name: str) -> Answer:
     """What is declared of a feed, without what is as by default."""
     flow = _declared(known, name)
-    declared = flow.feed.model_dump(mode="json", exclude_defaults=True, exclude={"pgp"}, warnings="none")
+    declared = _spelled(flow.feed.model_dump(exclude_defaults=True, exclude={"pgp"}, warnings="none"))
     encrypted = {"encrypted": flow.feed.pgp is not None} if flow.sent else {}
     return {"feed": flow.table, "pattern": flow.pattern, **encrypted, "contract": declared}
+
+
+def _spelled(settings: Any) -> Any:
+    """Settings with lengths of time as people write them."""
+    if isinstance(settings, Mapping):
+        return {name: _spelled(value) for name, value in settings.items()}
+    if isinstance(settings, list | tuple):
+        return [_spelled(each) for each in settings]
+    return write_duration(settings) if isinstance(settings, timedelta) else settings
 
 
 def _declared(known: Known, name: str) -> FeedFlow:

@@ -1,9 +1,9 @@
 """What every tool of the server is given."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from adplatform.dbt.tables import Table, tables_of
+from adplatform.dbt.tables import Column, Table, tables_of
 from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
@@ -61,11 +61,16 @@ def _tables(services: Services, pattern: Pattern, only: Collection[tuple[str, st
         return found
 
     settings = services.settings
-    for table in tables_of(pattern, settings.database_prefix, catalogued, path_copies=settings.path_copies):
-        if only is not None and (table.database, table.name) not in only:
-            continue
-        known = personal.get((table.database, table.name), frozenset())
-        columns = (
-            replace(c, pii={"pii": "by the catalog"}) if c.name in known and not c.pii else c for c in table.columns
-        )
-        yield replace(table, columns=tuple(columns))
+    every = tables_of(pattern, settings.database_prefix, catalogued, path_copies=settings.path_copies)
+    digests = {c.name: c.pii for table in every for c in table.columns if c.pii.get("form", "clear") != "clear"}
+    for table in every:
+        at = (table.database, table.name)
+        if only is None or at in only:
+            yield replace(table, columns=tuple(_marked(c, digests, personal.get(at, ())) for c in table.columns))
+
+
+def _marked(column: Column, digests: Mapping[str, Mapping[str, str]], personal: Collection[str]) -> Column:
+    """The column with what it is known to hold by the catalog, or because another table of the source has digests of
+    that name, of which services make results that come back as a table."""
+    known = column.pii or digests.get(column.name) or ({"pii": "by the catalog"} if column.name in personal else {})
+    return replace(column, pii=known)

@@ -11,7 +11,7 @@ from adplatform.flow.cost_guard import budget_of, kept_back, standings
 from adplatform.flow.pattern import Pattern, find_feed, settler_of
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.standing import next_step
+from adplatform.flow.standing import merge_line, next_step
 from adplatform.flow.transforming import transforming
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.objects import ObjectState, RawObject
@@ -62,10 +62,7 @@ def _made(services: Services, pattern: Pattern, name: str, day: date) -> Iterato
     yield from _held_up(services, pattern)
     yield from _of_others(flow, day)
     if flow.merged_as:
-        merge = services.ledger.folds.get(flow.source, flow.merged_as)
-        yield f"readers see merge {merge.number} of the changes of {flow.source}; the next one is {merge.state}" + (
-            f": {merge.error}" if merge.error else ""
-        )
+        yield merge_line(services.ledger.folds.get(flow.source, flow.merged_as))
 
 
 def _of_others(flow: FeedFlow, day: date) -> Iterator[str]:
@@ -178,6 +175,9 @@ def _runs(services: Services, pattern: Pattern, delivery: Delivery) -> Iterator[
     """Runs of an engine that have not landed, as long as the date has not."""
     if not isinstance(pattern, EngineFiles) or delivery.version:
         return
-    for run in services.ledger.engine_runs.active(pattern.source.name):
+    active = services.ledger.engine_runs.active(pattern.source.name)
+    if not active:
+        yield f"no run of its engine is under way: `adplatform runs {pattern.source.name}` shows those that have ended"
+    for run in active:
         overdue, failed = ", overdue" if run.overdue else "", f": {run.error}" if run.error else ""
         yield f"run {run.run_id} of {run.target} is {run.said.lower() or run.state}{overdue}{failed}"

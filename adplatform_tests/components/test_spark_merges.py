@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import dagster as dg
 
-from adplatform.cli.standing import merge_line
 from adplatform.components import DatabaseChanges
 from adplatform.engines.declared_spark import SCRIPT
 from adplatform.flow.services import Services
+from adplatform.flow.standing import merge_line
 from adplatform.lake.store import Stored
 from adplatform.ledger.folds import FoldState
 from adplatform_tests.components.test_database_changes import put, rows

@@ -23,8 +23,13 @@ ORDERS = {
     },
     "bounds": {"max_quarantined": 0.5},
 }
-LISTED = {**COMMON, "name": "listed", "arrival": {"complete_when": "manifest"}, "columns": {"id": "bigint"}}
-LATE = {**COMMON, "name": "late", "columns": {"id": "bigint"}}
+LISTED = {
+    **COMMON,
+    "name": "listed",
+    "arrival": {"complete_when": "manifest", "deadline": "9h"},
+    "columns": {"id": "bigint"},
+}
+LATE = {**COMMON, "name": "late", "columns": {"id": "bigint", "email_lake": {"comment": "As in orders."}}}
 ROWS = 40
 
 

@@ -12,13 +12,16 @@ import anyio
 import pytest
 from mcp import Client
 
+from adplatform.failures import PermanentFailure, named
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.mcp.known import Known
 from adplatform.mcp.server import server_of
 from adplatform.mcp.tools import TOOLS
 from adplatform.patterns import declared_patterns
 from adplatform_tests.mcp.conftest import LISTED, ORDERS, ROWS
+from adplatform_tests.support.ledger_rows import put_delivery
 from adplatform_tests.support.platforms import TODAY, YESTERDAY, Platform
 from adplatform_tests.support.projects import Project
 
@@ -47,9 +50,11 @@ def test_tools_answer_what_is_declared_and_how_it_stands(call: Call, shop: Platf
     assert columns["amount"] == {"name": "amount", "type": "decimal(9,2)", "description": "In euros."}
     assert columns["email_lake"]["personal"] == {"pii": "email", "profile": "lake", "form": "digest"}
     assert columns["town"]["personal"]["form"] == "clear"
-    named = call("tables")[0]["tables"]
-    assert [each["table"] for each in named] == [each["table"] for each in (late, listed, orders)]
-    assert named[2]["personal"] == ["email_lake", "town"]
+    every = call("tables")[0]["tables"]
+    assert [each["table"] for each in every] == [each["table"] for each in (late, listed, orders)]
+    assert [each.get("personal") for each in every] == [["email_lake"], None, ["email_lake", "town"]]
+    declared = call("contract", feed="acme/listed")[0]
+    assert declared["contract"]["arrival"] == {"complete_when": "manifest", "deadline": "9h"}
     declared = call("contract", feed="acme/orders")[0]
     assert declared["encrypted"] is False
     assert declared["contract"]["arrival"] == {"complete_when": "count", "expected_files": 1}
@@ -79,11 +84,18 @@ def test_why_a_date_is_missing(call: Call, shop: Platform) -> None:
         "it is there: readers see version 1",
         "1 of 41 rows of version 1 (2.4 %) are in quarantine: 1 bad_decimal:amount",
     ]
-    [waits] = why("listed")
+    due, waits = why("listed")
+    assert due in (f"it is not due before {TODAY} 09:00 UTC", f"it was due {TODAY} 09:00 UTC")
     assert waits == "waits: 1 of 1 listed files are missing, the first is number 1"
     assert why("late", TODAY + timedelta(days=400))[0] == "the date has not begun"
     assert why("late", "2025-12-31")[0] == "the feed begins on 2026-01-01: files of earlier dates are refused"
     assert why("late") == ["nothing has arrived"]
+    broken = Delivery(TODAY, state=DeliveryState.FAILED, version=1, permanent=True, error=f"{named('zelda')} is torn")
+    put_delivery(shop.services.ledger, "acme/late", broken)
+    assert why("late", TODAY) == [
+        "failed: *** is torn",
+        f"nothing until an object comes, or `adplatform retry acme/late {TODAY}`",
+    ]
     shop.services.ledger.pauses.begin("acme", "an operator", "the shop moves")
     assert "the shop moves" in why("late")[0]
     shop.services.ledger.pauses.end("acme")
@@ -110,19 +122,23 @@ def known_table(known: Known) -> str:
     return f"{known.services.settings.database_prefix}acme.orders"
 
 
-def test_a_mistake_of_the_server_is_told_without_its_text(shop: Platform) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyError("zelda"), "tables failed with KeyError, which is a mistake of the server; its log says where"),
+        (PermanentFailure(f"{named('zelda.csv')} is torn"), "*** is torn"),
+    ],
+)
+def test_a_failure_is_told_without_what_is_nobody_elses(error: Exception, told: str) -> None:
     def broken() -> Known:
-        raise KeyError("zelda@person.example")
+        raise error
 
     async def called() -> Any:
         async with Client(server_of(broken, 60)) as client:
             return await client.call_tool("tables", {})
 
     answer = anyio.run(called)
-    assert answer.is_error
-    assert answer.content[0].text == (
-        "tables failed with KeyError, which is a mistake of the server; its log says where"
-    )
+    assert (answer.is_error, answer.content[0].text) == (True, told)
 
 
 @contextmanager
