@@ -7,7 +7,7 @@ Every command begins here, so what only those need that act is imported where th
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -26,8 +26,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(/[A-Za-z0-9_.-]{1,200}){0,2}")
 
 @dataclass(frozen=True)
 class Acts:
-    """A ``command`` that acts, as it is called. ``of`` are its parameters that name what it is for, of which the last
-    that is given counts, ``first`` and ``last`` those with dates. With ``unless``, or without ``only``, it only
+    """A ``command`` that acts, as it is called. ``of`` are its parameters that name what it is for, a source before
+    what is of it, ``first`` and ``last`` those with dates. With ``unless``, or without ``only``, it only
     looks."""
 
     command: str
@@ -82,7 +82,10 @@ def noted(acts: Acts | None, given: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except BaseException as e:
-        _end(noting, e)
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        with suppress(BotoCoreError, ClientError):  # what the command failed for is what people have to know
+            _end(noting, e)
         raise
     else:
         _end(noting, None)
@@ -123,8 +126,8 @@ def action_of(acts: Acts, given: Mapping[str, Any], identifier: str, by: str, at
     """What the ledger keeps of a command that is called with these parameters: names and dates, and nothing else."""
     from adplatform.ledger.actions import Action
 
-    names = [str(given[name]) for name in acts.of if given.get(name)]
-    of = names[-1] if names and _NAME.fullmatch(names[-1]) else ""
+    name = "/".join(str(given[parameter]) for parameter in acts.of if given.get(parameter))
+    of = name if _NAME.fullmatch(name) else ""
     first, last = _day(given.get(acts.first)), _day(given.get(acts.last))
     return Action(identifier, acts.command, by, _release(), at, of, first, last or first)
 

@@ -65,6 +65,7 @@ def test_they_are_noted_by_parameters_that_they_have() -> None:
         (("backfills", "backfill"), {"feed": "a/b", "since": "2026-01-01", "until": None}, ("a/b", 1, 1)),
         (("quarantine", "drop"), {"feed": "a/b", "day": "2026-01-03", "key": "ann.csv"}, ("a/b", 3, 3)),
         (("engine_runs", "backfill"), {"source": "crm", "feed": None, "first": AT, "last": AT}, ("crm", AT, AT)),
+        (("engine_runs", "backfill"), {"source": "crm", "feed": "contacts"}, ("crm/contacts", None, None)),
         (("pauses", "pause"), {"source": "acme", "why": "Ann asked", "by": "Bob"}, ("acme", None, None)),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -33,6 +34,8 @@ from adplatform_tests.support.dying import dying
 from adplatform_tests.support.ledger_rows import put_delivery
 from adplatform_tests.support.platforms import YESTERDAY, make_platform
 from adplatform_tests.support.queries import execution, make_workgroup
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
@@ -123,6 +126,14 @@ def scanned(services: Services) -> Counter[str]:
     return Counter(item["sk"]["S"].partition("#")[0] for page in pages for item in page["Items"])
 
 
+def queries_of_readme() -> list[str]:
+    """With ``{}`` for the database."""
+    _, _, section = README.read_text("utf-8").partition("### The ledger as tables")
+    queries = section.partition("```sql\n")[2].partition("```")[0]
+    assert "clean_adplatform_meta." in queries
+    return queries.replace("clean_adplatform_meta.", "{}.").strip().rstrip(";").split(";\n")
+
+
 @pytest.mark.slow
 def test_after_a_run_with_failures_and_retries_the_counts_are_those_of_the_ledger(
     services: Services, instance: dg.DagsterInstance
@@ -146,10 +157,10 @@ def test_after_a_run_with_failures_and_retries_the_counts_are_those_of_the_ledge
     assert len(asked(services, "select * from {}.deliveries where state = 'published' and published > 0")) >= 2
     sums = asked(services, "select sum(rows_in), sum(clean) from {}.publications where state = 'published'")
     assert sums == [platform.query("select 2 * 2, (select count(*) from {a}) + (select count(*) from {b})")[0]]
-    database, workgroup = (
-        f"{services.settings.database_prefix}{names.META}",
-        make_workgroup(services.aws, services.settings.raw_bucket),
-    )
+    for query in queries_of_readme():
+        asked(services, query)
+    database = f"{services.settings.database_prefix}{names.META}"
+    workgroup = make_workgroup(services.aws, services.settings.raw_bucket)
     ended = execution(services.aws, workgroup, f"select state, count(*) from {database}.deliveries group by 1")
     assert ended["Status"]["State"] == "SUCCEEDED", ended
     files = services.store.listing(services.settings.clean_bucket, f"table-versions/{names.META}/")
