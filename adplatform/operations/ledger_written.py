@@ -20,7 +20,7 @@ from adplatform.lake.parquet import arrow_type
 from adplatform.lake.store import Store
 from adplatform.lake.table import TableSpec, table_name
 from adplatform.ledger.rows import digest
-from adplatform.operations.ledger_tables import AS_OF, READINGS, TABLES, LedgerTable, Values
+from adplatform.operations.ledger_tables import AS_OF, READINGS, TABLES, LedgerTable, Rows, Values
 from adplatform.platform import names
 from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
@@ -75,7 +75,7 @@ def write_ledger(services: Services, patterns: Sequence[Pattern]) -> list[Writte
         return [_show(services, catalog, each) for each in files.values()]
 
 
-def spec_of(table: LedgerTable, database_prefix: str) -> TableSpec:
+def _spec(table: LedgerTable, database_prefix: str) -> TableSpec:
     feed = f"{names.META}/{table.name}"
     named, columns = table_name(feed, database_prefix), (*table.columns, AS_OF)
     return TableSpec(
@@ -92,12 +92,11 @@ def spec_of(table: LedgerTable, database_prefix: str) -> TableSpec:
     )
 
 
-def _read(services: Services, patterns: Sequence[Pattern]) -> Iterator[dict[str, list[Values]]]:
+def _read(services: Services, patterns: Sequence[Pattern]) -> Iterator[Rows]:
     for reading in READINGS:
         parts = iter(reading.parts(services, patterns))
         while some := list(islice(parts, _TOGETHER)):
-            for found in at_once(partial(reading.rows, services), some):
-                yield {name: list(rows) for name, rows in found.items()}
+            yield from at_once(partial(reading.rows, services), some)
 
 
 @dataclass
@@ -161,7 +160,7 @@ class _Files:
 
 def _show(services: Services, catalog: Catalog, made: _Files) -> Written:
     """Readers see it unless they see what was read later; what they saw long ago goes."""
-    spec = spec_of(made.table, services.settings.database_prefix)
+    spec = _spec(made.table, services.settings.database_prefix)
     zones, at = services.zones, _name_of(made.as_of)
     shown = catalog.show(
         spec,

@@ -45,7 +45,7 @@ def test_of_every_command_somebody_has_decided_whether_it_acts() -> None:
     modules = vars(import_module("adplatform.cli.app"))
     groups = [value for value in modules.values() if isinstance(value, Mapping) and value is not ACTING]
     every = {(place[0], name) for group in groups for name, place in group.items() if isinstance(place, tuple)}
-    assert every == ACTING.keys() | LOOKING | WORKING
+    assert every == ACTING.keys() | LOOKING | WORKING, "enter it in ACTING of cli/actions.py, or here"
 
 
 def test_they_are_noted_by_parameters_that_they_have() -> None:
