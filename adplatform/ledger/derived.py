@@ -26,13 +26,15 @@ class Stale:
 class Basis:
     """What a date of a derived table was made of when it was built last: ``inputs`` names that. With an ``error`` it
     could not be made of that. ``retake`` says when and why somebody asked that it keep nothing of its version, which
-    it was not built for yet, ``retaken`` when and why that was done last."""
+    it was not built for yet, ``retaken`` when and why that was done last. It was built ``early`` if the date was not
+    over (UTC)."""
 
     day: date
     inputs: str
     error: str = ""
     retake: str = ""
     retaken: str = ""
+    early: bool = False
 
     @property
     def sort_key(self) -> str:

@@ -111,6 +111,7 @@ def build(
     ):
         folder = Path(directory)
         before = services.ledger.derived.basis(flow.table, day) or Basis(day, "")
+        early = services.now().date() <= day
         try:
             findings = _write(services, inputs, day, folder, work, folder / MADE_FILE, before)
             audited(findings)
@@ -122,8 +123,8 @@ def build(
             services.ledger.derived.note_built(flow.table, stuck, before.retake)
             raise
     lacks = any(each.name == RATES_KNOWN and not each.passed for each in findings)
-    basis = Basis(day, inputs.named(day, with_rates=lacks), retaken=before.retake or before.retaken)
-    return Made(publication, basis, before.retake)
+    named = inputs.named(day, with_rates=lacks or early)
+    return Made(publication, Basis(day, named, retaken=before.retake or before.retaken, early=early), before.retake)
 
 
 def built(services: Services, inputs: Inputs, made: Made) -> None:
@@ -144,7 +145,9 @@ def _write(
             ]
             rates = _rates(services, con, inputs, day, kept)
             if fact.declared.rates and not before.retake:
-                rates |= kept_rates(services, con, fact, day, folder / "before")
+                first = kept_rates(services, con, fact, day, folder / "before")
+                # A date that was not over when it was built may have got a rate of its own since.
+                rates |= {name: rate for name, rate in first.items() if rate.day == day or not before.early}
             own = own_rate(fact.declared.currency, day)
             rates_table(con, {**rates, own.currency: own}.values())
             mapped = [

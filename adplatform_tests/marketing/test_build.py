@@ -1,7 +1,7 @@
 """The sums of a fact are those of its tables, every amount has a rate, and only what changed is built."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -199,9 +199,7 @@ def test_a_restated_date_keeps_the_rate_of_first_use_until_somebody_says_why_not
     made = building.build(world.services, asked, YESTERDAY, "slow", world.work, world.findings.extend)
     assert world.rows("currency, cost_eur") == [("GBP", Decimal(2)), ("USD", Decimal(15))]
     assert "the bank corrected a fixing" in {each.name: each.description for each in world.findings}["rates_known"]
-    take_anew(world.services, asked.fact, YESTERDAY, YESTERDAY, "once more, meanwhile")
     building.built(world.services, asked, made)
-    assert world.build() == [YESTERDAY]
     assert world.build() == []
 
 
@@ -209,6 +207,27 @@ def _dies(_: object) -> None:
     raise PermanentFailure("gone")
 
 
+@pytest.mark.slow
+def test_a_date_that_is_not_over_takes_its_own_rate_when_it_comes_and_keeps_that(world: World) -> None:
+    world.campaigns(TODAY, "c1,USD,1,1,10.00,")
+    for day, price, date_then in (
+        (YESTERDAY, "2", YESTERDAY),
+        (TODAY, "4", TODAY),
+        (TODAY, "5", TODAY),
+    ):
+        world.rates(day, USD=price)
+        assert world.build() == [TODAY]
+        assert world.rows("fx_date", TODAY) == [(date_then,)]
+    assert world.rows("cost_eur", TODAY) == [(Decimal("2.5"),)]
+    later = replace(world.services, now=lambda: datetime.now(UTC) + timedelta(days=1))
+    world.services = later
+    world.rates(TODAY, USD="8")
+    assert (world.build(), world.build()) == ([TODAY], [])
+    world.rates(TODAY, USD="9")
+    assert (world.build(), world.rows("cost_eur", TODAY)) == ([], [(Decimal("2.5"),)])
+
+
+@pytest.mark.slow
 def test_amounts_without_a_rate_are_shown_as_nothing_where_that_is_wanted_and_built_again_with_one(
     world: World,
 ) -> None:
@@ -254,6 +273,18 @@ def test_a_file_of_the_central_bank_is_rates_of_every_date_also_through_the_euro
     ]
     publish_text(world.services, table_flow(ecb), TODAY, text.replace("1.25", "3"), world.work)
     assert world.build() == [], "a file of all rates makes no date due that has its own"
+
+
+@pytest.mark.slow
+def test_new_rates_that_are_asked_for_while_a_date_is_built_are_taken_by_the_next_run(world: World) -> None:
+    world.campaigns(YESTERDAY, "c1,EUR,1,1,10.00,")
+    world.build()
+    inputs = world.due().inputs
+    made = building.build(world.services, inputs, YESTERDAY, "slow", world.work)
+    take_anew(world.services, inputs.fact, YESTERDAY, YESTERDAY, "corrected")
+    building.built(world.services, inputs, made)
+    assert world.build() == [YESTERDAY]
+    assert world.build() == []
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def table_of(con: duckdb.DuckDBPyConnection, given_quotes: Quotes, *, wide: bool
         con.execute(f"insert into t values ({', '.join('?' * len(row))})", row)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     quotes,
     st.lists(st.tuples(st.sampled_from((*CODES, "EUR", "CHF")), st.integers(1, 3), amounts), min_size=1, max_size=8),
