@@ -131,6 +131,10 @@ class Rates(Strict):
     def _coherent(self) -> Self:
         if self.currencies and (named := sorted({"currency", "rate"} & self.model_fields_set)):
             raise ValueError(f"{' and '.join(named)} and currencies exclude each other: a rate has one place")
+        if (self.currencies or self.base) and "is_of" not in self.model_fields_set:
+            raise ValueError(
+                "say what the rates are the price of: is_of: fact as the European Central Bank quotes, or currency"
+            )
         return self
 
     @property
@@ -186,6 +190,11 @@ class MarketingSource(Strict):
         own = f"{self.source}/{self.name}"
         if own in names or (self.rates and self.rates.table == own):
             raise ValueError(f"{own} is the fact itself, and cannot be made of itself")
+        through = self.rates and self.rates.currencies and self.rates.base not in (None, self.currency)
+        if self.rates and through and self.currency not in self.rates.currencies:
+            raise ValueError(
+                f"add {self.currency} to currencies of rates: amounts come to it through {self.rates.base}"
+            )
         for each in self.inputs:
             fixed = each.values.get("currency", self.currency)
             if self.rates is None and (fixed != self.currency or "currency" in each.columns) and _has_money(each):

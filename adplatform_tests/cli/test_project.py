@@ -244,7 +244,7 @@ def test_what_a_fact_maps_and_a_declared_table_does_not_have_is_reported_with_it
         "---\ntype: adplatform.components.MarketingFact\nattributes:\n  source: wide\n"
         "  start_date: 2026-01-01\n  currency: EUR\n"
         "  inputs: [{table: acme/spend, values: {channel: tv}, columns: {campaign: ad, clicks: paid}}]\n"
-        "  rates: {table: acme/rates, date: cur, currencies: [CUR, USD]}\n",
+        "  rates: {table: acme/rates, date: cur, is_of: fact, currencies: [CUR, USD]}\n",
         encoding="utf-8",
     )
     with pytest.raises(typer.Exit):

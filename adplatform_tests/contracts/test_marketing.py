@@ -50,6 +50,11 @@ def test_a_mapping_that_means_nothing_is_a_mistake_that_says_what_to_do(change: 
         ({"inputs": [INPUT, INPUT]}, "acme/spend is listed twice"),
         ({"rates": {"table": "a/b", "at_most": "36h"}}, "give whole days, such as 7d"),
         ({"rates": {"table": "a/b", "rate": "r", "currencies": ["USD"]}}, "rate and currencies exclude each other"),
+        ({"rates": {"table": "a/b", "currencies": ["USD"]}}, "is_of: fact as the European Central Bank quotes"),
+        (
+            {"rates": {"table": "a/b", "base": "USD", "is_of": "fact", "currencies": ["GBP"]}},
+            "add EUR to currencies of rates: amounts come to it through USD",
+        ),
         ({"currency": "Euro"}, "String should match pattern"),
         ({"inputs": []}, "at least 1 item"),
     ],
