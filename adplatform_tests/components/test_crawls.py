@@ -222,12 +222,14 @@ def test_however_a_table_is_partitioned_the_crawler_agrees(
     assert "column amount is decimal(12,2) in the files" in str(verdict.description)
 
 
+@pytest.mark.slow
 def test_an_empty_delivery_is_no_difference(acme: Crawled) -> None:
     acme.publish(b"")
     [verdict] = acme.verdicts()
     assert verdict.passed, verdict.description
 
 
+@pytest.mark.slow
 def test_a_partition_that_somebody_registered_elsewhere_fails_the_check(acme: Crawled) -> None:
     acme.publish()
     glue, (database, name) = acme.services.glue, acme.platform.table("orders").split(".")
@@ -257,6 +259,7 @@ def test_without_path_copies_nothing_is_crawled_and_people_hear_why(
     assert refused.startswith("acme/orders cannot be crawled: a crawler reads the copies of current files")
 
 
+@pytest.mark.slow
 def test_a_crawl_of_somebody_else_is_judged_too(acme: Crawled) -> None:
     acme.publish()
     acme.services.glue.start_crawler(Name=acme.crawler.name)
@@ -265,6 +268,7 @@ def test_a_crawl_of_somebody_else_is_judged_too(acme: Crawled) -> None:
     assert [verdict.passed for verdict in first] == [True]
 
 
+@pytest.mark.slow
 def test_a_crawl_that_was_given_up_can_be_retried(acme: Crawled, aws_endpoint: str) -> None:
     order_fault(aws_endpoint, "stuck", acme.crawler.name)
     acme.publish()

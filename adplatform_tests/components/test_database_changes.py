@@ -147,6 +147,7 @@ def test_few_changes_wait_for_the_time_that_the_feed_sets(services: Services, in
     assert (1, "paid") in rows(platform, "orders")
 
 
+@pytest.mark.slow
 def test_somebody_may_merge_what_waits_at_any_time(services: Services, instance: dg.DagsterInstance) -> None:
     platform = platform_of(services, instance, fold={"every": "1d", "share": 1})
     put(platform, "LOAD00000001.parquet", {"Op": "I", "id": 1, "status": "new"}, {"Op": "I", "id": 2, "status": "new"})
@@ -177,6 +178,7 @@ def test_a_change_without_a_sequence_is_quarantined_and_the_others_are_merged(
     assert (row.quarantined, dict(row.reasons)) == (1, {"check:sequence": 1})
 
 
+@pytest.mark.slow
 def test_an_insert_without_a_sequence_outside_a_load_stops_the_merge_and_says_what_to_do(
     services: Services, instance: dg.DagsterInstance
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_whole_table_becomes_a_clean_table(services: Services, shop: Database,
     ]
 
 
+@pytest.mark.slow
 def test_the_next_reading_replaces_what_the_last_one_brought(
     services: Services, shop: Database, instance: dg.DagsterInstance
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_reading_that_is_stopped_ends_as_cancelled_and_delivers_nothing(
     assert services.ledger.deliveries.of_feed("shop/customers") == []
 
 
+@pytest.mark.slow
 def test_nothing_waits_for_events_of_a_database_and_ended_readings_are_not_looked_through(
     services: Services, shop: Database, instance: dg.DagsterInstance
 ) -> None:

@@ -87,6 +87,7 @@ def test_files_of_another_cloud_become_a_table_and_stay_where_they_are_compared(
     assert cloud.process() == []
 
 
+@pytest.mark.slow
 def test_a_start_whose_answer_is_lost_is_one_execution_which_the_next_try_finds(
     cloud: Platform, task: str, export: Callable[..., None]
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_start_whose_answer_is_lost_is_one_execution_which_the_next_try_finds(
     assert cloud.query("select count(*) from {orders}") == [(1,)]
 
 
+@pytest.mark.slow
 def test_an_execution_behind_the_platforms_back_is_landed(
     cloud: Platform, task: str, export: Callable[..., None]
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_task_whose_agent_is_offline_is_not_started(cloud: Platform, task: str
     assert "is unavailable" in cloud.services.ledger.messages.troubles("cloud")["target/task"].error
 
 
+@pytest.mark.slow
 def test_a_process_that_knows_nothing_yet_describes_no_execution_that_has_landed(
     cloud: Platform, task: str, export: Callable[..., None]
 ) -> None:

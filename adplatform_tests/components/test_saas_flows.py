@@ -66,6 +66,7 @@ def run_ends(crm: Platform) -> dict[str, Any]:
     return wait_for_run(crm.services.aws, crm.declared.feeds[0].flow or "", intention.run_id)
 
 
+@pytest.mark.slow
 def test_contacts_become_a_table_without_personal_data(crm: Platform, saas: Server) -> None:
     assert crm.tick() == []
     run = run_ends(crm)
@@ -166,6 +167,7 @@ def test_whatever_becomes_of_the_event_the_table_is_the_same(
     assert crm.query("select count(*) from {contacts}") == [(len(truth),)]
 
 
+@pytest.mark.slow
 def test_a_run_behind_the_platforms_back_is_landed_with_ours_and_doubles_no_row(crm: Platform, saas: Server) -> None:
     crm.tick()
     run_ends(crm)
@@ -250,6 +252,7 @@ def test_names_of_ready_made_feeds_are_enough_for_tables_of_all_that_the_crm_has
     assert counts == (sum(bool(p["Email"]) for p in persons), sum(bool(p["Phone"]) for p in persons), len(persons))
 
 
+@pytest.mark.slow
 def test_what_a_later_run_brings_takes_the_place_of_what_it_changed(
     services: Services, instance: dg.DagsterInstance, saas: Server
 ) -> None:

@@ -158,6 +158,7 @@ def test_a_file_that_changed_there_is_fetched_again_and_replaces_its_rows(
     assert [run.objects for run in runs] == [1, 1, 0]
 
 
+@pytest.mark.slow
 def test_a_file_is_taken_once_two_looks_found_it_the_same(
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811

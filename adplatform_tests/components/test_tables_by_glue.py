@@ -185,6 +185,7 @@ def test_a_run_whose_machine_is_lost_brings_nothing_and_the_next_one_everything(
     assert [run.state for run in of.runs()].count(RunState.SUCCEEDED) == 1
 
 
+@pytest.mark.slow
 def test_a_start_whose_answer_was_lost_costs_no_second_run(by_glue: Made) -> None:
     of = by_glue()
     of.shop.execute(TABLE, ROWS.format(1, 100))
@@ -210,6 +211,7 @@ def test_a_plan_that_somebody_runs_again_is_read_once(by_glue: Made) -> None:
     assert_as_in_the_database(of)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_by_hand_is_delivered_to_nobody(by_glue: Made) -> None:
     of = by_glue(SLOWLY, chunks={"rows": 1000})
     of.shop.execute(TABLE, ROWS.format(1, 12_000), "ANALYZE customers")

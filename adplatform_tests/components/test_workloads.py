@@ -380,6 +380,7 @@ def test_a_query_that_succeeds_and_leaves_nothing_has_failed(services: Services,
     assert made.description == second.error
 
 
+@pytest.mark.slow
 def test_a_query_without_rows_leaves_no_files_and_is_none_the_worse(
     services: Services, instance: dg.DagsterInstance
 ) -> None:

@@ -120,15 +120,15 @@ def test_a_backfill_waits_for_its_dates_and_ends_as_they_do(account: Account, da
     seen = dagster.instance.get_materialized_partitions(CLEAN)
     assert seen == set(partitions(1, 2))
 
-    wanted = dagster.launch([RAW, CLEAN], partitions(1, 6))
+    wanted = dagster.launch([RAW, CLEAN], partitions(1, 4))
     account.until(dagster, wanted, lambda _: bool(held(dagster, wanted)))
     [waits] = held(dagster, wanted)
     assert dagster.instance.get_materialized_partitions(CLEAN) == seen
     for _ in range(3):  # longer than Dagster waits for dates without a run
         assert dagster.evaluate(wanted) is BulkActionStatus.REQUESTED
     again = dagster.launch([RAW, CLEAN], partitions(3, 4))
-    old = dagster.launch([RAW, CLEAN], partitions(7, 7) + partitions(95, 97))
-    unwanted = dagster.launch([RAW, CLEAN], partitions(9, 9))
+    old = dagster.launch([RAW, CLEAN], partitions(5, 5) + partitions(95, 97))
+    unwanted = dagster.launch([RAW, CLEAN], partitions(6, 6))
     account.until(dagster, unwanted, lambda _: bool(held(dagster, unwanted)))
     dagster.cancel(unwanted)
 
@@ -139,7 +139,7 @@ def test_a_backfill_waits_for_its_dates_and_ends_as_they_do(account: Account, da
     assert account.until(dagster, old, has_ended) is BulkActionStatus.COMPLETED_FAILED
 
     came = dagster.instance.get_materialized_partitions(CLEAN)
-    assert came >= {*partitions(1, 7), *partitions(9, 9)}, "what was asked for comes, whatever became of the backfill"
+    assert came >= set(partitions(1, 6)), "what was asked for comes, whatever became of the backfill"
     assert came == dagster.instance.get_materialized_partitions(RAW)
     assert not came & set(partitions(95, 97))
     ended = dagster.instance.get_run_by_id(waits.run_id)

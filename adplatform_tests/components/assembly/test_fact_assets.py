@@ -162,6 +162,7 @@ def test_what_a_killed_run_held_is_freed_and_built(
     assert timed.ledger.derived.stale("ads/ads_daily") == []
 
 
+@pytest.mark.slow
 def test_somebody_may_build_partitions_whether_or_not_they_are_due(
     timed: Services, at: list[datetime], instance: dg.DagsterInstance
 ) -> None:

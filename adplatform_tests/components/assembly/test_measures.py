@@ -77,6 +77,7 @@ def test_the_rows_of_a_delivery_are_conserved_in_its_metrics_as_in_the_ledger(ac
     assert "failures" not in found
 
 
+@pytest.mark.slow
 def test_a_part_counts_what_it_brings(acme: Platform, output: Output) -> None:
     deliver(acme)
     acme.process()
@@ -162,6 +163,7 @@ def test_a_retry_after_readers_saw_the_version_counts_no_row_twice(acme: Platfor
     assert (acme.delivery("orders").state, rows(output())) == (DeliveryState.PUBLISHED, (0, 0, 0, 0))
 
 
+@pytest.mark.slow
 def test_a_retry_before_readers_saw_anything_counts_once(acme: Platform, output: Output) -> None:
     deliver(acme)
     [request] = acme.tick()
