@@ -58,7 +58,7 @@ def _tree(path: Path) -> ast.Module:
 
 @pytest.mark.parametrize(
     ("extra", "files", "brought"),
-    [("aws", FILES, SPARK), ("local", ALL_FILES, SPARK | SAIL)],
+    [("aws", FILES, SPARK), pytest.param("local", ALL_FILES, SPARK | SAIL, marks=pytest.mark.slow)],
     ids=["production", "demo"],
 )
 def test_code_imports_only_packages_that_are_installed_where_it_runs(

@@ -178,7 +178,7 @@ def kill_all(shop: Database) -> Callable[[View], None]:
     return kill
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_chunks_are_kept_one_by_one_and_the_manifest_last(
     services: Services, orders: Database, tmp_path: Path, workers: int
 ) -> None:
@@ -253,6 +253,7 @@ def test_a_lag_brings_rows_again_whose_transaction_ended_late(
     assert len(found) == pytest.approx(7000, abs=10)
 
 
+@pytest.mark.slow
 def test_nothing_new_is_a_reading_without_files(services: Services, orders: Database, tmp_path: Path) -> None:
     table = table_of(orders, **INCREMENTAL)
     first = extract(services, table, claimed(services), None, tmp_path)

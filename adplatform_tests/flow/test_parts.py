@@ -152,7 +152,7 @@ def test_a_file_more_is_read_alone_and_the_rest_is_taken_over(services: Services
     assert orders.counts[:4] == (3, 3, 0, 0)
 
 
-@FORMATS
+@pytest.mark.parametrize("table_format", [pytest.param("parquet", marks=pytest.mark.slow), "iceberg"])
 def test_of_one_key_in_two_files_the_latest_row_stays_wherever_it_is(services: Services, table_format: str) -> None:
     orders = shop(services, {**KEYED, "table_format": table_format})
     orders.deliver("a.csv", "1,ann@example.com,1.00", "2,bob@example.com,9.00", "3,eve@example.com,3.00")
@@ -162,6 +162,7 @@ def test_of_one_key_in_two_files_the_latest_row_stays_wherever_it_is(services: S
     assert [file[2:] for file in orders.counts[5]] == [(3, 2, 1), (3, 2, 1)]
 
 
+@pytest.mark.slow
 def test_what_a_part_keeps_out_is_said_of_the_new_files(services: Services) -> None:
     orders = shop(services, {**ORDERS, "schema_policy": "evolve"})
     for name, note in (("a.csv", "ann@example.com"), ("b.csv", "bob@example.com")):
@@ -234,6 +235,7 @@ def test_every_file_is_read_again_where_anything_else_changed(services: Services
     assert read_files(stricter) == {"b.csv", "c.csv", "d.csv"}
 
 
+@pytest.mark.slow
 def test_keys_that_cannot_be_compared_once_they_are_hashed_are_read_again(services: Services) -> None:
     orders = shop(services, {**ORDERS, "key": ["email"], "columns": {**ORDERS["columns"], "email": HASHED}})
     orders.deliver("a.csv", "1,ann@example.com,1.00", "2,bob@example.com,2.00")
@@ -312,6 +314,7 @@ def test_a_late_writer_of_outcomes_does_not_spoil_the_counts(services: Services)
     assert orders.counts[:4] == (3, 3, 0, 0)
 
 
+@pytest.mark.slow
 def test_quarantined_rows_that_are_gone_do_not_hold_up_a_part(services: Services) -> None:
     orders = shop(services)
     orders.deliver("a.csv", "1,ann@example.com,1.00", "x,bob@example.com,2.00")
@@ -337,6 +340,7 @@ def test_a_lost_file_of_the_base_is_not_carried_as_if_it_were_there(
     assert [row[0] for row in orders.rows] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_members_of_archives_are_counted_as_one_reading_counts_them(services: Services) -> None:
     packed = {**KEYED, "format": {"kind": "csv", "compression": "zip"}}
     added, whole = shop(services, packed), shop(services, packed)
@@ -375,6 +379,7 @@ def test_a_part_whose_process_is_killed_at_any_write_is_added_once(aws: Aws, tmp
     assert write > 20
 
 
+@pytest.mark.slow
 def test_columns_that_vanish_are_named_until_they_come_again(services: Services) -> None:
     columns = {"order_id": "int", "email": {"pii": "email"}, "amount": "decimal(10,2)", "note": "string"}
     made = shop(services, {**ORDERS, "columns": columns, "schema_policy": "evolve"})

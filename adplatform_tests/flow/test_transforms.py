@@ -170,7 +170,7 @@ def here(made: Shop) -> Shop:
 @pytest.mark.parametrize(
     "more",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         {"table_format": "iceberg"},
         *(pytest.param(each, marks=pytest.mark.slow) for each in ({"partition_by": "order_id"}, {"key": "order_id"})),
     ],
@@ -268,6 +268,7 @@ def test_a_run_that_failed_is_followed_by_another_with_a_place_of_its_own(servic
     assert len(made.rows) == 1
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_fails_its_delivery_and_trying_again_is_another(services: Services) -> None:
     made = shop(services)
     made.put("a.csv", "1,ann@example.com,1.00")
@@ -308,6 +309,7 @@ def test_a_bad_file_is_refused_or_put_aside_as_on_this_machine(services: Service
     assert len(lenient.rows) == 1
 
 
+@pytest.mark.slow
 def test_a_file_with_the_bytes_of_another_is_left_out_by_transforming_the_rest(services: Services) -> None:
     made = shop(services, arrival={"complete_when": "count", "expected_files": 3})
     for name, row in {"a.csv": "1,a@example.com,1.00", "b.csv": "1,a@example.com,1.00", "c.csv": "2,,2.00"}.items():
@@ -396,6 +398,7 @@ def test_a_result_that_is_gone_is_made_again(services: Services) -> None:
     assert len(made.rows) == 1
 
 
+@pytest.mark.slow
 def test_a_run_of_somebody_while_the_engine_works_gives_the_delivery_back_to_it(services: Services) -> None:
     made = shop(services)
     made.put("a.csv", "1,ann@example.com,1.00")

@@ -102,7 +102,9 @@ def test_an_amount_without_a_rate_keeps_its_date_back_until_one_comes_and_no_oth
     ("prices", "says"),
     [
         (("GBP,0.5", "GBP,0.6"), "acme/rates has different rates of GBP on"),
-        (("GBP,0",), "the rate of GBP on .* in acme/rates is not above zero"),
+        pytest.param(
+            ("GBP,0",), "the rate of GBP on .* in acme/rates is not above zero", marks=pytest.mark.slow, id="zero"
+        ),
     ],
 )
 def test_a_rate_that_is_none_is_not_used_and_said(world: World, prices: tuple[str, ...], says: str) -> None:

@@ -80,6 +80,7 @@ def test_rows_of_csv_are_the_same_however_each_record_ends(
 _DOCUMENTS = st.sampled_from(['{"id": 1, "note": "a"}', '{"id":"x"}', "", "{", '{"id": 2, "note": "a\\\\nb"}'])
 
 
+@pytest.mark.slow
 @given(records=st.lists(st.tuples(_DOCUMENTS, _ENDS), min_size=1, max_size=12))
 @settings(max_examples=examples(10), deadline=None)
 def test_rows_of_ndjson_are_the_same_however_each_record_ends(records: list[tuple[str, bytes]]) -> None:

@@ -63,7 +63,7 @@ def kept(spark: SparkSession, work: Path) -> Callable[[DataFrame], DataFrame]:
     return keep
 
 
-@pytest.mark.parametrize(("seed", "partition_by"), [(11, "dt"), (12, "day")])
+@pytest.mark.parametrize(("seed", "partition_by"), [pytest.param(11, "dt", marks=pytest.mark.slow), (12, "day")])
 def test_spark_text_on_sail_gives_exactly_the_truth(
     tmp_path: Path, sail: SparkSession, seed: int, partition_by: str | None
 ) -> None:

@@ -282,8 +282,7 @@ def test_records_are_the_same_wherever_the_blocks_of_a_file_end(
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ({"escape": "\\"}, {"delimiter": " "})),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ({}, {"escape": "\\"}, {"delimiter": " "})),
         {"delimiter": " ", "escape": "\\"},
     ],
     ids=str,
