@@ -119,6 +119,7 @@ def _lost() -> None:
     raise TransientFailure("no answer")
 
 
+@pytest.mark.slow
 def test_a_start_whose_answer_is_lost_costs_no_second_result(services: Services, sail: SparkSession) -> None:
     made = waiting(services, sail)
     made.shop.step()

@@ -139,6 +139,7 @@ def test_a_process_that_is_killed_leaves_every_event_to_its_successor(tmp_path: 
         assert len(successor.get_runs()) == 2
 
 
+@pytest.mark.slow
 def test_what_is_wiped_is_gone_and_new_runs_are_kept(tmp_path: Path) -> None:
     with opened(tmp_path, kept=True) as kept:
         gone = run(kept)

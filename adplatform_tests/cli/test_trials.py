@@ -81,6 +81,7 @@ def test_settings_are_suggested_that_were_seen_to_read_rows_of_the_file(tmp_path
     assert "ragged_rows" in text
 
 
+@pytest.mark.slow
 def test_a_setting_that_breaks_as_many_rows_as_it_reads_is_not_suggested(tmp_path: Path) -> None:
     lines = (LINES[0], '1,,"1,5",,', "2,,2.5,,", "3,,3.5,,")
     assert "decimal_comma" not in shown(tmp_path, lines)
@@ -88,6 +89,7 @@ def test_a_setting_that_breaks_as_many_rows_as_it_reads_is_not_suggested(tmp_pat
     assert "decimal_comma: true" in shown(tmp_path / "other", (LINES[0], '1,,"1,5",,', '2,,"2,5",,', "3,,3,,"))
 
 
+@pytest.mark.slow
 def test_rows_beyond_the_limit_are_counted(tmp_path: Path) -> None:
     assert "and 3 rows more (--limit)" in shown(tmp_path, limit=2)
 

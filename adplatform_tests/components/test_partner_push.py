@@ -284,6 +284,7 @@ def test_a_refusal_about_thousands_of_columns_fails_once_and_says_the_first_and_
     assert inbox.read() == []
 
 
+@pytest.mark.slow
 def test_a_file_with_the_longest_of_names_is_published_and_archived(acme: Platform) -> None:
     name = "n" * (1020 - len(f"{acme.source.prefix}orders/dt={YESTERDAY}/")) + ".csv"
     deliver(acme, name=name)
@@ -332,7 +333,11 @@ def test_a_bad_partner_manifest_is_reported_once_and_does_not_stop_other_feeds(
     assert "not a manifest" in stuck[0]["error"]
 
 
-@pytest.mark.parametrize(("promised", "met"), [(2, True), (4, False)], ids=["one-record", "more-than-lines"])
+@pytest.mark.parametrize(
+    ("promised", "met"),
+    [pytest.param(2, True, marks=pytest.mark.slow), (4, False)],
+    ids=["one-record", "more-than-lines"],
+)
 def test_a_manifest_counts_records_that_cannot_be_split_as_one_row_or_as_their_lines(
     services: Services, instance: dg.DagsterInstance, promised: int, met: bool
 ) -> None:
@@ -398,6 +403,7 @@ def test_a_delivery_that_comes_after_such_a_run_is_published_as_ever(acme: Platf
     assert acme.query("select count(*) from {orders}") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_backfill_over_dates_that_were_not_delivered_sends_one_message(acme: Platform) -> None:
     inbox = acme.messages
     days = [YESTERDAY - timedelta(days=n) for n in range(5)]

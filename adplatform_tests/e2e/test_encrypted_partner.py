@@ -163,6 +163,7 @@ def test_a_bad_message_publishes_nothing_until_a_good_one_replaces_it(
     assert platform.query("select count(*) from {people}") == [(len(ROWS),)]
 
 
+@pytest.mark.slow
 def test_without_the_hashing_key_nothing_is_published_and_nothing_is_lost(
     platform: Platform, workshop: Workshop, us: Partner, them: Partner
 ) -> None:

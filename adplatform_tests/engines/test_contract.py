@@ -162,7 +162,6 @@ def test_a_run_is_final_once_it_has_ended(bench: Bench) -> None:
     assert ended.started_at <= ended.ended_at
 
 
-@of_one
 def test_runs_of_others_are_seen_from_their_start_on(bench: Bench) -> None:
     shown(bench)
     before = datetime.now(UTC) - timedelta(seconds=1)

@@ -289,6 +289,7 @@ def test_what_is_remembered_has_its_own_time(aws: Aws) -> None:
 # What is stopped
 
 
+@pytest.mark.slow
 def test_an_execution_that_ends_while_it_is_stopped_is_no_error(aws: Aws) -> None:
     @dataclass
     class Stale:

@@ -205,6 +205,7 @@ def test_changes_after_a_load_count_where_our_clock_is_minutes_off(
     assert off.services.ledger.folds.get(off.pattern.source.name, "orders").merged.generation == 2
 
 
+@pytest.mark.slow
 def test_statements_about_a_table_that_nobody_truncates_are_none_of_our_business(
     followed: tuple[Changes, DmsTask], shop: Database
 ) -> None:
@@ -232,6 +233,7 @@ class Counted:
         return getattr(self.client, name)
 
 
+@pytest.mark.slow
 def test_one_look_asks_dms_to_describe_a_task_once(followed: tuple[Changes, DmsTask]) -> None:
     table, task = followed
     for named in (task.arn, task.described()["ReplicationTaskIdentifier"]):

@@ -362,6 +362,7 @@ def test_a_dropped_partition_is_brought_back_though_its_delivery_waits_for_more(
     assert scene.doctor(repair=False) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shared"])
 def test_a_look_does_not_promise_a_partition_of_slices_that_are_gone(scene: Scene) -> None:
     scene.sent("one", "a.csv", [(1, "de")])

@@ -263,6 +263,7 @@ def test_deliveries_without_their_originals_are_left_and_keep_the_key_of_a_table
     assert club.keys("members") == {before}
 
 
+@pytest.mark.slow
 def test_a_table_that_cannot_be_moved_is_a_problem_of_its_own_and_those_behind_it_move(club: Club) -> None:
     club.put("members", day(3), members(("de", "ann", 1)))
     club.put("purchases", day(3), purchases(("ann", "1.00")))

@@ -185,6 +185,7 @@ def test_a_report_of_the_demand_side_platform_becomes_a_table(ads: Ads) -> None:
     assert ads.table("order_id, supply_source, placement_size, total_cost", "sizes") == sorted(spent)
 
 
+@pytest.mark.slow
 def test_members_whose_names_come_to_one_are_columns_of_their_own(ads: Ads) -> None:
     declared = account("sp_campaigns")
     ads.document = gzip.compress(b'[{"date": "2026-06-09", "campaignId": 1, "amazon_programs": "first"}]')

@@ -147,6 +147,7 @@ def test_a_kill_at_any_write_of_two_profiles_loses_neither(pull: Pull, moments: 
     assert died == (len(moments) == 1)
 
 
+@pytest.mark.slow
 def test_a_table_that_exists_keeps_its_layout_until_it_is_dropped(pull: Pull) -> None:
     apart, services = replace(pull, account=account_of(declared(layout="per_scope"))), pull.services
     for profile, clicks in (("111", 1), ("222", 2)):

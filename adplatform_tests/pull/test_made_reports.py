@@ -395,6 +395,7 @@ SETTLEMENT = "GET_V2_SETTLEMENT_REPORT_DATA_FLAT_FILE_V2"
 SETTLED = "settlement-id\tcurrency\ttotal-amount\tamount\n7\tEUR\t1.234,50\n7\t\t\t1.234,50\n"
 
 
+@pytest.mark.slow
 def test_a_settlement_of_several_marketplaces_is_entered_once(opened: Open) -> None:
     france = "A13V1IB3VIYZZH"
     both = [GERMANY.id, france]

@@ -90,6 +90,7 @@ def test_revoked_credentials_end_no_report_and_what_was_on_its_way_arrives_when_
     assert events(inbox) == []
 
 
+@pytest.mark.slow
 def test_a_declared_profile_that_cannot_be_read_is_reported_once_and_holds_up_no_other(pull: Pull) -> None:
     inbox = Inbox.subscribe(pull.services)
     pull.account = account(profiles=[SCOPE, "404"])

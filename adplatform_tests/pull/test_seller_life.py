@@ -72,6 +72,7 @@ def test_orders_of_a_date_are_all_there_with_places_hashed(seller: Simulated) ->
     assert "ship_city_lake" in columns
 
 
+@pytest.mark.slow
 def test_settlements_are_found_by_themselves_and_read_in_german_spelling(seller: Simulated) -> None:
     [due] = settlements([GERMANY], MORNING - timedelta(days=14), MORNING)
     seller.account = declared("settlements", history="14d")
@@ -181,6 +182,7 @@ def test_a_settlement_is_not_given_up_however_often_its_run_dies(seller: Simulat
     assert len(due) == len(seller.reports("settlements")) > 0
 
 
+@pytest.mark.slow
 def test_two_settlements_that_end_on_one_date_add_up(seller: Simulated) -> None:
     seller.account = declared("settlements", history="14d")
     seller.orders()
@@ -250,6 +252,7 @@ def brought(seller: Simulated) -> None:
     seller.run_ready(publish=False)
 
 
+@pytest.mark.slow
 def test_a_report_of_fba_is_asked_for_again_when_amazon_makes_a_newer_one(seller: Simulated) -> None:
     seller.account = declared("customer_returns", history="2d")
     brought(seller)

@@ -208,6 +208,7 @@ def test_an_empty_answer_after_days_with_rows_is_believed_the_second_time(stocke
     assert stock(seller) == [(TODAY, 2209)]
 
 
+@pytest.mark.slow
 def test_listings_with_a_header_in_japanese_are_the_same_table(opened: Open) -> None:
     def listings(options: Mapping[str, str]) -> Mapping[str, Callable[[Order], bytes]]:
         return {ALL_LISTINGS: lambda _: document(ALL_LISTINGS, 7, JAPAN, options, MORNING, "")}

@@ -510,7 +510,7 @@ def test_what_json_may_say_and_no_table_can_hold_is_quarantined_line_by_line(tmp
     [
         ("ndjson", b'{"id": 2, "name": "%b"}' % (b"x" * (17 << 20))),
         ("csv", b"2," + b"x" * (17 << 20)),
-        ("csv", b'2,"' + b'some ""text""\n' * (6 << 18) + b'"'),
+        pytest.param("csv", b'2,"' + b'some ""text""\n' * (6 << 18) + b'"', marks=pytest.mark.slow),
     ],
 )
 def test_a_record_that_no_engine_can_be_given_refuses_its_file_with_the_line(

@@ -123,6 +123,7 @@ def test_names_that_are_given_in_the_end_are_delivered_once(begin: Begin) -> Non
     assert landing.platform.query("select count(*) from {orders}") == [(1,)]
 
 
+@pytest.mark.slow
 def test_files_for_which_no_workflow_begins_are_processed_like_the_others(begin: Begin, aws: Aws) -> None:
     administer(aws, advance=3600)
     landing = begin(workflow={"check": True})
@@ -153,6 +154,7 @@ def test_all_of_a_burst_is_processed_though_most_of_it_starts_no_workflow(begin:
     assert landing.platform.query("select count(*), count(distinct order_id) from {orders}") == [(500, 500)]
 
 
+@pytest.mark.slow
 def test_a_file_of_which_a_copy_was_decrypted_counts_once(begin: Begin, aws: Aws) -> None:
     administer(aws, advance=3600)
     with Workshop.open() as workshop:

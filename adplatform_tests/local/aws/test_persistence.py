@@ -311,6 +311,7 @@ def send_and_delete(sqs: Any, queue: str, batches: int) -> str:
     return handle
 
 
+@pytest.mark.slow
 def test_messages_that_were_deleted_leave_nothing_in_the_snapshot(tmp_path: Path) -> None:
     path = tmp_path / "state" / "sqs.snapshot"
     with ensure(tmp_path) as endpoint:

@@ -198,6 +198,7 @@ def test_a_step_fails_for_a_file_that_is_another_by_then(own: Aws, bucket: str, 
     assert tags(own, bucket, "landing/acme/a.csv") == {}
 
 
+@pytest.mark.slow
 def test_a_copy_does_not_go_over_what_is_there_unless_it_may(own: Aws, bucket: str, tmp_path: Path) -> None:
     handling = function(own, "succeeds", BUCKET=bucket)
     strict = workflow(own, [elsewhere("COPY", bucket, "copies/")], [custom(handling)])
