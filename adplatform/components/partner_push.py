@@ -33,7 +33,7 @@ attributes:
         email: {{pii: email}}   # stored as a keyed digest
         amount: decimal(12,2)
       key: order_id
-      # arrival: {{complete_when: done_file}}   # or manifest, count; by default five quiet minutes
+      # arrival: {{complete_when: done_file}}   # or manifest, count, load_marker; by default five quiet minutes
 """
 
 

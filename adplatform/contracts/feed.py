@@ -12,9 +12,12 @@ from adplatform.contracts.durations import Duration
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract, TableFormat
 from adplatform.contracts.orchestration import Cron, FreshWithin
-from adplatform.contracts.strict import Strict
+from adplatform.contracts.presets import resolved_feed
+from adplatform.contracts.strict import Names, Strict
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
+LOAD = "{load}"
+"""What stands for a load's id in templates of keys."""
 
 
 def require_crawlable(table_format: TableFormat) -> None:
@@ -32,10 +35,11 @@ def require_crawlable(table_format: TableFormat) -> None:
 class Arrival(Strict):
     """When a delivery is complete."""
 
-    complete_when: Literal["quiet", "count", "done_file", "manifest", "engine"] = "quiet"
+    complete_when: Literal["quiet", "count", "done_file", "manifest", "load_marker", "engine"] = "quiet"
     """``manifest`` waits for the files that a manifest lists, ``done_file`` for a marker, ``count`` for
     ``expected_files``, each going on at once when met; ``quiet`` waits until no object came for ``quiet_period``.
-    ``engine``, where an engine writes the files, takes what its ended runs wrote."""
+    ``load_marker`` takes the files of loads of which the marker has come. ``engine``, where an engine writes the files,
+    takes what its ended runs wrote."""
     quiet_period: Duration = timedelta(minutes=5)
     """For ``quiet``: how long no new object must come."""
     max_wait: Duration = timedelta(hours=2)
@@ -46,6 +50,15 @@ class Arrival(Strict):
     """For ``done_file``: the name of the marker."""
     manifest: str = "manifest.json"
     """For ``manifest``: the name of the manifest."""
+    load_marker: str = ""
+    """For ``load_marker``: where the marker of a load lies below the source's prefix, made of ``{load}`` and ``*``, as
+    in ``shop/_dlt_loads/crm__{load}.jsonl``. It may be that of several feeds, and stays where it is."""
+    loads: Literal["all", "newest"] = "all"
+    """For ``load_marker``: which of a date's loads its delivery has, ``all`` (default) where each adds rows, or the
+    ``newest`` that brought files, where each is whole."""
+    aside: Names = ()
+    """What else the sender writes for itself, as patterns of keys below the source's prefix, such as ``*/init``: it is
+    no file of any feed, and nobody is told."""
     deadline: Duration | None = None
     """How long after the end of the delivery date (UTC) the delivery must be there; later is a failed check and a
     message. By default nothing is expected."""
@@ -64,6 +77,11 @@ class Arrival(Strict):
             raise ValueError("complete_when: count needs expected_files")
         if self.complete_when == "engine" and self.withdrawn != "publish":
             raise ValueError("withdrawn: leave_out is for files that a sender lands; an engine's runs say what counts")
+        if self.complete_when == "load_marker":
+            if self.load_marker.count(LOAD) != 1:
+                raise ValueError(f"complete_when: load_marker needs load_marker, a template with {LOAD} once")
+            if self.withdrawn != "publish":
+                raise ValueError("withdrawn: leave_out is not for load_marker: a load with its marker counts whole")
         return self
 
 
@@ -112,7 +130,8 @@ class Feed(Contract):
     """The first delivery date; files of earlier dates are refused."""
     landing: str = "{feed}/dt={date}/{file}"
     """Where files lie below the source's own prefix, made of ``{feed}``, ``{date}`` (or ``{date:%Y%m%d}``), ``{file}``
-    and ``*``. Without ``{date}`` a file belongs to the day (UTC) of its upload."""
+    and ``*``. Without ``{date}`` a file belongs to the day (UTC) of its upload; with ``{load}``, the id of a load, to
+    the day (UTC) on which that began: its id is the time in seconds since 1970."""
     arrival: Arrival = Arrival()
     """When a delivery is complete, when it is due, and how late or early it may come."""
     schedule: Cron | None = None
@@ -147,6 +166,17 @@ class Feed(Contract):
     duplicate_days: int = Field(default=0, ge=0, le=400)
     """In how many dates before its own a file's bytes are looked for, too; by default in none, as a file that is whole
     each day may be the same on two."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _landed_as_preset_says(cls, given: Any) -> Any:
+        return resolved_feed(given)
+
+    @model_validator(mode="after")
+    def _has_the_loads_it_waits_for(self) -> Self:
+        if self.arrival.complete_when == "load_marker" and LOAD not in self.landing:
+            raise ValueError(f"complete_when: load_marker needs {LOAD} in landing, which says what load a file is of")
+        return self
 
     @model_validator(mode="after")
     def _crawled_as_it_is_kept(self) -> Self:

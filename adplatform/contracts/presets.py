@@ -15,9 +15,11 @@ from adplatform.failures import wrapped
 from adplatform.platform.packaged_yaml import packaged_yaml
 
 PresetName = Literal[
+    "airbyte",
     "amazon_ads_console",
     "bing",
     "criteo",
+    "dlt",
     "dv360",
     "ecb_rates",
     "excel_de",
@@ -39,7 +41,7 @@ _FOLDER = "exporter_presets"
 _OF_TEXT = ("encoding", "delimiter", "quote", "escape", "empty")
 _OF_COMMAS = (("decimal_comma", True), ("thousands", "."))
 """Numbers in the cells of a workbook have a point."""
-_OF_ANY_KIND = ("null_values", "members", "compression")
+_OF_ANY_KIND = ("kind", "null_values", "members", "compression")
 
 
 class Preset(Strict):
@@ -57,6 +59,10 @@ class Preset(Strict):
     """Settings of ``format``."""
     defaults: dict[str, Any] = Field(default_factory=dict)
     """Settings of ``defaults``."""
+    columns: dict[str, Any] = Field(default_factory=dict)
+    """Columns that its writer adds for itself, unless the contract declares them."""
+    feed: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the feed beside its contract: ``landing``, and those of ``arrival``."""
 
 
 @cache
@@ -107,7 +113,24 @@ def resolved_contract(given: Any) -> Any:
     kind = given["format"].get("kind")
     ready = {n: v for n, v in preset_of(name).defaults.items() if kind != "xlsx" or (n, v) not in _OF_COMMAS}
     merged = _with_one_comma(ready, own or {})
-    return {**given, "format": resolved_format(given["format"]), "defaults": merged}
+    columns = _with_columns(preset_of(name).columns, given.get("columns"))
+    return {**given, "format": resolved_format(given["format"]), "defaults": merged, **columns}
+
+
+def resolved_feed(given: Any) -> Any:
+    """The settings of a feed whose format has a preset, with where and how files come by the preset under them.
+
+    Raises:
+        ValueError: as :func:`preset_of`.
+    """
+    if not isinstance(given, Mapping) or (name := _name(given.get("format"))) is None or name not in NAMES:
+        return given
+    ready = preset_of(name).feed
+    arrival = given.get("arrival", {})
+    if "arrival" not in ready or not isinstance(arrival, Mapping):
+        return {**ready, **given}
+    own = arrival if "complete_when" in arrival else {**ready["arrival"], **arrival}
+    return {**ready, **given, "arrival": own}
 
 
 def _name(given: Any) -> str | None:
@@ -122,6 +145,15 @@ def _fitting(ready: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
     if own.get("range") is not None:
         left.add("skip_lines")
     return {setting: value for setting, value in ready.items() if setting not in left}
+
+
+def _with_columns(ready: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    """What a preset adds to columns as YAML writes them: those that nobody declared or reads."""
+    if not ready or not isinstance(own, Mapping):
+        return {}
+    fields = [each.get("field", ()) for each in own.values() if isinstance(each, Mapping)]
+    read = {name for each in fields for name in ([each] if isinstance(each, str) else each)}
+    return {"columns": {**own, **{name: each for name, each in ready.items() if name not in own and name not in read}}}
 
 
 def _with_one_comma(ready: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -209,8 +209,8 @@ def decide(
     if early := not_begun(delivery.day, now, ahead):
         return early
     current = counting(objects, every_version=every_version)
-    data = tuple(o for o in current if not layout.is_marker(o.key))
     markers = [o for o in current if layout.is_marker(o.key)]
+    data = _data_of(layout, current, markers)
     pending = pending_objects(delivery, objects)
     again = reopened(delivery, objects)
     if again and not pending:
@@ -225,6 +225,9 @@ def decide(
             if any(m.number > delivery.settled_arrivals for m in markers):
                 return Settle(f"{arrival.done_file} is there", data)
             return _quiet(arrival, pending, data, now) if markers else Wait(f"no {arrival.done_file} yet")
+        case "load_marker":
+            is_new = again or any(o.number > delivery.settled_arrivals for o in (*markers, *data))
+            return _loaded(arrival, data, len(markers), is_new=is_new)
         case "manifest" | "engine":
             if listed is None:
                 by_run = arrival.complete_when == "engine"
@@ -252,6 +255,30 @@ def _quiet(arrival: Arrival, pending: Sequence[RawObject], data: tuple[RawObject
     if now >= latest_at:
         return Settle(f"objects still come after {arrival.max_wait}", data, latest_at)
     return Wait("objects may still come", min(quiet_at, latest_at))
+
+
+def _data_of(layout: Layout, current: Sequence[RawObject], markers: Sequence[RawObject]) -> tuple[RawObject, ...]:
+    """The files of a delivery beside its markers; where loads have those, the files of all loads that do, or of the
+    newest of these that brought some."""
+    data = tuple(o for o in current if not layout.is_marker(o.key))
+    if layout.arrival.complete_when != "load_marker":
+        return data
+    marked = {layout.marked_load(marker.key) for marker in markers}
+    loads = {load for obj in data if (load := layout.load_of(obj.key)) in marked}
+    if layout.arrival.loads == "newest":
+        loads = set(sorted(loads, key=float)[-1:])
+    return tuple(obj for obj in data if layout.load_of(obj.key) in loads)
+
+
+def _loaded(arrival: Arrival, data: tuple[RawObject, ...], markers: int, *, is_new: bool) -> Settle | Wait:
+    if not markers:
+        return Wait("no marker of its load yet")
+    # A load that brought no file had no rows to add; where each is whole, that would empty the table.
+    if not data and arrival.loads == "newest":
+        return Wait("the loads that have their markers brought no file of it")
+    if not is_new:
+        return Wait("the new objects are of loads whose markers have not come")
+    return Settle(f"{markers} loads have their markers", data)
 
 
 def _listed(objects: Sequence[RawObject], listed: Mapping[str, ListedFile]) -> tuple[tuple[RawObject, ...], list[int]]:

@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from adplatform.contracts.feed import Arrival, Feed
+from adplatform.contracts.feed import LOAD, Arrival, Feed
 from adplatform.failures import PermanentFailure
 
 UNFINISHED = (".tmp", ".part", ".filepart", ".partial", ".crdownload", ".inprogress", "_$folder$")
@@ -18,7 +18,9 @@ WINDOW_MARK = ".window-"
 WINDOW = "{window}"
 """Where the names of such copies differ in a template that the platform has made."""
 
-_FIELD = re.compile(r"\{date(?::([^}]+))?\}|\{file\}|\{window\}|\*")
+_FIELD = re.compile(r"\{date(?::([^}]+))?\}|\{file\}|\{load\}|\{window\}|\*")
+_LOAD = r"(?P<load>[0-9]{9,10}\.[0-9]{1,9})"
+"""Seconds since 1970 with a fraction, as text."""
 _DATE_PARTS = {"%Y": "[0-9]{4}", "%m": "[0-9]{2}", "%d": "[0-9]{2}", "%y": "[0-9]{2}", "%j": "[0-9]{3}"}
 _ISO = "%Y-%m-%d"
 
@@ -50,14 +52,22 @@ class Layout:
     pattern: re.Pattern[str]
     date_format: str
     arrival: Arrival
+    load_marker: re.Pattern[str] | None = None
+    """What the key of a load's marker looks like, which may be that of other feeds, too."""
 
     def place(self, key: str, last_modified: datetime) -> Place | None:
-        """None when the key is not this feed's. Without a date in the template the object's own UTC date counts."""
+        """None when the key is not this feed's. Without a date or load in the template the object's own UTC date
+        counts."""
+        if load := self.marked_load(key):
+            return Place(_day_of(load), Part.MARKER, key.rsplit("/", 1)[-1])
         match = self.pattern.fullmatch(key)
         if match is None:
             return None
         groups = match.groupdict()
-        day = _parse_day(groups["date"], self.date_format) if "date" in groups else last_modified.date()
+        if "load" in groups:
+            day: date | None = _day_of(groups["load"])
+        else:
+            day = _parse_day(groups["date"], self.date_format) if "date" in groups else last_modified.date()
         if day is None:
             return None
         # What stands for {file} may begin in the middle of a name.
@@ -89,6 +99,16 @@ class Layout:
             )
         return key
 
+    def load_of(self, key: str) -> str:
+        """The load of a data file; "" where the template has none."""
+        match = self.pattern.fullmatch(key)
+        return (match.groupdict().get("load") if match else None) or ""
+
+    def marked_load(self, key: str) -> str:
+        """The load whose marker a key is; "" of any other key."""
+        match = self.load_marker.fullmatch(key) if self.load_marker else None
+        return match["load"] if match else ""
+
     def _part(self, file: str, named: str) -> tuple[Part, str]:
         """What a ``file`` is that is ``named`` so."""
         if self._marks(file):
@@ -97,7 +117,9 @@ class Layout:
         return (Part.NOISE, reason) if reason else (Part.DATA, "")
 
     def is_marker(self, key: str) -> bool:
-        """Whether a key of this feed is a marker, by what stands for ``{file}``."""
+        """Whether a key of this feed is a marker, by what stands for ``{file}``, or of a load."""
+        if self.marked_load(key):
+            return True
         match = self.pattern.fullmatch(key)
         return self._marks((match.groupdict().get("file") if match else None) or key)
 
@@ -128,7 +150,22 @@ def layout_of(source_prefix: str, feed: Feed, setting: str = "landing") -> Layou
         PermanentFailure: the template is not one, or its date cannot be read back.
     """
     template = source_prefix + feed.landing.replace("{feed}", feed.name)
-    fixed = _FIELD.sub("", template)
+    pattern, date_format = _compiled(template, f"feed {feed.name}: {setting}")
+    groups = [f"(?P<{name}>" for name in ("date", "file", "load")]
+    dated = pattern.count(groups[0]) + pattern.count(groups[2])
+    if re.search(r"[{}]", _FIELD.sub("", template)) or dated > 1 or pattern.count(groups[1]) > 1:
+        raise PermanentFailure(
+            f"feed {feed.name}: {setting} {feed.landing!r} may hold {{feed}}, {{date}} (or {{date:%Y%m%d}}) or {LOAD}, "
+            "{file} and *; date, load and file once"
+        )
+    marker = _marker_of(source_prefix, feed)
+    return Layout(
+        _fixed_beginning(template), template, re.compile(pattern, re.DOTALL), date_format, feed.arrival, marker
+    )
+
+
+def _compiled(template: str, whose: str) -> tuple[str, str]:
+    """The pattern of a template's keys, and the format of its dates."""
     pattern, date_format, position = "", _ISO, 0
     for found in _FIELD.finditer(template):
         pattern += re.escape(template[position : found.start()])
@@ -139,16 +176,29 @@ def layout_of(source_prefix: str, feed: Feed, setting: str = "landing") -> Layou
             pattern += f"(?:{re.escape(WINDOW_MARK)}[^/]*)?"
         elif found[0] == "{file}":
             pattern += "(?P<file>.*)"
+        elif found[0] == LOAD:
+            pattern += _LOAD
         else:
             date_format = found[1] or _ISO
-            pattern += f"(?P<date>{_date_pattern(date_format, f'feed {feed.name}: {setting}')})"
-    pattern += re.escape(template[position:])
-    if "{" in fixed or "}" in fixed or pattern.count("(?P<date>") > 1 or pattern.count("(?P<file>") > 1:
-        raise PermanentFailure(
-            f"feed {feed.name}: {setting} {feed.landing!r} may hold {{feed}}, {{date}} (or {{date:%Y%m%d}}), {{file}} "
-            "and *; date and file once"
-        )
-    return Layout(_fixed_beginning(template), template, re.compile(pattern, re.DOTALL), date_format, feed.arrival)
+            pattern += f"(?P<date>{_date_pattern(date_format, whose)})"
+    return pattern + re.escape(template[position:]), date_format
+
+
+def _marker_of(source_prefix: str, feed: Feed) -> re.Pattern[str] | None:
+    """
+    Raises:
+        PermanentFailure: its template holds something else than a load.
+    """
+    if feed.arrival.complete_when != "load_marker":
+        return None
+    template = feed.arrival.load_marker
+    if re.search(r"[{}]", template.replace(LOAD, "")):
+        raise PermanentFailure(f"feed {feed.name}: load_marker {template!r} may hold {LOAD} and *")
+    return re.compile(_compiled(source_prefix + template, "")[0], re.DOTALL)
+
+
+def _day_of(load: str) -> date:
+    return datetime.fromtimestamp(int(load.partition(".")[0]), UTC).date()
 
 
 def _date_pattern(date_format: str, whose: str) -> str:

@@ -13,7 +13,7 @@ from adplatform.files.events import ObjectCreated, parse_events
 from adplatform.flow.announced import WORTH_A_PAGE, describe, is_versioned
 from adplatform.flow.budget import UNLIMITED, Budget, in_turns
 from adplatform.flow.listing import Round, Version, list_page, list_versions
-from adplatform.flow.source import FeedFlow, Source, refusal, to_object
+from adplatform.flow.source import FeedFlow, Source, refusal, shared_by, to_object
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import MOST_RECORDED, ObjectState, RawObject, file_id
 from adplatform.ledger.rows import digest
@@ -158,9 +158,10 @@ class Arrivals:
     def _all_known(self, event: ObjectCreated) -> bool:
         """Whether the ledger has whatever S3 lists of the event's object, which it does not describe."""
         listed = [
-            self.object_of(v)
+            each
             for v in self._versions_of(event.key)
             if not is_versioned(event) or event.version_id == v.get("VersionId")
+            for each in self._objects_of(v)
         ]
         return len(self.ledger.objects.known(listed)) == len(listed)
 
@@ -172,7 +173,11 @@ class Arrivals:
         seen_by: str = "listing",
     ) -> tuple[int, bool]:
         """Record what the ledger lacks, at least one and the feeds in turns; how many, and whether all."""
-        listed = [(*self.object_of(version, seen_by), bool(version.get("IsLatest"))) for version in versions]
+        listed = [
+            (feed, obj, bool(version.get("IsLatest")))
+            for version in versions
+            for feed, obj in self._objects_of(version, seen_by)
+        ]
         found = [(feed, obj) for feed, obj, _ in listed if (feed, obj.sort_key) not in arrived]
         current = {obj.identity for _, obj, is_current in listed if is_current}
         # One alone is looked up where it is recorded.
@@ -199,7 +204,7 @@ class Arrivals:
         return new, done == len(news)
 
     def _record(self, feed: str, obj: RawObject, *, current: bool) -> bool:
-        refused = refusal(self.source, obj)
+        refused = refusal(self.source, obj, feed)
         new = self.ledger.objects.record(feed, obj, refused.action if refused else "", current=current)
         if new and obj.reason:
             level = logging.WARNING if refused and refused.action else logging.INFO
@@ -217,6 +222,10 @@ class Arrivals:
             modified=found["LastModified"],
             seen_by=seen_by,
         )
+
+    def _objects_of(self, found: Version, seen_by: str = "listing") -> list[tuple[str, RawObject]]:
+        """The same in all feeds that the object is one of."""
+        return shared_by(self.source, *self.object_of(found, seen_by))
 
     def _versions_of(self, key: str) -> list[Version]:
         """All versions of a key, newest first. Keys that begin with it come behind it."""

@@ -67,6 +67,8 @@ def archive(
     for obj in objects:
         excluded = obj.state is ObjectState.EXCLUDED
         settled = excluded or (obj.state is ObjectState.ARRIVED and obj.number <= settled_arrivals)
+        if flow.layout.marked_load(obj.key):
+            continue  # other feeds may wait for it
         if settled and (only is None or obj.key in only):
             (before if obj.archived_key else there).append(obj)
     moved = 0

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from fnmatch import translate
+from functools import cached_property
 
 from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.feed import Feed
@@ -13,6 +15,7 @@ from adplatform.files.landing import Layout, Part, Place, layout_of, noise
 from adplatform.flow.workloads import Workload, awaiting, workloads_of
 from adplatform.lake.zones import Zones
 from adplatform.ledger.objects import UNPLACED, ObjectState, RawObject, unversioned
+from adplatform.ledger.rows import digest
 
 SCOPE_VALUE = re.compile(r"(?!__HIVE_DEFAULT_PARTITION__$)(?=.{1,64}$)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
@@ -118,6 +121,15 @@ class Source:
     def place(self, key: str, last_modified: datetime) -> tuple[FeedFlow, Place] | None:
         return next(_places(self.feeds, key, last_modified), None)
 
+    @cached_property
+    def _of_loads(self) -> tuple[FeedFlow, ...]:
+        return tuple(flow for flow in self.feeds if flow.layout.load_marker)
+
+    def marked_by(self, key: str, last_modified: datetime) -> list[tuple[FeedFlow, Place]]:
+        """The feeds that wait for a load of which the key is the marker, none of any other key."""
+        marked = (flow for flow in self._of_loads if flow.layout.marked_load(key))
+        return list(_places(marked, key, last_modified))
+
     @property
     def lanes(self) -> tuple[str, ...]:
         """The prefixes that are listed one beside the other, so that a feed with many objects holds up no other. Where
@@ -161,7 +173,12 @@ def make_source(name: str, bucket: str, feeds: Iterable[Feed], prefix: str | Non
         owner = owners.setdefault(flow.layout.template, flow.feed.name)
         if owner != flow.feed.name:
             raise PermanentFailure(f"feeds {owner} and {flow.feed.name} have the same landing {flow.feed.landing!r}")
-    return Source(name, bucket, below, flows)
+    return Source(name, bucket, below, flows, aside=_aside(flows))
+
+
+def _aside(flows: Iterable[FeedFlow]) -> re.Pattern[str] | None:
+    patterns = sorted({pattern for flow in flows for pattern in flow.feed.arrival.aside})
+    return re.compile("|".join(rf"\A{translate(pattern)}" for pattern in patterns)) if patterns else None
 
 
 def scoped(flow: FeedFlow, prefix: str, key: ScopeKey) -> FeedFlow:
@@ -194,14 +211,14 @@ def to_object(
 ) -> tuple[str, RawObject]:
     """The ledger row of an object and the full name of the feed it belongs to; ignored objects say why.
 
-    The object's own time decides, so that nothing depends on when the platform comes to look.
+    The object's own time decides, so that nothing depends on when the platform comes to look. Of a marker of loads the
+    first feed that waits for it; :func:`shared_by` has all.
     """
     version = version_id if version_id not in (None, "", "null") else unversioned(etag, size)
     modified = modified.astimezone(UTC).replace(microsecond=0)
     placed = source.place(key, modified)
-    refused = _refusal(source, placed, key, modified)
     obj = RawObject(
-        day=placed[1].day if placed else modified.date(),
+        day=modified.date(),
         bucket=source.bucket,
         key=key,
         version=str(version),
@@ -209,22 +226,42 @@ def to_object(
         etag=etag.strip('"'),
         last_modified=modified,
         seen_by=seen_by,
+    )
+    return _placed(source, placed, obj)
+
+
+def shared_by(source: Source, feed: str, obj: RawObject) -> list[tuple[str, RawObject]]:
+    """The rows of an object in all feeds that it is one of: of a marker of loads one in each that waits for it, known
+    there by an identity of its own, as no object arrives twice; of any other that which it has in this ``feed``."""
+    return [
+        _placed(source, each, replace(obj, known_as=digest(obj.bucket, obj.key, obj.version, each[0].name)))
+        for each in source.marked_by(obj.key, obj.last_modified)
+    ] or [(feed, obj)]
+
+
+def _placed(source: Source, placed: tuple[FeedFlow, Place] | None, obj: RawObject) -> tuple[str, RawObject]:
+    refused = _refusal(source, placed, obj.key, obj.last_modified)
+    return placed[0].name if placed else f"{source.name}/{UNPLACED}", replace(
+        obj,
+        day=placed[1].day if placed else obj.last_modified.date(),
         state=ObjectState.IGNORED if refused else ObjectState.ARRIVED,
         reason=refused.reason if refused else "",
     )
-    return placed[0].name if placed else f"{source.name}/{UNPLACED}", obj
 
 
-def refusal(source: Source, obj: RawObject) -> Refusal | None:
-    """Why the present declaration ignores an object; None when it takes it."""
-    return _refusal(source, source.place(obj.key, obj.last_modified), obj.key, obj.last_modified)
+def refusal(source: Source, obj: RawObject, feed: str = "") -> Refusal | None:
+    """Why the present declaration ignores an object, as one of the ``feed`` where it is that of several; None when it
+    takes it."""
+    marked = source.marked_by(obj.key, obj.last_modified) if feed else ()
+    placed = next((each for each in marked if each[0].name == feed), None)
+    return _refusal(source, placed or source.place(obj.key, obj.last_modified), obj.key, obj.last_modified)
 
 
 def _refusal(source: Source, placed: tuple[FeedFlow, Place] | None, key: str, modified: datetime) -> Refusal | None:
     if placed is None:
         below = key.removeprefix(source.prefix)
         if source.aside is not None and source.aside.search(below):
-            return Refusal("it is what the engine notes for itself")
+            return Refusal("it is what its writer notes for itself")
         no_file = noise(below)
         return Refusal(
             "it fits no feed's landing layout, or the date in its key is none",
@@ -235,7 +272,9 @@ def _refusal(source: Source, placed: tuple[FeedFlow, Place] | None, key: str, mo
     if place.part is Part.NOISE:
         return Refusal(place.reason)
     if place.day < feed.start_date:
-        return Refusal(f"its date is before the feed's start_date {feed.start_date}", "lower start_date to take it")
+        # The files that a marker is of say what to do, if there are any.
+        lower = "" if flow.layout.marked_load(key) else "lower start_date to take it"
+        return Refusal(f"its date is before the feed's start_date {feed.start_date}", lower)
     begin = datetime.combine(place.day, time(), UTC)
     if arrival.accept_late is not None and modified - begin >= arrival.accept_late + timedelta(days=1):
         return Refusal(

@@ -25,7 +25,11 @@ def test_switching_off_a_deadline_is_not_a_duration() -> None:
     [
         (Arrival, {"complete_when": "count"}, "complete_when: count needs expected_files"),
         (Arrival, {"complete_when": "count", "expected_files": 0}, "greater than or equal to 1"),
-        (Arrival, {"complete_when": "soon"}, "Input should be 'quiet', 'count', 'done_file', 'manifest' or 'engine'"),
+        (
+            Arrival,
+            {"complete_when": "soon"},
+            "Input should be 'quiet', 'count', 'done_file', 'manifest', 'load_marker' or 'engine'",
+        ),
         (Arrival, {"quite_period": "5m"}, "Extra inputs are not permitted"),
         (Pgp, {"private_keys": [], "signer_keys": ["k"]}, "at least 1 item"),
         (Pgp, {"private_keys": ["k"]}, "signer_keys names no secret with the sender's public key"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from adplatform.contracts.feed import Arrival, Feed
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.contracts.presets import NAMES, preset_of, resolved_contract
@@ -17,6 +18,12 @@ COLUMNS = {"day": "date", "cost": "decimal(12,2)", "clicks": "bigint", "name": "
 
 def contract(fmt: dict[str, Any], **more: Any) -> Contract:
     return Contract.model_validate({"columns": COLUMNS, "format": fmt, **more})
+
+
+def feed(fmt: dict[str, Any], **more: Any) -> Feed:
+    return Feed.model_validate(
+        {"name": "orders", "start_date": "2026-01-01", "columns": COLUMNS, "format": fmt, **more}
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,10 +46,10 @@ def test_a_contract_holds_what_its_preset_came_to_and_is_the_same_once_stored(na
     made = contract({"preset": name})
     assert made.format.preset is None
     for stored in (made.model_dump_json(), made.model_dump_json(exclude_unset=True)):
-        assert name not in stored
+        assert f'"{name}"' not in stored
         assert Contract.model_validate_json(stored) == made
     preset = preset_of(name)
-    assert made == contract(preset.format, defaults=preset.defaults)
+    assert made == contract(preset.format, defaults=preset.defaults, columns={**COLUMNS, **preset.columns})
 
 
 def test_what_is_said_beside_a_preset_goes_before_it_setting_by_setting() -> None:
@@ -100,7 +107,7 @@ def test_defaults_that_were_built_before_are_laid_over_a_preset() -> None:
 
 
 def test_an_unknown_preset_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(ValidationError, match=r"no preset 'linkdin' \(did you mean linkedin\?\); there are amazon"):
+    with pytest.raises(ValidationError, match=r"no preset 'linkdin' \(did you mean linkedin\?\); there are airbyte"):
         contract({"preset": "linkdin"})
     with pytest.raises(ValidationError, match="preset"):
         contract({"preset": 5})
@@ -115,3 +122,25 @@ def test_the_schema_lists_the_presets() -> None:
     shown = FileFormat.model_json_schema()["properties"]["preset"]
     assert shown["anyOf"][0]["enum"] == list(NAMES)
     assert "excel_de" in shown["description"]
+
+
+@pytest.mark.parametrize("name", ["dlt", "airbyte"])
+def test_a_preset_of_a_loader_says_where_its_files_lie_and_drops_the_columns_that_it_adds(name: str) -> None:
+    made, preset = feed({"preset": name}), preset_of(name)
+    assert made.landing == preset.feed["landing"]
+    assert made.arrival == Arrival.model_validate(preset.feed["arrival"])
+    added = [column for column in made.columns if column.name not in COLUMNS]
+    assert {column.name for column in added} == preset.columns.keys()
+    assert all(column.drop and column.optional for column in added)
+
+
+def test_what_a_feed_says_beside_a_preset_of_a_loader_goes_before_it() -> None:
+    joined = {**COLUMNS, "_dlt_id": "string", "parent": {"field": "_dlt_parent_id"}}
+    arrival = {"load_marker": "shop/_dlt_loads/crm__{load}.jsonl", "deadline": "6h"}
+    made = feed({"preset": "dlt"}, columns=joined, landing="shop/{feed}/{load}.{file}", arrival=arrival)
+    assert made.landing == "shop/{feed}/{load}.{file}"
+    assert (made.arrival.complete_when, made.arrival.load_marker) == ("load_marker", arrival["load_marker"])
+    assert not made.column("_dlt_id").drop
+    assert "_dlt_parent_id" not in {column.name for column in made.columns}
+    done = feed({"preset": "airbyte"}, arrival={"complete_when": "done_file"}).arrival
+    assert (done.complete_when, done.quiet_period) == ("done_file", Arrival().quiet_period)

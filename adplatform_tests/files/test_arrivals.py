@@ -311,3 +311,58 @@ def test_whatever_a_manifest_lists_is_refused_or_can_be_met(names: list[str]) ->
     else:
         assert len(files) == len(names)
         assert all(key.startswith(f"{FOLDER}/") and not key.endswith("/") for key in files)
+
+
+FIRST, SECOND = "1773482400.1", "1773486000.25"
+
+
+def loads(**arrival: Any) -> Layout:
+    settings = {"complete_when": "load_marker", "load_marker": "loads/*__{load}.jsonl", **arrival}
+    feed = {"name": "orders", "start_date": "2026-01-01", "columns": {"id": None}, "arrival": settings}
+    return layout_of("landing/acme/", Feed.model_validate({**feed, "landing": "{feed}/{load}.{file}"}))
+
+
+def loaded(load: str, file: str, number: int) -> RawObject:
+    return replace(obj(file, number), key=f"landing/acme/orders/{load}.{file}")
+
+
+def marker(load: str, number: int) -> RawObject:
+    return replace(obj("marker", number), key=f"landing/acme/loads/crm__{load}.jsonl")
+
+
+def settled(*objects: RawObject, before: int = 0, **arrival: Any) -> list[int] | str:
+    """The numbers of the files with which the delivery settles, or what it waits for, of which so many objects had
+    settled."""
+    delivery = Delivery(DAY, arrivals=len(objects), settled_arrivals=before, version=int(before > 0))
+    decision = decide(loads(**arrival), delivery, objects, at(60))
+    return decision.because if isinstance(decision, Wait) else [each.number for each in decision.objects]
+
+
+A, A_MARKED = loaded(FIRST, "a", 1), marker(FIRST, 2)
+B, B_MARKED = loaded(SECOND, "b", 3), marker(SECOND, 4)
+
+
+def test_a_load_counts_when_its_marker_has_come_in_whatever_order() -> None:
+    assert settled(A) == "no marker of its load yet"
+    assert settled(A, A_MARKED) == [1]
+    assert settled(replace(A_MARKED, number=1), replace(A, number=2)) == [2]
+    assert settled(A, A_MARKED, B) == [1]
+    assert settled(A, A_MARKED, B, before=2) == "the new objects are of loads whose markers have not come"
+    assert settled(A, A_MARKED, B, before=3) == "the new objects are of loads whose markers have not come"
+    assert settled(A, A_MARKED, B, B_MARKED, before=3) == [1, 3]
+
+
+def test_of_loads_that_are_whole_the_newest_counts_that_brought_files() -> None:
+    assert settled(A, A_MARKED, B, B_MARKED, before=2, loads="newest") == [3]
+    assert settled(A, A_MARKED, B, loads="newest") == [1]
+    assert settled(A, A_MARKED, marker(SECOND, 3), before=2, loads="newest") == [1]
+    assert settled(marker(FIRST, 1), loads="newest") == "the loads that have their markers brought no file of it"
+
+
+def test_a_load_without_files_of_a_feed_had_no_rows_for_it() -> None:
+    assert settled(marker(FIRST, 1)) == []
+
+
+def test_a_load_that_is_repeated_has_the_newest_of_each_file() -> None:
+    again = replace(A, number=3, version="v3", last_modified=at(5))
+    assert settled(A, A_MARKED, again, before=2) == [3]

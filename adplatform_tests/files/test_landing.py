@@ -189,3 +189,65 @@ def test_what_is_pushed_is_found_again_and_listed(file: str, days: int, landing:
     assert (place.day, place.file) == (day, file)
     assert key.startswith(expected.day_prefix(day))
     assert key.startswith(expected.prefix)
+
+
+LOADS: dict[str, Any] = {"complete_when": "load_marker", "load_marker": "shop/_dlt_loads/*__{load}.jsonl"}
+LATE = "1773532799.9999998"  # 2026-03-14 23:59:59 UTC
+
+
+@pytest.mark.parametrize(
+    ("key", "part", "file"),
+    [
+        (f"shop/orders/{LATE}.cb74809c06.parquet", Part.DATA, "cb74809c06.parquet"),
+        (f"shop/orders/{LATE}.0123456789.jsonl.gz", Part.DATA, "0123456789.jsonl.gz"),
+        (f"shop/_dlt_loads/crm__{LATE}.jsonl", Part.MARKER, f"crm__{LATE}.jsonl"),
+    ],
+)
+def test_a_file_and_the_marker_of_a_load_belong_to_the_day_on_which_that_began(key: str, part: Part, file: str) -> None:
+    compiled = layout("shop/{feed}/{load}.{file}", **LOADS)
+    place = compiled.place("landing/acme/" + key, NOW + timedelta(days=1))
+    assert place is not None
+    assert (place.day, place.part, place.file) == (DAY, part, file)
+    assert compiled.is_marker("landing/acme/" + key) == (part is Part.MARKER)
+    assert {compiled.load_of("landing/acme/" + key), compiled.marked_load("landing/acme/" + key)} == {"", LATE}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"shop/orders__items/{LATE}.a.parquet",
+        f"crm/_dlt_loads/crm__{LATE}.jsonl",
+        "shop/orders/2026-03-14.a.parquet",
+        f"shop/_dlt_pipeline_state/crm__{LATE}__4ac9.jsonl",
+        "shop/init",
+    ],
+)
+def test_other_keys_of_a_loader_are_no_file_of_a_feed(key: str) -> None:
+    assert layout("shop/{feed}/{load}.{file}", **LOADS).place("landing/acme/" + key, NOW) is None
+
+
+def test_the_default_names_of_airbyte_have_a_date() -> None:
+    place = layout("*/{feed}/{date:%Y_%m_%d}_{file}").place(
+        "landing/acme/public/orders/2026_03_14_17734_0.parquet", NOW
+    )
+    assert place is not None
+    assert (place.day, place.part, place.file) == (DAY, Part.DATA, "17734_0.parquet")
+
+
+@pytest.mark.parametrize(
+    ("landing", "arrival", "why"),
+    [
+        ("{feed}/{load}/{date}/{file}", {}, "date, load and file once"),
+        ("{feed}/{load}/{file}", {**LOADS, "load_marker": "{load}/{file}"}, "may hold {load} and"),
+    ],
+)
+def test_a_template_of_loads_that_is_none_says_so(landing: str, arrival: dict[str, Any], why: str) -> None:
+    with pytest.raises(PermanentFailure, match=why):
+        layout(landing, **arrival)
+
+
+def test_a_marker_of_loads_needs_loads_in_the_names_of_files() -> None:
+    with pytest.raises(ValueError, match=r"needs \{load\} in landing"):
+        feed(**LOADS)
+    with pytest.raises(ValueError, match=r"template with \{load\} once"):
+        feed("{load}.{file}", complete_when="load_marker", load_marker="done")
