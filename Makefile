@@ -8,7 +8,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo spark-demo dev test slow spark35 dbt check readme-tables synth cost deploy-check record-calls format lock local setup clean
+.PHONY: demo spark-demo dev test slow spark35 dbt dlt check readme-tables synth cost deploy-check record-calls format lock local setup clean
 
 demo: local
 	$(BIN)/adplatform demo
@@ -128,6 +128,14 @@ dbt: .venv-dbt/.made
 DBT_PACKAGE = test -d .venv-dbt/packages/$(3) || git clone --quiet --depth 1 --branch $(2) \
   https://github.com/$(1) .venv-dbt/packages/$(3)
 
+# Another loader that writes into a landing zone, for tests of the slow suite.
+dlt: .venv-dlt/.made
+
+.venv-dlt/.made: Makefile
+	$(PYTHON) -m venv .venv-dlt
+	.venv-dlt/bin/python -m pip install --quiet --disable-pip-version-check 'dlt[filesystem,parquet]==1.31.0' s3fs==2026.9.0
+	touch $@
+
 # The lists of the image have the versions of the first: what production needs, and what its wheel is built with.
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
@@ -141,4 +149,4 @@ lock:
 	  --output-file deploy/requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-spark35 .venv-dbt .adplatform deploy/.venv deploy/cdk.out deploy/least_privilege/node_modules
+	rm -rf $(VENV) .venv-spark35 .venv-dbt .venv-dlt .adplatform deploy/.venv deploy/cdk.out deploy/least_privilege/node_modules

@@ -95,6 +95,9 @@ DBT: Mapping[str, tuple[str, str]] = {
 ALERTS: Mapping[str, tuple[str, str]] = {
     "test": ("alerts", "Send a test message by each route, and say where it went."),
 }
+RECIPE: Mapping[str, tuple[str, str]] = {
+    "dlt": ("recipe", "Print how dlt writes tables of a source."),
+}
 
 ROLES: Mapping[str, str] = {
     "process": CODE_SERVER,
@@ -181,6 +184,9 @@ dms_app = typer.Typer(
     cls=lazy_group(DMS), help="AWS DMS, which brings the changes of a database: its settings.", no_args_is_help=True
 )
 dbt_app = typer.Typer(cls=lazy_group(DBT), help="What dbt is given of clean tables.", no_args_is_help=True)
+recipe_app = typer.Typer(
+    cls=lazy_group(RECIPE), help="How other loaders write into a landing zone.", no_args_is_help=True
+)
 budget_app = typer.Typer(cls=lazy_group(BUDGET), help="What sources may use, and what they have used.")
 amazon_app = typer.Typer(
     cls=lazy_group(AMAZON), help="Reports of the Ads API and of the Selling Partner API.", no_args_is_help=True
@@ -196,6 +202,7 @@ app.add_typer(consumers_app, name="consumers")
 app.add_typer(dbt_app, name="dbt")
 app.add_typer(dms_app, name="dms")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(recipe_app, name="recipe")
 app.add_typer(keys_app, name="keys")
 
 
@@ -226,6 +233,11 @@ def _dbt() -> None:
 
 @alerts_app.callback()
 def _alerts() -> None:
+    """As above."""
+
+
+@recipe_app.callback()
+def _recipe() -> None:
     """As above."""
 
 
