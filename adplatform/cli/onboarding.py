@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from adplatform.cli.example_file import example_text
 from adplatform.contracts.column import Column
-from adplatform.contracts.feed import Arrival, Pgp
+from adplatform.contracts.feed import LOAD, Arrival, Pgp
 from adplatform.contracts.file_format import FileFormat, LineStart
 from adplatform.contracts.sftp_server import SftpUser
 from adplatform.contracts.sizes import write_size
@@ -17,6 +17,8 @@ from adplatform.engines.sftp.server import Address, seen_at
 from adplatform.flow.source import FeedFlow, Source
 
 EXAMPLE = date(2026, 3, 14)
+_EXAMPLE_LOAD = "1773478800.25"
+"""Of that date."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +139,14 @@ def _as_written(template: str) -> str:
         return re.sub("%[A-Za-z]", lambda part: _SPELLED[part[0]], found[1] or "%Y-%m-%d")
 
     named = re.sub(r"\{date(?::([^}]+))?\}", spelled, template).replace("{file}", "<file name>")
-    return named.replace("*", "<any text>")
+    return named.replace(LOAD, "<load id>").replace("*", "<any text>")
 
 
 def _day(flow: FeedFlow) -> str:
     if "{date" in flow.layout.template:
         return "dates are UTC calendar days"
+    if LOAD in flow.layout.template:
+        return "a file belongs to the UTC day on which its load began, whose id is that time in seconds since 1970"
     return "a file belongs to the UTC day on which you send it, whatever its name says"
 
 
@@ -159,7 +163,7 @@ def _length(value: timedelta) -> str:
 def _example(flow: FeedFlow) -> str:
     kind = flow.feed.format.kind
     file = f"{flow.feed.name}.{'json' if kind == 'ndjson' else kind}{'.pgp' if flow.feed.pgp else ''}"
-    return flow.layout.dated(EXAMPLE).replace("{file}", file).replace("*", "1")
+    return flow.layout.dated(EXAMPLE).replace("{file}", file).replace(LOAD, _EXAMPLE_LOAD).replace("*", "1")
 
 
 def _when(arrival: Arrival) -> str:
@@ -179,6 +183,8 @@ def _complete(arrival: Arrival) -> str:
             return f"write an empty `{arrival.done_file}` last"
         case "count":
             return f"{arrival.expected_files} files per date"
+        case "load_marker":
+            return f"write `{_as_written(arrival.load_marker)}` last, when all files of a load are there"
         case _:
             return f"when no file has come for {_length(arrival.quiet_period)}"
 

@@ -96,6 +96,15 @@ def test_paths_and_times_are_written_as_people_write_them() -> None:
     assert "{" not in found
 
 
+def test_who_writes_loads_is_told_where_they_and_their_markers_go() -> None:
+    found = pushed(landing="crm/{feed}/{load}.{file}", format={"preset": "dlt"})
+    assert (
+        "`landing/acme/crm/orders/<load id>.<file name>`, for example `landing/acme/crm/orders/1773478800.25." in found
+    )
+    assert "its load began" in found
+    assert "write `<any text>/_dlt_loads/<any text>__<load id>.jsonl` last" in found
+
+
 def test_a_partner_learns_that_the_day_of_sending_counts_where_no_name_has_a_date() -> None:
     assert "belongs to the UTC day on which you send it" in pushed(landing="inbound/{file}")
     assert "belongs to the UTC day" not in pushed()
