@@ -89,6 +89,10 @@ DMS: Mapping[str, tuple[str, str]] = {
     "check": ("dms", "Refuse settings of AWS DMS that lose or reorder data."),
     "settings": ("dms", "Print settings that pass, to paste into AWS."),
 }
+CONTRACT: Mapping[str, tuple[str, str]] = {
+    "export": ("contract", "Write feeds as data contracts (ODCS)."),
+    "import": ("contract", "Make a declaration of a data contract (ODCS)."),
+}
 DBT: Mapping[str, tuple[str, str]] = {
     "export": ("dbt", "Write the tables of a source as sources of dbt."),
 }
@@ -180,6 +184,9 @@ engines_app = typer.Typer(
 consumers_app = typer.Typer(
     cls=lazy_group(CONSUMERS), help="Services that read tables: what they are to have.", no_args_is_help=True
 )
+contract_app = typer.Typer(
+    cls=lazy_group(CONTRACT), help="Feeds as data contracts, and contracts of others as feeds.", no_args_is_help=True
+)
 dms_app = typer.Typer(
     cls=lazy_group(DMS), help="AWS DMS, which brings the changes of a database: its settings.", no_args_is_help=True
 )
@@ -199,6 +206,7 @@ app.add_typer(amazon_app, name="amazon")
 app.add_typer(budget_app, name="budget")
 app.add_typer(engines_app, name="engines")
 app.add_typer(consumers_app, name="consumers")
+app.add_typer(contract_app, name="contract")
 app.add_typer(dbt_app, name="dbt")
 app.add_typer(dms_app, name="dms")
 app.add_typer(quarantine_app, name="quarantine")
@@ -223,6 +231,11 @@ def _engines() -> None:
 
 @dms_app.callback()
 def _dms() -> None:
+    """As above."""
+
+
+@contract_app.callback()
+def _contract() -> None:
     """As above."""
 
 

@@ -11,8 +11,8 @@ from adplatform.cli.context import connect, console
 from adplatform.contracts.yaml_files import Declared
 from adplatform.dbt.amazon_ads import models_of
 from adplatform.dbt.sources import sources_yaml
-from adplatform.dbt.tables import tables_of
-from adplatform.dbt.written import write_files
+from adplatform.described.tables import tables_of
+from adplatform.described.written import write_files
 from adplatform.failures import PermanentFailure, described, wrapped
 from adplatform.flow.pattern import Pattern
 from adplatform.patterns import faultless_defs, pattern_of

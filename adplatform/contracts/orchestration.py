@@ -25,8 +25,12 @@ _LAST = re.compile(r"l[0-6]")
 _NEVER = {("30", "2"), ("31", "2")}
 
 
+def is_owner(text: str) -> bool:
+    return _OWNER.fullmatch(text) is not None
+
+
 def _owner(text: str) -> str:
-    if not _OWNER.fullmatch(text):
+    if not is_owner(text):
         raise ValueError(f"{text!r} is no owner: give an e-mail address, or team: and a name, such as team:crm")
     return text
 

@@ -13,7 +13,7 @@ from typing import Any
 from adplatform.amazon.ads.metadata import ENTITIES
 from adplatform.amazon.ads.report_types import column_type, report_type
 from adplatform.amazon.definitions import ReportDefinition
-from adplatform.dbt.sources import yaml_of
+from adplatform.described.documents import yaml_of
 from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.source import FeedFlow
 from adplatform.pull.account import Account

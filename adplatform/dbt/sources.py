@@ -5,30 +5,17 @@ takes the asset of a source from ``meta.dagster.asset_key``, and dbt-duckdb read
 in the place of a table.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-import yaml
-
-from adplatform.dbt.tables import Column, Freshness, Table
+from adplatform.described.documents import yaml_of
+from adplatform.described.tables import Column, Freshness, Table
 from adplatform.transform.rules import identifier
 
 CLEAN_ZONE = "adplatform_clean_zone"
 """The variable of dbt with where the clean zone is, for readers of paths; by default the bucket."""
 _PERIODS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
-_WIDTH = 120
-
-
-class _Indented(yaml.SafeDumper):
-    """Writes lists indented, as dbt's own files are."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-
-def yaml_of(document: Mapping[str, Any]) -> str:
-    return yaml.dump(document, Dumper=_Indented, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 
 def sources_yaml(source: str, tables: Iterable[Table], clean_bucket: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.contracts.durations import write_duration
-from adplatform.dbt.tables import Table
+from adplatform.described.tables import Table
 from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.quarantine import latest_entries

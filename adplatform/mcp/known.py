@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from adplatform.dbt.tables import Column, Table, tables_of
+from adplatform.described.tables import Column, Table, tables_of
 from adplatform.failures import PermanentFailure, wrapped
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 from pydantic_core import to_json, to_jsonable_python
 
-from adplatform.dbt.tables import Table
+from adplatform.described.tables import Table
 from adplatform.failures import PermanentFailure
 from adplatform.mcp.known import Known
 from adplatform.mcp.statement import Select, select_of

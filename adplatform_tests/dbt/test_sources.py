@@ -11,7 +11,7 @@ import yaml
 
 from adplatform.contracts.source import PushedSource
 from adplatform.dbt.sources import sources_yaml
-from adplatform.dbt.tables import Table, tables_of
+from adplatform.described.tables import Table, tables_of
 from adplatform.flow.pushed import pushed_files
 from adplatform.lake.catalog import Table as Catalogued
 from adplatform.lake.table import Named

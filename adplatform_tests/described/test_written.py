@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adplatform.dbt.written import write_files
+from adplatform.described.written import write_files
 from adplatform.failures import PermanentFailure
 
 COMMAND = "adplatform dbt export acme"

@@ -40,7 +40,7 @@ def _headed(name: str, mark: str, body: str) -> str:
 
 
 def _is_ours(path: Path, mark: str) -> bool:
-    if not path.is_file() or path.suffix not in (".sql", ".yml"):
+    if not path.is_file() or path.suffix not in (".sql", ".yml", ".yaml"):
         return False
     with path.open(encoding="utf-8", errors="replace") as file:
         return mark in file.readline()
