@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
+import anyio
 import typer
 
 from adplatform.cli.context import connect
+from adplatform.mcp.known import Known, Limits
+from adplatform.mcp.server import serve
 from adplatform.patterns import declared_patterns
 from adplatform.platform.extras import MCP, extra
 
@@ -22,16 +25,11 @@ def mcp(
     Nothing changes anything. Queries read clean tables alone, and of these no column with personal data; no answer has
     values of quarantined rows or names of files. Messages go to stderr.
     """
-    with extra(MCP):
-        import anyio  # noqa: PLC0415 - no other command needs it
-
-        from adplatform.mcp.known import Known, Limits  # noqa: PLC0415
-        from adplatform.mcp.server import serve  # noqa: PLC0415
-
     limits = Limits(rows, kilobytes * 1000)
 
     def know() -> Known:
         services = connect()
         return Known(services, declared_patterns(services.settings), limits, personal)
 
-    anyio.run(serve, know, seconds)
+    with extra(MCP):
+        anyio.run(serve, know, seconds)

@@ -9,9 +9,6 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from mcp import types
-from mcp.server import Server
-from mcp.server.stdio import stdio_server
 from pydantic import ValidationError
 from pydantic_core import to_json, to_jsonable_python
 
@@ -19,7 +16,9 @@ from adplatform.failures import PermanentFailure, TransientFailure, unnamed
 from adplatform.mcp.known import Known
 from adplatform.mcp.tools import TOOLS, Tool
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.late import Late
 
+_sdk, _stdio, _types = Late("mcp.server"), Late("mcp.server.stdio"), Late("mcp.types")
 _log = logging.getLogger(__name__)
 _AT_ONCE = 4
 """Answers that are worked at together; others wait for their turn."""
@@ -42,7 +41,7 @@ def server_of(know: Callable[[], Known], seconds: float) -> Any:
             return connected()
 
     async def list_tools(_: Any, __: Any) -> Any:
-        return types.ListToolsResult(tools=[_listed(tool) for tool in TOOLS])
+        return _types.ListToolsResult(tools=[_listed(tool) for tool in TOOLS])
 
     async def call_tool(_: Any, params: Any) -> Any:
         tool = _BY_NAME.get(params.name)
@@ -59,22 +58,22 @@ def server_of(know: Callable[[], Known], seconds: float) -> Any:
             stop.set()
         return _said(text, failed=failed)
 
-    return Server("adplatform", instructions=_ABOUT, on_list_tools=list_tools, on_call_tool=call_tool)
+    return _sdk.Server("adplatform", instructions=_ABOUT, on_list_tools=list_tools, on_call_tool=call_tool)
 
 
 async def serve(know: Callable[[], Known], seconds: float) -> None:
     """Serve whoever has started this process until it closes stdin."""
     server = server_of(know, seconds)
-    async with stdio_server() as (read, write):
+    async with _stdio.stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
 
 
 def _listed(tool: Tool) -> Any:
-    return types.Tool(
+    return _types.Tool(
         name=tool.name,
         description=tool.description,
         input_schema=tool.takes.model_json_schema(),
-        annotations=types.ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False),
+        annotations=_types.ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False),
     )
 
 
@@ -88,7 +87,7 @@ def _unnamed(found: Any) -> Any:
 
 
 def _said(text: str, *, failed: bool) -> Any:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=failed)
+    return _types.CallToolResult(content=[_types.TextContent(type="text", text=text)], is_error=failed)
 
 
 def _answer(know: Callable[[], Known], tool: Tool, given: Mapping[str, Any], stop: Event) -> tuple[str, bool]:
