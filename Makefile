@@ -9,6 +9,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo spark-demo dev test slow spark35 dbt dlt check readme-tables synth cost deploy-check record-calls format lock local setup clean
+.PHONY: demo spark-demo dev test slow spark35 dbt odcs check readme-tables synth cost deploy-check record-calls format lock local setup clean
 
 demo: local
 	$(BIN)/adplatform demo
@@ -134,6 +135,13 @@ dlt: .venv-dlt/.made
 .venv-dlt/.made: Makefile
 	$(PYTHON) -m venv .venv-dlt
 	.venv-dlt/bin/python -m pip install --quiet --disable-pip-version-check 'dlt[filesystem,parquet]==1.31.0' s3fs==2026.9.0
+# What validates and tests data contracts, for tests of the slow suite.
+odcs: .venv-odcs/.made
+
+.venv-odcs/.made: Makefile
+	$(PYTHON) -m venv .venv-odcs
+	.venv-odcs/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'datacontract-cli[duckdb]==1.2.7' open-data-contract-standard==3.2.0 jsonschema==4.26.0
 	touch $@
 
 # The lists of the image have the versions of the first: what production needs, and what its wheel is built with.
@@ -150,3 +158,4 @@ lock:
 
 clean:
 	rm -rf $(VENV) .venv-spark35 .venv-dbt .venv-dlt .adplatform deploy/.venv deploy/cdk.out deploy/least_privilege/node_modules
+	rm -rf $(VENV) .venv-spark35 .venv-dbt .venv-odcs .adplatform deploy/.venv deploy/cdk.out deploy/least_privilege/node_modules

@@ -12,8 +12,6 @@ import duckdb
 import pytest
 import yaml
 
-from adplatform.flow.services import Services
-
 PACKAGES = ("amazon_ads", "fivetran_utils", "dbt_utils")
 
 
@@ -91,14 +89,3 @@ def make_project(python: Path, directory: Path, variables: dict[str, Any]) -> Pr
     (directory / "dbt_project.yml").write_text(yaml.safe_dump(project))
     (directory / "profiles.yml").write_text(yaml.safe_dump(profiles))
     return Project(python, directory)
-
-
-def downloaded(services: Services, directory: Path, below: str) -> Path:
-    """What the clean bucket has below a prefix for readers of paths, as files."""
-    bucket = services.zones.clean_bucket
-    pages = services.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=below)
-    for key in [each["Key"] for page in pages for each in page.get("Contents", [])]:
-        target = directory / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        services.s3.download_file(bucket, key, str(target))
-    return directory

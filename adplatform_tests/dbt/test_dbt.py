@@ -23,8 +23,9 @@ from adplatform.dbt.sources import CLEAN_ZONE
 from adplatform.flow.services import Services
 from adplatform.patterns import faultless_defs
 from adplatform.platform.aws import Aws
-from adplatform_tests.dbt.projects import Project, downloaded, found_python, make_project, packages_of
+from adplatform_tests.dbt.projects import Project, found_python, make_project, packages_of
 from adplatform_tests.e2e.test_metadata import FIRST, Simulation, simulated
+from adplatform_tests.support.downloads import downloaded
 from adplatform_tests.support.platforms import YESTERDAY, forget_services, make_platform, make_services, resources_with
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
