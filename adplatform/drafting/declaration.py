@@ -24,7 +24,8 @@ def _lines(drafted: Draft, name: str, start: date, width: int) -> Iterator[str]:
             yield from _explained(f"    {setting}: {written.flow(value)}", why, width)
     yield "  columns:"
     for column in drafted.columns:
-        yield from _explained(f"    {column.name}: {written.column(_shortest(column.settings))}", column.why, width)
+        line = f"    {written.text(column.name)}: {written.column(_shortest(column.settings))}"
+        yield from _explained(line, column.why, width)
     if drafted.key:
         yield f"  key: {written.flow(drafted.key[0] if len(drafted.key) == 1 else drafted.key)}"
     for setting, (value, why) in drafted.others.items():

@@ -25,7 +25,7 @@ def feed_yaml(schema: str | None, table: str, columns: Sequence[DescribedColumn]
         lines.append(f"  # incremental: {{cursor: {names[cursors[0].name]}}}   # REVIEW: if it grows with each change")
     lines.append("  columns:")
     for column in columns:
-        lines.append(f"    {names[column.name]}: {_settings(column, names[column.name])}")
+        lines.append(f"    {written.text(names[column.name])}: {_settings(column, names[column.name])}")
     if key:
         lines.append(f"  key: {written.flow(key[0] if len(key) == 1 else key)}")
     return "".join(f"{indent}{line}\n" for line in lines)

@@ -1,12 +1,12 @@
 """A property of a contract as a column of a feed: what the standard has words for, and what they mean here."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from adplatform.contracts.column import IDENTIFIER, RESERVED
+from adplatform.contracts.names import catalog_names
 from adplatform.contracts.personal_names import PLACES, guessed_kind
-from adplatform.contracts.snake_case import snake
 from adplatform.contracts.types import MAX_PRECISION, parse_type
 from adplatform.odcs.notes import Notes
 
@@ -68,15 +68,26 @@ def whole(pattern: str) -> str:
     return f"^(?:{pattern})$"
 
 
-def column_of(given: Mapping[str, Any], place: str, notes: Notes, *, ours: bool) -> tuple[str, dict[str, Any]] | None:
-    """The name and settings of a column; None for a property that is none."""
-    named = str(given.get("physicalName") or given["name"])
-    kind = _type(given, place, notes)
+def called(given: Mapping[str, Any]) -> str:
+    """What files and the table call a property."""
+    return str(given.get("physicalName") or given["name"])
+
+
+def names_of(properties: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The name of a column for each property, by what that is called; it stays where it is one of the catalog."""
+    every = [called(each) for each in properties]
+    valid = {each: each for each in every if IDENTIFIER.fullmatch(each) and each not in RESERVED}
+    return {**valid, **catalog_names((each for each in every if each not in valid), valid)}
+
+
+def column_of(given: Mapping[str, Any], name: str, place: str, notes: Notes, *, ours: bool) -> dict[str, Any] | None:
+    """The settings of the column of that name; None for a property that is none. In a contract that is not ``ours``
+    names say what may be personal."""
+    named, kind = called(given), _type(given, place, notes)
     if kind is None:
         return None
     notes.leave_others(given, _KNOWN, place)
     notes.leave_others(custom(given), (DECLARED_AS, "pii"), f"{place}: custom property")
-    name = named if IDENTIFIER.fullmatch(named) and named not in RESERVED else f"{_begun(snake(named))}"
     settings: dict[str, Any] = {"type": kind}
     if name != named:
         settings["field"] = named
@@ -89,12 +100,7 @@ def column_of(given: Mapping[str, Any], place: str, notes: Notes, *, ours: bool)
     settings |= dict(_of_options(given.get("logicalTypeOptions") or {}, place, kind, notes))
     if given.get("description"):
         settings["comment"] = " ".join(str(given["description"]).split())
-    return name, settings if ours else {**settings, **_personal(given, name, kind, place, notes)}
-
-
-def _begun(name: str) -> str:
-    taken = not name or name[0].isdigit() or name in RESERVED
-    return f"c_{name}" if taken else name
+    return settings if ours else {**settings, **_personal(given, name, kind, place, notes)}
 
 
 def _type(given: Mapping[str, Any], place: str, notes: Notes) -> str | None:
@@ -167,15 +173,33 @@ def _lengths(options: Mapping[str, Any]) -> str:
 
 def _pattern(pattern: str, place: str, notes: Notes) -> dict[str, Any]:
     """A pattern of others may match anywhere in a value; ours matches the whole."""
+    if problem := _problem(pattern):
+        notes.leave(place, f"{pattern!r} is no regular expression here ({problem})", "write pattern in Python's form")
+        return {}
+    found = _WHOLE.fullmatch(pattern)
+    if found and not _problem(found[1]):
+        return {"pattern": found[1]}
+    begins, ends = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith(r"\$")
+    if _alternates(pattern):
+        begins = ends = False
+    return {"pattern": pattern if begins and ends else f"{'' if begins else '.*'}(?:{pattern}){'' if ends else '.*'}"}
+
+
+def _problem(pattern: str) -> str:
+    """Why a text is no regular expression; "" where it is one."""
     try:
         re.compile(pattern)
     except re.error as e:
-        notes.leave(place, f"{pattern!r} is no regular expression here ({e})", "write pattern in Python's form")
-        return {}
-    if found := _WHOLE.fullmatch(pattern):
-        return {"pattern": found[1]}
-    begins, ends = pattern.startswith("^"), pattern.endswith("$")
-    return {"pattern": pattern if begins and ends else f"{'' if begins else '.*'}(?:{pattern}){'' if ends else '.*'}"}
+        return str(e)
+    return ""
+
+
+def _alternates(pattern: str) -> bool:
+    """Whether an anchor at an end of a pattern is that of one of several forms alone."""
+    bare = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "", pattern)
+    while (shorter := re.sub(r"\([^()]*\)", "", bare)) != bare:
+        bare = shorter
+    return "|" in bare
 
 
 def _personal(given: Mapping[str, Any], name: str, kind: str, place: str, notes: Notes) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _feed(feed: Mapping[str, Any]) -> Iterator[str]:
     yield "      columns:"
     for name, said in feed["columns"].items():
         shortest = {setting: value for setting, value in said.items() if (setting, value) != ("type", "string")}
-        yield f"        {name}: {written.column(shortest)}"
+        yield f"        {written.text(name)}: {written.column(shortest)}"
     for name, value in feed.items():
         if name not in (*_FIRST, "columns"):
-            yield f"      {name}: {written.flow(value)}"
+            yield f"      {written.text(name)}: {written.flow(value)}"

@@ -57,8 +57,8 @@ def imported(text: str, start: str) -> Imported:
         _ask_of_others(contract, notes)
     return Imported(
         about=one_line(about),
-        source=ours.get("source") or _source(contract),
-        component=ours.get("component") or PARTNER,
+        source=str(ours.get("source") or _source(contract)),
+        component=str(ours.get("component") or PARTNER),
         made=bool(ours.get("made")),
         owners=tuple(_owners(contract, notes)),
         retention={

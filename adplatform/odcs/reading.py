@@ -6,8 +6,8 @@ from typing import Any
 
 from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.contracts.durations import write_duration
-from adplatform.contracts.snake_case import snake
-from adplatform.odcs.columns import DECLARED_AS, column_of, custom, metric_of, operator
+from adplatform.contracts.names import feed_name
+from adplatform.odcs.columns import DECLARED_AS, called, column_of, custom, metric_of, names_of, operator
 from adplatform.odcs.notes import Notes
 
 ENGINE = "adplatform"
@@ -33,7 +33,7 @@ def told(obj: Mapping[str, Any], contract: Mapping[str, Any], notes: Notes, *, o
     place = str(obj["name"])
     same = ours or obj.get("physicalName") in (None, obj["name"])
     notes.leave_others(obj, _KNOWN if same else [each for each in _KNOWN if each != "physicalName"], place)
-    settings: dict[str, Any] = {"name": _name(obj)}
+    settings: dict[str, Any] = {"name": feed_name(str(obj["name"]))}
     purpose = contract.get("description")
     described = obj.get("description") or (purpose.get("purpose") if isinstance(purpose, Mapping) else purpose)
     if described:
@@ -50,32 +50,26 @@ def told(obj: Mapping[str, Any], contract: Mapping[str, Any], notes: Notes, *, o
     return settings
 
 
-def _name(obj: Mapping[str, Any]) -> str:
-    """A name as those of feeds are (``adplatform.contracts.feed.NAME``)."""
-    name = snake(str(obj["name"]))
-    return (name if name[:1].isalpha() else f"f_{name}")[:63]
-
-
 def _columns(
     properties: Iterable[Mapping[str, Any]], place: str, notes: Notes, ours: bool
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Columns by name, and names of columns by those of properties."""
+    every = list(properties)
+    catalog = names_of(each for each in every if DECLARED_AS not in custom(each))
     columns: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}
-    for each in properties:
+    for each in every:
+        at = f"{place}.{each['name']}"
         if DECLARED_AS in custom(each):
             names[str(each["name"])] = str(custom(each)[DECLARED_AS] or "")
             continue
-        at = f"{place}.{each['name']}"
         if str(each["name"]) == DELIVERY_DATE and each.get("partitioned"):
             continue
-        if (found := column_of(each, at, notes, ours=ours)) is None:
-            continue
-        name, settings = found
+        name = catalog[called(each)]
         if name in columns:
-            notes.leave(at, f"another property is column {name}, too", "declare it under another name with its field")
-            continue
-        columns[name], names[str(each["name"])] = settings, name
+            notes.leave(at, f"another property is called {called(each)}, too", "declare it under another name")
+        elif (settings := column_of(each, name, at, notes, ours=ours)) is not None:
+            columns[name], names[str(each["name"])] = settings, name
     return columns, names
 
 

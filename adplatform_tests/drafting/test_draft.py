@@ -90,6 +90,11 @@ def test_each_guess_has_its_reason_in_yaml_that_is_valid(reader: Reader) -> None
     assert (feed.key, [c.type for c in feed.columns]) == (("order_id",), ["bigint", "date", "string", "decimal(12,2)"])
 
 
+def test_columns_may_be_called_as_yaml_calls_truth(reader: Reader) -> None:
+    feed = feed_of(drafted(b'{"no": 1, "On": 2}\n{"no": 3, "On": 4}\n', reader).draft)
+    assert [(column.name, column.field_name) for column in feed.columns] == [("no", "no"), ("on", "On")]
+
+
 @pytest.mark.parametrize(
     ("data", "settings"),
     [

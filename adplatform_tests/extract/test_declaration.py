@@ -18,7 +18,7 @@ TABLE = """
 CREATE TABLE "Customer List" (
   id bigint PRIMARY KEY, "Email" varchar(320) NOT NULL, phone_number text, "firstName" text, birth_date date,
   balance numeric(14,4), rate numeric, score double precision, visits integer, vip boolean, note text, tags text[],
-  attributes jsonb, "order" int, dt date, joined timestamptz NOT NULL, updated_at timestamp
+  attributes jsonb, "order" int, no int, dt date, joined timestamptz NOT NULL, updated_at timestamp
 )
 """
 
@@ -54,6 +54,7 @@ def test_what_is_written_is_valid_and_has_every_column(written: str) -> None:
         "tags": ("string", None),
         "attributes": ("string", None),
         "order": ("int", None),
+        "no": ("int", None),
         "dt": ("date", None),
         "joined": ("timestamp", None),
         "updated_at": ("timestamp", None),

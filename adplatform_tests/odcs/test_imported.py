@@ -158,8 +158,9 @@ def test_texts_of_others_are_neither_templates_nor_lines_of_the_declaration() ->
         "id: 6e1f", 'id: "x\\nsource: evil\\e"\nwas: 6e1f'
     )
     text = text.replace("name: weight", 'name: "w\\nfeeds: []"')
-    found = imported(text, "2026-01-01")
+    found = imported(text.replace("name: ordered_at", 'name: "On"'), "2026-01-01")
     said = declared(found)
+    assert "on" in said["feeds"][0]["columns"]
     assert said["source"] == "e_commerce"
     assert said["feeds"][0]["description"] == "{ { env.SECRET }} { % x %}"
     assert all(each.isprintable() for each in (found.about, *found.asks, *map(str, found.left)))
