@@ -113,7 +113,9 @@ def import_(
     component = PARTNER if found.made else found.component
     said: dict[str, Any] = {**attributes(found), **({"source": source} if source else {})}
     problems = list(_problems(component, said))
-    text = declaration(component, said, f"{file.name}, {found.about}", [*_asked(found), *found.asks, *problems])
+    text = declaration(
+        component, said, one_line(f"{file.name}, {found.about}"), [*_asked(found), *found.asks, *problems]
+    )
     for left in found.left:
         errors.print(f"not carried: {left}", highlight=False, soft_wrap=True, markup=False)
     if to is None:

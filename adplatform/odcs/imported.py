@@ -52,13 +52,16 @@ def imported(text: str, start: str) -> Imported:
     ours, notes = _of_ours(contract), Notes()
     notes.leave_others(contract, _KNOWN, "")
     notes.leave_others(custom(contract), (ENGINE,), "custom property")
-    feeds = tuple(_feed(obj, contract, start, notes, ours=bool(ours)) for obj in contract["schema"])
+    every = [(obj["name"], _feed(obj, contract, start, notes, ours=bool(ours))) for obj in contract["schema"]]
+    for name in [name for name, feed in every if not feed["columns"]]:
+        notes.leave(str(name), "no property of it is a column", "declare its columns by a sample, `adplatform draft`")
+    feeds = tuple(feed for _, feed in every if feed["columns"])
     if not ours:
         _ask_of_others(contract, notes)
     return Imported(
         about=one_line(about),
         source=str(ours.get("source") or _source(contract)),
-        component=str(ours.get("component") or PARTNER),
+        component=one_line(str(ours.get("component") or PARTNER)),
         made=bool(ours.get("made")),
         owners=tuple(_owners(contract, notes)),
         retention={
@@ -67,8 +70,8 @@ def imported(text: str, start: str) -> Imported:
             if ours and each.get("property") == "retention" and each.get("unit") == "d" and "id" in each
         },
         feeds=feeds,
-        left=tuple(notes.left),
-        asks=tuple(notes.asks),
+        left=tuple(dict.fromkeys(notes.left)),
+        asks=tuple(dict.fromkeys(notes.asks)),
     )
 
 

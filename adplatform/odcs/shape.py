@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _LISTS: Mapping[str, tuple[str, ...]] = {
-    "schema": ("name", "properties"),
+    "schema": ("name",),
     "properties": ("name",),
     "quality": (),
     "servers": ("server", "type"),

@@ -49,21 +49,23 @@ ORDERS: dict[str, Any] = {
         "net": {"type": "decimal(12,2)", "min": "-0.50", "max": "1000"},
         "country": {"pattern": "[A-Z]{2}"},
         "placed_at": {"type": "timestamp"},
+        "sent_on": {"type": "date", "min": "2026-01-01"},
         "birth_date": {"type": "date", "drop": True},
     },
     "key": ["order", "line"],
     "bounds": {"min_rows": 1},
 }
-BODY = b"""order,line,email,status,stars,net,country,placed_at,birth_date
-1,1,ann@example.com,NO,1,9.90,DE,2026-01-01T10:00:00Z,2000-01-01
-1,2,-,placed,,-0.50,,,
-2,1,,placed,2,,US,,
+BODY = b"""order,line,email,status,stars,net,country,placed_at,sent_on,birth_date
+1,1,ann@example.com,NO,1,9.90,DE,2026-01-01T10:00:00Z,2026-01-02,2000-01-01
+1,2,-,placed,,-0.50,,,,
+2,1,,placed,2,,US,,,
 """
 BROKEN = (
     "*",
     '* replace (0 as "order")',
     '* replace (91 as "order", null as line)',
     "* replace (92 as \"order\", 'gone' as status)",
+    "* replace (94 as \"order\", date '2025-12-31' as sent_on)",
     "* replace (93 as \"order\", 'x' as country)",
 )
 
@@ -135,6 +137,7 @@ def test_published_parquet_keeps_its_contract_and_what_breaks_it_is_found(
         "primary key (dt, order, line) has no duplicate values",
         "field line has no missing values",
         "field order has a minimum of 1",
+        "field sent_on has a minimum of 2026-01-01",
         "field status has invalid_count = 0",
         "field country matches regex pattern ^(?:[A-Z]{2})$",
     }

@@ -73,6 +73,7 @@ schema:
       - {name: click_id, logicalType: string, required: true, unique: true}
       - {name: day, logicalType: date, required: true, partitioned: true, partitionKeyPosition: 1}
       - {name: campaign, logicalType: integer, relationships: [{to: campaigns.id}]}
+  - {name: events, logicalType: object}
   - name: campaigns
     properties:
       - {name: id, physicalType: bigint, primaryKey: true}
@@ -142,7 +143,7 @@ def test_what_is_not_carried_is_named_with_its_place_and_what_to_do() -> None:
     }
     assert all(each.reason and each.remedy for each in left)
     assert {each.place for each in imported(PLATFORM, "2026-01-01").left} == {
-        *("clicks.campaign.relationships", "clicks: partitions day"),
+        *("clicks.campaign.relationships", "clicks: partitions day", "events"),
     }
 
 
@@ -175,7 +176,7 @@ def test_texts_of_others_are_neither_templates_nor_lines_of_the_declaration() ->
         ("{kind: DataContract, apiVersion: v2.2.2}", "apiVersion is v2.2.2"),
         ("{kind: DataContract, apiVersion: v3.1.0}", "schema has no objects"),
         ("{kind: DataContract, apiVersion: v3.1.0, schema: {a: 1}}", "schema is no list of mappings"),
-        ("{kind: DataContract, apiVersion: v3.1.0, schema: [{name: a}]}", r"schema\[0\] lacks properties"),
+        ("{kind: DataContract, apiVersion: v3.1.0, schema: [{id: a}]}", r"schema\[0\] lacks name"),
         ("{kind: DataContract, apiVersion: v3.1.0, schema: [], slaProperties: [{value: 1}]}", r"lacks property"),
         (WEBSHOP.replace("logicalTypeOptions: {minimum", "logicalTypeOptions: [1]\n        x: {minimum"), "no mapping"),
     ],
