@@ -7,6 +7,7 @@ from typing import Any
 from adplatform.contracts.column import IDENTIFIER, RESERVED
 from adplatform.contracts.names import catalog_names
 from adplatform.contracts.personal_names import PLACES, guessed_kind
+from adplatform.contracts.pii import PiiKind
 from adplatform.contracts.types import MAX_PRECISION, parse_type
 from adplatform.odcs.notes import Notes
 
@@ -40,6 +41,7 @@ _LOGICAL: Mapping[str, str] = {
 }
 _SIZED = re.compile(r"(decimal|numeric|number)\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _OPEN = frozenset({"public", "internal", "none", "unrestricted", ""})
+_PERSONAL = frozenset({"personal", "personal data", "pii", "sensitive"})
 _WHOLE = re.compile(r"\^\(\?:(.*)\)\$", re.DOTALL)
 _NOTHING = {"mustBe": 0}
 _OPERATORS = (
@@ -206,9 +208,15 @@ def _personal(given: Mapping[str, Any], name: str, kind: str, place: str, notes:
     """Contracts say how confidential a value is, not what it is. What its name tells is taken, to be looked at."""
     said = str(given.get("classification") or "").lower()
     guessed = guessed_kind(name)
-    if guessed is None or kind != "string" or (guessed in PLACES and said in _OPEN) or said == "public":
+    if said == "public" or (guessed in PLACES and said in _OPEN):
+        return {}
+    found = guessed or (PiiKind.GENERIC_ID if said in _PERSONAL else None)
+    if found is None:
         if said not in _OPEN:
             notes.ask(f"{place}: classification {said}: if it is personal data, say pii and its kind")
         return {}
-    notes.ask(f"{place}: by its name it is {guessed}, which is stored as a keyed digest; look whether that is right")
-    return {"pii": str(guessed)}
+    if kind != "string":
+        notes.ask(f"{place}: it may be personal data, which is text: give it type string and pii, or drop it")
+        return {}
+    notes.ask(f"{place}: it is taken for {found}, and stored as a keyed digest; look whether that is right")
+    return {"pii": str(found)}

@@ -16,7 +16,7 @@ from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.contracts.column import Column as Declared
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.model import Bounds
-from adplatform.contracts.source import Retention
+from adplatform.contracts.source import RETENTION, Retention
 from adplatform.described.tables import AS_OF, Column, Table
 from adplatform.odcs.columns import DECLARED_AS, whole
 from adplatform.odcs.declared import column_settings, feed_settings, plain
@@ -223,6 +223,8 @@ def _retained(retention: Retention | None) -> Iterator[dict[str, Any]]:
         keep = getattr(retention, name, None)
         if keep is not None:
             yield {"id": name, "property": "retention", **_length(keep), "description": about}
+        elif retention is not None and getattr(RETENTION, name) is not None:
+            yield {"id": name, "property": "retention", "value": None, "description": f"{about} For ever."}
 
 
 def _length(length: timedelta) -> dict[str, Any]:

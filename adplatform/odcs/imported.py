@@ -35,7 +35,7 @@ class Imported:
     component: str
     made: bool
     owners: tuple[str, ...]
-    retention: Mapping[str, str]
+    retention: Mapping[str, str | None]
     feeds: tuple[Mapping[str, Any], ...]
     left: tuple[Left, ...]
     asks: tuple[str, ...]
@@ -65,9 +65,9 @@ def imported(text: str, start: str) -> Imported:
         made=bool(ours.get("made")),
         owners=tuple(_owners(contract, notes)),
         retention={
-            each["id"]: f"{each.get('value')}d"
+            str(each["id"]): None if each.get("value") is None else f"{each['value']}d"
             for each in contract.get("slaProperties") or ()
-            if ours and each.get("property") == "retention" and each.get("unit") == "d" and "id" in each
+            if ours and each.get("property") == "retention" and each.get("unit", "d") == "d" and "id" in each
         },
         feeds=feeds,
         left=tuple(dict.fromkeys(notes.left)),

@@ -16,6 +16,7 @@ from adplatform.contracts.source import PushedSource
 from adplatform.contracts.yaml_files import Declared
 from adplatform.described.documents import yaml_of
 from adplatform.described.tables import tables_of
+from adplatform.odcs.declaration import attributes
 from adplatform.odcs.declared import with_columns
 from adplatform.odcs.exported import Origin, Readers, contract_of
 from adplatform.odcs.imported import Imported, imported
@@ -36,6 +37,9 @@ OPTIONS = {
 RULES = {"library": "metric", "custom": "implementation", "sql": "query", "text": "description"}
 
 
+ACME: Mapping[str, Any] = {"source": "acme"}
+
+
 def contracts(declared: Declared[BaseModel]) -> Iterator[tuple[Feed, Origin, dict[str, Any]]]:
     pattern = pattern_of(declared, SETTINGS)
     tables = {t.feed: t for t in tables_of(pattern, SETTINGS.database_prefix, lambda _: None, path_copies=True)}
@@ -43,9 +47,9 @@ def contracts(declared: Declared[BaseModel]) -> Iterator[tuple[Feed, Origin, dic
         yield feed, origin, contract_of(feed, tables[f"{origin.source}/{feed.name}"], origin, READERS)
 
 
-def partner(**feed: Any) -> tuple[Feed, dict[str, Any]]:
+def partner(source: Mapping[str, Any] = ACME, /, **feed: Any) -> tuple[Feed, dict[str, Any]]:
     """A feed and its contract."""
-    model = PushedSource.model_validate({"source": "acme", "feeds": [{"start_date": "2026-01-01", **feed}]})
+    model = PushedSource.model_validate({**source, "feeds": [{"start_date": "2026-01-01", **feed}]})
     [(found, _, contract)] = contracts(Declared(Path("defs.yaml"), 1, model, "PartnerPush"))
     return found, contract
 
@@ -139,6 +143,17 @@ def test_what_is_unusual_of_a_feed_comes_back() -> None:
     back = again(contract, Feed)
     assert back.model_dump() == feed.model_dump()
     assert back.rows_digest == feed.rows_digest
+
+
+def test_owners_and_retention_of_the_source_come_back() -> None:
+    said = {
+        "source": "acme",
+        "owners": ["team:crm", "ann@example.com"],
+        "retention": {"quarantine": None, "archive": "400d", "exports": "30d"},
+    }
+    _, contract = partner(said, name="orders", columns={"order_id": "string"})
+    found = attributes(imported(yaml_of(contract), "2026-01-01"))
+    assert {name: found[name] for name in said} == said
 
 
 def test_the_same_feed_gives_the_same_contract_whose_version_changes_with_it() -> None:

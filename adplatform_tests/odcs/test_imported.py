@@ -73,6 +73,8 @@ schema:
       - {name: click_id, logicalType: string, required: true, unique: true}
       - {name: day, logicalType: date, required: true, partitioned: true, partitionKeyPosition: 1}
       - {name: campaign, logicalType: integer, relationships: [{to: campaigns.id}]}
+      - {name: birth_date, logicalType: date}
+      - {name: viewer, logicalType: string, classification: PII}
   - {name: events, logicalType: object}
   - name: campaigns
     properties:
@@ -127,6 +129,8 @@ def test_several_objects_are_feeds_of_one_source() -> None:
         "click_id": {"required": True},
         "day": {"type": "date", "required": True},
         "campaign": "bigint",
+        "birth_date": "date",
+        "viewer": {"pii": "generic_id"},
     }
     assert (clicks["key"], clicks["schedule"], clicks["start_date"]) == (["click_id"], "0 6 * * *", "2026-02-01")
     assert campaigns["columns"] == {"id": {"type": "bigint", "required": True}, "kind": {"pattern": "^[a-z]+$"}}
@@ -151,7 +155,9 @@ def test_what_a_feed_needs_and_a_contract_lacks_is_asked_for() -> None:
     about = [each.partition(": ")[0] for each in imported(WEBSHOP, "2026-01-01").asks]
     assert about == ["Orders.customer_email", "Orders.weight", "Orders", "orders", "arrival"]
     about = [each.partition(": ")[0] for each in imported(PLATFORM, "2026-01-01").asks]
-    assert about == ["format", "arrival"], "it says itself since when there is data"
+    assert about == ["clicks.birth_date", "clicks.viewer", "format", "arrival"], (
+        "it says itself since when there is data"
+    )
 
 
 def test_texts_of_others_are_neither_templates_nor_lines_of_the_declaration() -> None:
