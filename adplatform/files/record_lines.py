@@ -24,6 +24,8 @@ class Dialect:
 
     delimiter: bytes
     quote: bytes
+    escape: bytes
+    """What makes a quote within quotes part of the text."""
     opening: "re.Pattern[bytes]"
     """A quote at the beginning of a field, or behind one blank there, as DuckDB takes it."""
     quotes: "re.Pattern[bytes]"
@@ -37,7 +39,7 @@ class Dialect:
         delimiter, quote, escape = (text.encode() for text in written)
         opening = rb"(?:^|%b) ?%b" % (re.escape(delimiter), re.escape(quote))
         quotes = rb"%b%b|%b" % (re.escape(escape), re.escape(quote), re.escape(quote))
-        return cls(delimiter, quote, re.compile(opening), re.compile(quotes), fmt.skip_lines)
+        return cls(delimiter, quote, escape, re.compile(opening), re.compile(quotes), fmt.skip_lines)
 
 
 def whole_lines(fmt: FileFormat) -> "re.Pattern[bytes]":
@@ -48,9 +50,19 @@ def whole_lines(fmt: FileFormat) -> "re.Pattern[bytes]":
         return re.compile(rb"(?s).*+")
     if fmt.escape not in ("", fmt.quote) or len(fmt.delimiter.encode()) > 1 or len(fmt.quote.encode()) > 1:
         return re.compile(rb"[^%b]*+" % quote)
-    field = rb"(?:%b(?:[^%b\n]++|%b%b)*+%b|[^%b%b\n]*+)" % (quote, quote, quote, quote, quote, quote, delimiter)
-    line = rb"%b(?:%b%b)*+" % (field, delimiter, field)
-    return re.compile(rb"(?:%b\r?\n)*+%b" % (line, line))
+    field = rb"(?:%b|[^%b%b\n]*+)" % (doubled_quotes(quote, rb"\n"), quote, delimiter)
+    line = rb"%b(?:%b%b)*" % (field, delimiter, field)
+    return re.compile(rb"(?:%b\r?\n)*%b" % (line, line))
+
+
+def doubled_quotes(quote: bytes, without: bytes) -> bytes:
+    """The pattern of a text within quotes, of which those that are part of it are doubled, ``without`` some bytes.
+
+    Python gets possessive groups, ``(?:...)*+``, wrong before 3.11.5 (python/cpython issue 106052), so what follows a
+    closing quote says that it is none of two.
+    """
+    plain = rb"[^%b%b]*+" % (quote, without)
+    return rb"%b%b(?:%b%b%b)*%b(?!%b)" % (quote, plain, quote, quote, plain, quote, quote)
 
 
 def pieces(stream: BinaryIO) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from adplatform.transform.rejects import Reject
 if TYPE_CHECKING:
     import duckdb
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16
 _ROWS = 100_000
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adplatform.contracts.file_format import FileFormat
@@ -181,6 +181,7 @@ def test_lines_that_are_left_out_count_against_the_limits(tmp_path: Path) -> Non
     [{}, {"delimiter": ";", "quote": "'", "escape": ""}, {"escape": "\\"}],
     ids=["quotes are doubled", "other quotes", "backslashes"],
 )
+@example(line='a","","', end="")
 @given(line=st.text(",;\"'\\x", max_size=10), end=st.sampled_from(["", "\n", "\r\n"]))
 def test_a_line_that_is_taken_for_a_whole_one_ends_outside_of_quotes(
     dialect: dict[str, str], line: str, end: str
