@@ -8,8 +8,8 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo spark-demo dev test slow spark35 dbt dlt check readme-tables synth cost deploy-check record-calls format lock local setup clean
-.PHONY: demo spark-demo dev test slow spark35 dbt odcs check readme-tables synth cost deploy-check record-calls format lock local setup clean
+.PHONY: demo spark-demo dev test slow spark35 dbt dlt odcs check readme-tables synth cost deploy-check record-calls format lock local \
+  setup clean
 
 demo: local
 	$(BIN)/adplatform demo
@@ -135,6 +135,8 @@ dlt: .venv-dlt/.made
 .venv-dlt/.made: Makefile
 	$(PYTHON) -m venv .venv-dlt
 	.venv-dlt/bin/python -m pip install --quiet --disable-pip-version-check 'dlt[filesystem,parquet]==1.31.0' s3fs==2026.9.0
+	touch $@
+
 # What validates and tests data contracts, for tests of the slow suite.
 odcs: .venv-odcs/.made
 
@@ -157,5 +159,5 @@ lock:
 	  --output-file deploy/requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-spark35 .venv-dbt .venv-dlt .adplatform deploy/.venv deploy/cdk.out deploy/least_privilege/node_modules
-	rm -rf $(VENV) .venv-spark35 .venv-dbt .venv-odcs .adplatform deploy/.venv deploy/cdk.out deploy/least_privilege/node_modules
+	rm -rf $(VENV) .venv-spark35 .venv-dbt .venv-dlt .venv-odcs .adplatform deploy/.venv deploy/cdk.out \
+	  deploy/least_privilege/node_modules
