@@ -143,7 +143,7 @@ odcs: .venv-odcs/.made
 .venv-odcs/.made: Makefile
 	$(PYTHON) -m venv .venv-odcs
 	.venv-odcs/bin/python -m pip install --quiet --disable-pip-version-check \
-	  'datacontract-cli[duckdb]==1.2.7' open-data-contract-standard==3.2.0 jsonschema==4.26.0
+	  'datacontract-cli[duckdb,parquet,s3]==1.2.7' open-data-contract-standard==3.2.0 jsonschema==4.26.0
 	touch $@
 
 # The lists of the image have the versions of the first: what production needs, and what its wheel is built with.
