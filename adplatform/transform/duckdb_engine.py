@@ -287,8 +287,23 @@ def _validate(con: "duckdb.DuckDBPyConnection", statements: Statements, files: S
         pa.schema([("_file", pa.int32()), ("_origin", pa.string())]),
     )
     con.register("files", origins)
+    if few := _have_few_rows(files):
+        con.execute("create temp table read_rows as select * from raw")
+        con.execute("create or replace temp view raw as select * from read_rows")
     con.execute(f"create temp table validated_rows as {statements.validate}")
+    if few:
+        con.execute("drop view raw; drop table read_rows")
     con.execute("create temp view validated as select rowid as _row, * from validated_rows")
+
+
+_MANY, _SMALL = 100, 200_000
+"""Files, and bytes of one on average."""
+
+
+def _have_few_rows(files: Sequence[InputFile]) -> bool:
+    """Whether files are many of a few rows each. DuckDB evaluates expressions for up to 2,048 rows at once, of one
+    file, which costs the same for any number; rows that were read before come in full."""
+    return len(files) >= _MANY and sum(file.path.stat().st_size for file in files) < _SMALL * len(files)
 
 
 def _all_of(
@@ -316,7 +331,7 @@ def _all_of(
 
 
 _SOME_ROWS = 20_000
-_MANY = 4
+_TIMES = 4
 """Times as many, of which some are looked at first, for what undeclared columns hold."""
 
 
@@ -324,7 +339,7 @@ def _some_rows(con: "duckdb.DuckDBPyConnection") -> str:
     """A relation of some rows out of all of ``validated_rows``; "" where these are few."""
     [count] = con.execute("select count(*) from validated_rows").fetchone() or (0,)
     every = count // _SOME_ROWS
-    return f"(select * from validated_rows where rowid % {every} = 0)" if every >= _MANY else ""
+    return f"(select * from validated_rows where rowid % {every} = 0)" if every >= _TIMES else ""
 
 
 def _keep_latest(con: "duckdb.DuckDBPyConnection", statements: Statements) -> None:

@@ -101,7 +101,7 @@ def read_delimited(
         if file.ordinal in again:
             return again[file.ordinal].lines(asked.wanted)
         [read] = alike.instead([file])
-        single = any(len(layout.columns) == 1 for layout in accepted.layouts if read in layout.files)
+        single = any(len(layout.columns) == 1 and read in layout.files for layout in accepted.layouts)
         own = [reject for reject in rejects if reject.file == file.ordinal]
         return lines_of_records(file, fmt, asked, of_rejects(own, empty_are_records=single))
 
