@@ -56,6 +56,7 @@ ACTING: Mapping[tuple[str, str], Acts] = {
     ("engine_runs", "cancel"): Acts("engines cancel", ("name",)),
     ("engine_runs", "backfill"): Acts("engines backfill", ("source", "feed"), "first", "last"),
     ("budgets", "allow"): Acts("budget allow", ("source",)),
+    ("rates", "rates"): Acts("rates", ("fact",), "first", "last"),
 }
 """By module and name, as ``adplatform.cli.app`` has them."""
 

@@ -15,10 +15,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.failures import MAX_TEXT, clipped, unnamed
 from adplatform.platform.alert import Alert
-from adplatform.platform.chat import chat_body
 from adplatform.platform.facts import bounded, shown
-from adplatform.platform.pagerduty import pagerduty_body
+from adplatform.platform.late import Late
 
+chat = Late("adplatform.platform.chat")
+pagerduty = Late("adplatform.platform.pagerduty")
 log = logging.getLogger(__name__)
 
 SUBJECT_LIMIT = 100
@@ -90,7 +91,7 @@ def sent_as(form: str, alert: Alert) -> dict[str, Any]:
         facts = {**alert.facts, **more, **({"note": alert.note} if alert.note else {})}
         return _entry(alert.event, alert.subject, message_of(alert.event, alert.subject, facts))
     key = sha256("\x00".join((alert.thread, alert.event, alert.phase, alert.at)).encode()).hexdigest()[:32]
-    body = chat_body(alert, key) if form == "chat" else pagerduty_body(alert)
+    body = chat.chat_body(alert, key) if form == "chat" else pagerduty.pagerduty_body(alert)
     readable = json.loads(message_of(alert.event, alert.subject, dict(alert.facts)))["email"]
     return _entry(alert.event, alert.subject, _json({"default": _json(body), "email": readable}))
 

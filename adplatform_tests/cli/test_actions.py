@@ -31,6 +31,7 @@ LOOKING = {
     *(("project", "onboard"), ("project", "schema"), ("project", "validate"), ("quarantine", "list")),
     *(("quarantine", "show"), ("ready_made", "ready-made"), ("report_history", "reports"), ("status", "status")),
     *(("stream", "stream"), ("uploads", "uploads"), ("consumers", "plan"), ("consumers", "check")),
+    *(("contract", "export"), ("contract", "import"), ("mcp", "mcp"), ("recipe", "dlt"), ("alerts", "test")),
 }
 """Commands that look."""
 WORKING = {

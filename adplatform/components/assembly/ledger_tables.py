@@ -19,7 +19,7 @@ SPECS = [
         [names.META, table.name],
         group_name=GROUP,
         kinds={"dynamodb", "glue", "parquet"},
-        tags={"zone": "operations"},
+        tags={"category": "operations", "zone": "operations"},
         description=table.description,
     )
     for table in TABLES
