@@ -190,7 +190,7 @@ def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) 
 
 
 def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_with_its_line(definitions: Path) -> None:
-    _, account, seller, crm, cloud, server, shop, live, fact = PARTNER.findall(
+    _, account, everywhere, seller, crm, cloud, server, shop, live, fact, rates, alerts = PARTNER.findall(
         (ROOT / "README.md").read_text(encoding="utf-8")
     )
     amazon = definitions / "amazon"
@@ -204,6 +204,10 @@ def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_wit
     (databases / "shop_changes" / "defs.yaml").write_text(live, encoding="utf-8")
     (definitions / "saas" / "crm" / "defs.yaml").write_text(crm, encoding="utf-8")
     (definitions / "facts" / "marketing" / "defs.yaml").write_text(fact, encoding="utf-8")
+    for name, declared in (("everywhere", everywhere), ("ecb", rates)):
+        (definitions / name).mkdir()
+        (definitions / name / "defs.yaml").write_text(declared, encoding="utf-8")
+    (definitions / "alerts.yaml").write_text(alerts, encoding="utf-8")
     reported = CliRunner().invoke(app, ["validate", str(definitions)])
     assert reported.exit_code == 0, reported.output
     defs.write_text(account.replace("keywordId,", "keywordID,"), encoding="utf-8")
