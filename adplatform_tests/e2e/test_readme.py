@@ -207,6 +207,7 @@ def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_wit
     for name, declared in (("everywhere", everywhere), ("ecb", rates)):
         (definitions / name).mkdir()
         (definitions / name / "defs.yaml").write_text(declared, encoding="utf-8")
+    alerts = alerts.replace("acme", "ecb").replace("globex", "crm")
     (definitions / "alerts.yaml").write_text(alerts, encoding="utf-8")
     reported = CliRunner().invoke(app, ["validate", str(definitions)])
     assert reported.exit_code == 0, reported.output
