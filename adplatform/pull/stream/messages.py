@@ -21,6 +21,7 @@ from adplatform.flow.budget import Budget
 from adplatform.flow.services import Services
 from adplatform.flow.slices import slice_settler
 from adplatform.flow.source import FeedFlow
+from adplatform.platform.calls import NOBODY, acting
 from adplatform.platform.queues import delete_messages, find_url, receive
 from adplatform.pull.notices import notify
 from adplatform.pull.stream.tables import StreamTables
@@ -111,6 +112,7 @@ def waiting(services: Services, stream: StreamTables) -> int:
     return int(services.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
 
 
+@acting(NOBODY)
 def provide_queue(services: Services, stream: StreamTables) -> str:
     """Make the queue, which Amazon may send to; its URL. One that is there gets the policy."""
     sqs, account = services.sqs, stream.account
