@@ -111,8 +111,10 @@ def _of_feed(
         days = within or []
     known = past(services.ledger, flow, days)
     _say_past(flow, known, changed=changed)
+    if not known.days:
+        return []
     why = f"asked for by hand: {_span(known.days)} of {name}"
-    return [Wanted(name, known.days, Reason.BY_HAND, why, of=uuid.uuid4().hex)] if known.days else []
+    return [Wanted(name, known.days, Reason.BY_HAND, why, of=uuid.uuid4().hex)]
 
 
 def _say_past(flow: FeedFlow, known: Past, *, changed: bool) -> None:

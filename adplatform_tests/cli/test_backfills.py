@@ -42,6 +42,8 @@ def test_a_dry_run_says_what_dates_of_a_feed_take_and_which_cannot_be_made(
     assert "of 10.0 kB, 2,000 rows; when they were last made that took 1.0 minutes of one process" in text
     assert f"without {days[-1]}: nothing was published of them" in text
     assert "nothing was started" in text
+    code, text = said(environment, "clubcard/members", "--changed")
+    assert (code, text) == (0, "clubcard/members: no date of these was made by another contract and can be made again")
 
 
 def test_a_dry_run_says_how_many_requests_dates_of_a_report_take(services: Services, aws_endpoint: str) -> None:
