@@ -24,7 +24,7 @@ from tenacity import (
 )
 
 from adplatform.amazon.answers import AnswerKind, Meaning, meaning, without
-from adplatform.amazon.reports import Document
+from adplatform.amazon.reports import Created, Document
 from adplatform.amazon.tokens import TOKEN_URL, Tokens
 from adplatform.failures import AccessRefused, CredentialsRefused, NotOffered, PermanentFailure, TransientFailure
 from adplatform.ledger.ledger import Ledger
@@ -121,6 +121,18 @@ def plain_text(members: Mapping[str, Any], name: str) -> str:
     value = members.get(name)
     text = str(value) if isinstance(value, str | int) else ""
     return text if text.isascii() and text.isprintable() else ""
+
+
+def created(members: Mapping[str, Any], kind: str = "report") -> Created:
+    """What Amazon has made of an order, a report or an export, by the id that its answer names.
+
+    Raises:
+        TransientFailure: it names none.
+    """
+    made = plain_text(members, f"{kind}Id")
+    if not made:
+        raise TransientFailure(f"Amazon took the order but named no {kind}")
+    return Created(made)
 
 
 class Address(NamedTuple):

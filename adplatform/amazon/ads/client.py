@@ -20,8 +20,8 @@ from adplatform.amazon.http import (
     Answer,
     Counted,
     Limit,
+    created,
     open_http,
-    plain_text,
     uncounted,
 )
 from adplatform.amazon.refusals import is_about_the_definition
@@ -141,10 +141,7 @@ class AdsReports:
         if oldest := _kept_from(answer.meaning.text):
             raise PastRetention(f"{what}: {answer.meaning.text}", oldest)
         answer.require(what)
-        report_id = plain_text(answer.members(), "reportId")
-        if not report_id:
-            raise TransientFailure("Amazon took the order but named no report")
-        return Created(report_id)
+        return created(answer.members())
 
     def progress(self, order: ReportOrder, report_id: str) -> Progress:
         report = self._report(order, report_id)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from adplatform.amazon.ads.made import fetched, size_of
 from adplatform.amazon.answers import AnswerKind
-from adplatform.amazon.http import AmazonHttp, Answer, Limit, plain_text
+from adplatform.amazon.http import AmazonHttp, Answer, Limit, created
 from adplatform.amazon.reports import Created, DateIsOver, Document, Progress, ReportOrder, ReportStatus
 from adplatform.failures import TransientFailure
 
@@ -57,10 +57,7 @@ class AdsExports:
         if answer.meaning.kind is AnswerKind.DUPLICATE:
             raise TransientFailure(f"Amazon has an equal export on its way: {answer.meaning.text}")
         answer.require(f"Amazon refuses the export of {order.report_type} for profile {order.scope}")
-        export_id = plain_text(answer.members(), "exportId")
-        if not export_id:
-            raise TransientFailure("Amazon took the order but named no export")
-        return Created(export_id)
+        return created(answer.members(), "export")
 
     def progress(self, order: ReportOrder, report_id: str) -> Progress:
         """Amazon repeats nothing of the order, so there is nothing to compare."""

@@ -22,6 +22,7 @@ from adplatform.amazon.http import (
     Answer,
     Counted,
     Limit,
+    created,
     open_http,
     plain_text,
     uncounted,
@@ -131,10 +132,7 @@ class SellingPartnerReports:
             "createReport", "POST", _REPORTS, _CREATING, json=body, repeatable=False, turn_within=_ORDERED_WITHIN
         )
         answer.require(f"Amazon refuses the order for marketplace {order.scope}{_to_do(answer.meaning)}")
-        report_id = plain_text(answer.members(), "reportId")
-        if not report_id:
-            raise TransientFailure("Amazon took the order but named no report")
-        return Created(report_id)
+        return created(answer.members())
 
     def progress(self, order: ReportOrder, report_id: str) -> Progress:
         """A report that Amazon CANCELLED by itself has no data. One with another range than ordered has FAILED for

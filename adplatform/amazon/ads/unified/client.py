@@ -30,7 +30,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo, available_timezones
 
 from adplatform.amazon.answers import AnswerKind, Meaning, meaning
-from adplatform.amazon.http import Address, AmazonHttp, Answer, Limit, plain_text
+from adplatform.amazon.http import Address, AmazonHttp, Answer, Limit, created, plain_text
 from adplatform.amazon.reports import (
     Created,
     Discovered,
@@ -111,11 +111,7 @@ class UnifiedReports:
         answer = self._call("create_report", "create/reports", _ORDERS, order.scope, body, repeatable=False)
         if answer.meaning.kind is AnswerKind.DUPLICATE:
             return self._adopted(order, answer.meaning)
-        made = self._required(answer, f"Amazon refuses the order for advertiser account {order.scope}")
-        report_id = plain_text(made, "reportId")
-        if not report_id:
-            raise TransientFailure("Amazon took the order but named no report")
-        return Created(report_id)
+        return created(self._required(answer, f"Amazon refuses the order for advertiser account {order.scope}"))
 
     def progress(self, order: ReportOrder, report_id: str) -> Progress:
         report = self._report(order, report_id)
