@@ -6,21 +6,24 @@ several conditional writers win.
 
 import base64
 import copy
+import sys
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from xml.etree import ElementTree
 
 from moto.s3 import models, notifications, responses
-from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML, NoSuchUpload
-from moto.s3.utils import _VersionedKeyStore, compute_checksum
+from moto.s3.exceptions import EntityTooSmall, InvalidContinuationToken, InvalidPart, MalformedXML, NoSuchUpload
+from moto.s3.utils import compute_checksum
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 from moto.utilities.utils import md5_hash
 
 from adplatform.local.aws import s3_events
 from adplatform.local.aws.bodies import Bodies, Body
 from adplatform.local.aws.received import Received, is_received, received
+from adplatform.local.aws.s3_listing import OrderedKeys, page
 from adplatform.local.aws.state import LOCK
 
 SENT_AT_ONCE = 1 << 20
@@ -191,6 +194,33 @@ class LocalS3Backend(models.S3Backend):
                 notifications.send_event(self.account_id, events.OBJECT_REMOVED_DELETE_EVENT, bucket, version)
         return success, headers
 
+    def list_objects(
+        self,
+        bucket: models.FakeBucket,
+        prefix: str | None,
+        delimiter: str | None,
+        marker: str | None,
+        max_keys: int | None,
+    ) -> tuple[list[Any], list[str], bool, str | None]:
+        most = sys.maxsize if max_keys is None else max_keys
+        found, more = page(bucket.keys, prefix or "", delimiter or "", marker or "", most)
+        groups = [entry for entry in found if isinstance(entry, str)]
+        keys = [entry for entry in found if not isinstance(entry, str)]
+        return keys, groups, more, _name_of(found[-1]) if more else None
+
+    def list_objects_v2(
+        self,
+        bucket: models.FakeBucket,
+        prefix: str | None,
+        delimiter: str | None,
+        continuation_token: str | None,
+        start_after: str | None,
+        max_keys: int,
+    ) -> tuple[list[Any], bool, str | None]:
+        after = _name_in(continuation_token) if continuation_token else start_after
+        found, more = page(bucket.keys, prefix or "", delimiter or "", after or "", max_keys)
+        return found, more, _token_of(found[-1]) if more else None
+
     def list_object_versions(
         self,
         bucket_name: str,
@@ -205,9 +235,9 @@ class LocalS3Backend(models.S3Backend):
         kept = self.get_bucket(bucket_name).keys
         found: list[tuple[str, Any]] = []
         prefixes: list[str] = []
-        for name in sorted(dict.keys(kept)):
-            if not name.startswith(prefix) or (key_marker and name < key_marker):
-                continue
+        for name in kept.names[bisect_left(kept.names, max(prefix, key_marker or "")) :]:
+            if not name.startswith(prefix):
+                break
             newest_first = [_marked_latest(v, n == 0) for n, v in enumerate(reversed(kept.getlist(name)))]
             if key_marker and name == key_marker:
                 ids = [v.version_id for v in newest_first]
@@ -230,6 +260,25 @@ class LocalS3Backend(models.S3Backend):
         last_name, last = page[-1] if page else ("", None)
         groups = [name for name, v in page if v is None]
         return versions, groups, deleted, last_name if more else None, last.version_id if more and last else None
+
+
+def _name_of(entry: Any) -> str:
+    return entry if isinstance(entry, str) else str(entry.name)
+
+
+def _token_of(entry: Any) -> str:
+    return base64.urlsafe_b64encode(_name_of(entry).encode()).decode()
+
+
+def _name_in(token: str) -> str:
+    """
+    Raises:
+        InvalidContinuationToken: no listing has given it.
+    """
+    try:
+        return base64.urlsafe_b64decode(token).decode()
+    except ValueError as e:
+        raise InvalidContinuationToken from e
 
 
 def _marked_latest(version: Any, latest: bool) -> Any:
@@ -295,15 +344,7 @@ def _refuse_unsupported(request: Any) -> None:
         raise NotImplementedError(f"S3 {request.method} ?{min(unsupported)}")
 
 
-def _restored_versions(versions: dict[str, list[Any]]) -> Any:
-    store = _VersionedKeyStore()
-    for name, kept in versions.items():
-        dict.__setitem__(store, name, kept)
-    return store
-
-
-def _reduce_versions(store: Any) -> tuple[Any, ...]:
-    return _restored_versions, ({name: store.getlist(name) for name in dict.keys(store)},)
+_restored_versions = OrderedKeys  # what snapshots of earlier releases call it by
 
 
 def install(bodies: Bodies, written: Callable[[], AbstractContextManager[None]]) -> None:
@@ -313,9 +354,8 @@ def install(bodies: Bodies, written: Callable[[], AbstractContextManager[None]])
     models.FakeKey = DiskKey
     models.FakeMultipart = DiskMultipart
     models.MultipartDict = Multiparts
+    models._VersionedKeyStore = OrderedKeys
     models.s3_backends.backend = LocalS3Backend
-    # A dict subclass whose items() hide all versions but the last, also from pickle.
-    _VersionedKeyStore.__reduce__ = _reduce_versions
     responses.S3Response = LocalS3Response
     s3_events.install()
 

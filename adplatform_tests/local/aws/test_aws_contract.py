@@ -129,9 +129,12 @@ def test_listing_pages_in_key_order_and_groups_by_delimiter(s3: Any, bucket: str
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, PaginationConfig={"PageSize": 4})
     assert [entry["Key"] for page in pages for entry in page["Contents"]] == keys
     grouped = s3.list_objects_v2(Bucket=bucket, Delimiter="/")
-    assert [prefix["Prefix"] for prefix in grouped["CommonPrefixes"]] == [
-        f"dt=2026-01-{day:02}/" for day in range(1, 6)
-    ]
+    days = [f"dt=2026-01-{day:02}/" for day in range(1, 6)]
+    assert [prefix["Prefix"] for prefix in grouped["CommonPrefixes"]] == days
+    for listing in ("list_objects", "list_objects_v2"):
+        pages = s3.get_paginator(listing).paginate(Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": 2})
+        assert [prefix["Prefix"] for page in pages for prefix in page["CommonPrefixes"]] == days
+    assert error_code(lambda: s3.list_objects_v2(Bucket=bucket, ContinuationToken="no token")) == "InvalidArgument"
 
 
 def test_multipart_upload_joins_its_parts_and_frees_the_upload(s3: Any, bucket: str) -> None:
