@@ -118,8 +118,12 @@ def longest_record(path: Path, dialect: Dialect, most: int) -> int | None:
     return None
 
 
-def empty_lines(path: Path, start: int) -> int:
-    """How many of the lines behind ``start`` bytes hold nothing."""
+def empty_lines(path: Path, start: int, dialect: Dialect) -> int:
+    """How many of the lines behind ``start`` bytes, where no quotes are open, hold nothing and are in no value."""
+    found, inside = 0, False
     with path.open("rb") as stream:
         stream.seek(start)
-        return sum(not line.strip(b"\r\n") for line in pieces(stream))
+        for line in pieces(stream):
+            found += not inside and not line.strip(b"\r\n")
+            _, inside = delimiters(line, dialect, inside)
+    return found

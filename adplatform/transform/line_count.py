@@ -68,7 +68,7 @@ def _has_more(file: InputFile, contract: Contract, lines: int) -> bool:
     if header is not None:
         with file.path.open("rb") as stream:
             size, before = header.size, stream.read(header.size).count(b"\n")
-    return lines > before and lines > before + empty_lines(file.path, size)
+    return lines > before and lines > before + empty_lines(file.path, size, Dialect.of(fmt))
 
 
 def _within_values(

@@ -781,6 +781,12 @@ def test_lines_that_duckdb_loses_near_broken_quotes_are_counted(tmp_path: Path) 
     assert staged.rows_in + staged.line_breaks == content.count(b"\n") - 1
 
 
+def test_a_record_that_is_open_at_the_end_is_counted_where_a_value_before_it_has_an_empty_line(tmp_path: Path) -> None:
+    feed = contract(bounds={"max_quarantined": 1})
+    staged = run(tmp_path, feed, *[b"id,name\n1,x\n"] * 9, b'id,name\n2,"a\n\nb"\n3,"open')
+    assert (staged.rows_in, staged.quarantined, staged.line_breaks) == (11, 1, 2)
+
+
 @pytest.mark.parametrize("text", ["true", "True", "TRUE", "1"])
 def test_a_boolean_is_spelled_as_exporters_do(tmp_path: Path, text: str) -> None:
     no = {"true": "false", "True": "False", "TRUE": "FALSE", "1": "0"}[text]
