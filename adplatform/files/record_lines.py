@@ -65,6 +65,37 @@ def doubled_quotes(quote: bytes, without: bytes) -> bytes:
     return rb"%b%b(?:%b%b%b)*%b(?!%b)" % (quote, plain, quote, quote, plain, quote, quote)
 
 
+def outside_quotes(text: bytes, quote: bytes) -> tuple[bytes, bytes]:
+    """What of a text that begins outside of quotes is not within them, a quote in the place of what is; and what is
+    behind one that is not closed, with it. A doubled quote ends quotes and begins others."""
+    if not quote or quote not in text:
+        return text, b""
+    parts = text.split(quote)
+    opened = quote + parts[-1] if len(parts) % 2 == 0 else b""
+    return quote.join(parts[::2]) + (quote if opened else b""), opened
+
+
+def opens_fields(outside: bytes, dialect: Dialect) -> bool:
+    """Whether each quote, or run of them, of such a text stands at the beginning of a field."""
+    single = _single(outside, dialect.quote)
+    begun = single.count(dialect.delimiter + dialect.quote) + single.count(b"\n" + dialect.quote)
+    return single.count(dialect.quote) == begun + single.startswith(dialect.quote)
+
+
+def closes_fields(outside: bytes, dialect: Dialect) -> bool:
+    """Whether each, but for one that opens the last field and does not close it, stands at the end of one."""
+    single = _single(outside, dialect.quote)
+    ended = (single.count(dialect.quote + end) for end in (dialect.delimiter, b"\n", b"\r\n"))
+    return single.count(dialect.quote) == sum(ended) + single.endswith(dialect.quote)
+
+
+def _single(outside: bytes, quote: bytes) -> bytes:
+    """With one quote in the place of several."""
+    while quote * 2 in outside:
+        outside = outside.replace(quote * 2, quote)
+    return outside
+
+
 def pieces(stream: BinaryIO) -> Iterator[bytes]:
     """Lines, in pieces that fit in memory: one that does not end with a line end is not the last of its line."""
     return iter(lambda: stream.readline(_WINDOW), b"")

@@ -119,7 +119,7 @@ def transform(
         )
         refused = {r.origin for r in accepted.refused}
         read = [file for file in files if file.origin not in refused]
-        _validate(con, statements, read)
+        _validate(con, statements, read, reading)
         rejects, breaks = _all_of(con, reading, statements, accepted.contract, read)
         out = judged(
             accepted.contract,
@@ -192,7 +192,7 @@ def transform_apart(
         statements = compile_contract(
             accepted.contract, key.id if key else None, previous_key_id=previous_id, of_bytes=reading.of_bytes
         )
-        _validate(con, statements, files)
+        _validate(con, statements, files, reading)
         rejects, breaks = _all_of(con, reading, statements, accepted.contract, files)
         [bad] = con.execute("select count(*) filter (_reasons <> '') from validated").fetchone() or (0,)
         if rejects or breaks or bad:
@@ -281,13 +281,15 @@ def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], fmt: FileForm
     return PermanentFailure(f"{files[0].origin if len(files) == 1 else f'one of {len(files)} files'}: {why}")
 
 
-def _validate(con: "duckdb.DuckDBPyConnection", statements: Statements, files: Sequence[InputFile]) -> None:
+def _validate(
+    con: "duckdb.DuckDBPyConnection", statements: Statements, files: Sequence[InputFile], reading: Reading
+) -> None:
     origins = pa.table(
         {"_file": [f.ordinal for f in files], "_origin": [f.origin for f in files]},
         pa.schema([("_file", pa.int32()), ("_origin", pa.string())]),
     )
     con.register("files", origins)
-    if few := _have_few_rows(files):
+    if few := _have_few_rows(reading.scanned.opened):
         con.execute("create temp table read_rows as select * from raw")
         con.execute("create or replace temp view raw as select * from read_rows")
     con.execute(f"create temp table validated_rows as {statements.validate}")
@@ -317,7 +319,7 @@ def _all_of(
     if contract.format.prepared != "csv":
         return reading.rejects(), 0
     anew: dict[int, int] = {}
-    lost = frozenset(with_broken_quotes(con))
+    lost = frozenset(with_broken_quotes(con, reading.scanned.files))
     while True:
         if lost:
             anew |= reading.anew(lost)

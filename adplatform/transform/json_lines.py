@@ -13,9 +13,11 @@ from adplatform.contracts.column import Column
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
+from adplatform.files.record_lines import Dialect
 from adplatform.platform.late import Late
 from adplatform.transform.copies import Copies
-from adplatform.transform.layouts import Accepted, Lines, accept
+from adplatform.transform.joined import Joined, JoinedFile, join_small_files
+from adplatform.transform.layouts import Accepted, Layout, Lines, accept
 from adplatform.transform.one_line_end import with_one_line_end
 from adplatform.transform.readers import Reading, csv_options, define_raw, no_lines, record_size, scanned_files
 from adplatform.transform.record_places import Asked, integers, lines_of_records, of_rejects
@@ -34,6 +36,9 @@ _INEXACT = "|".join((*(f"[0-9]{{{n}}}[.][0-9]{{{_SIGNIFICANT - n}}}" for n in ra
 """Numbers that DuckDB's JSON parser would round to a double, or print with an exponent."""
 _IS_INEXACT = re.compile(_INEXACT)
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[-+]?[0-9A-Za-z][-+.0-9A-Za-z]*')
+_DELIMITER = "\x01"
+"""No JSON text holds a raw control character, so this one never splits a good line."""
+_NO_TEXTS = "select ''::varchar as text, 0 as _file where false"
 _WORDS = ("true", "false", "null")
 
 
@@ -53,35 +58,36 @@ def read_json_lines(
     """
     con.create_function("exact_numbers", _exact_numbers, ["VARCHAR"], "VARCHAR")
     alike = with_one_line_end(contract.format, files, links)
-    paths, ordinal = scanned_files(alike.instead(files), links)
-    # No JSON text holds a raw control character, so the delimiter never splits a good line.
-    options = csv_options(
-        columns="{'line': 'VARCHAR'}",
-        header="false",
-        delim="'\x01'",
-        quote="''",
-        escape="''",
-        **record_size(contract.format),
+    layouts = [Layout(("text",), alike.instead(files))] if files else []
+    dialect = replace(Dialect.of(contract.format), delimiter=_DELIMITER.encode())
+    joined = join_small_files(layouts, dialect, links, header=False, longest=contract.format.max_record)
+    texts = [_texts(contract.format, each, links) for each in joined.layouts]
+    texts += [_texts(contract.format, each.layout, links, joined=True) for each in joined.files]
+    con.execute(
+        "create temp table lines as select _file, json_type(line) = 'OBJECT' as good, line, text from"
+        " (select _file, case when json_valid(text) then case when regexp_matches(text,"
+        f" {literal(_INEXACT)}) then exact_numbers(text) else text end end as line, text"
+        f" from ({' union all by name '.join(texts) or _NO_TEXTS}))"
     )
-    if files:
-        con.execute(
-            "create temp table lines as select _file, json_type(line) = 'OBJECT' as good, line, text from"
-            f" (select {ordinal} as _file, case when json_valid(text) then case when regexp_matches(text,"
-            f" {literal(_INEXACT)}) then exact_numbers(text) else text end end as line, text"
-            f" from (select line as text, file_index from read_csv({paths}, {options})))"
-        )
-    else:
-        con.execute("create temp table lines (_file integer, good boolean, line varchar, text varchar)")
     accepted = accept(contract, [(file, names, Lines()) for file, names in _members(con, contract, files)], reserved)
     # Any document may be without any member, so none is missed.
     accepted = replace(accepted, lacking={})
     _define_raw(con, accepted)
     read = [file for layout in accepted.layouts for file in layout.files]
-    unread = partial(_unread, con, read, alike, contract.format)
+    unread = partial(_unread, con, read, alike, joined.files, contract.format)
     rejects = partial(_rejects, con, read, unread)
     # The lines of a document are made here, one for each record.
     placed = contract.format.kind == "ndjson"
-    return Reading(accepted, rejects, partial(_lines, con, unread, contract.format) if placed else no_lines)
+    return Reading(accepted, Joined(), rejects, partial(_lines, con, unread, contract.format) if placed else no_lines)
+
+
+def _texts(fmt: FileFormat, layout: Layout, links: Path, *, joined: bool = False) -> str:
+    paths, ordinal = scanned_files(layout.files, links)
+    types = ({"_file": "INTEGER"} if joined else {}) | {"text": "VARCHAR"}
+    options = csv_options(
+        columns=str(types), header="false", delim=literal(_DELIMITER), quote="''", escape="''", **record_size(fmt)
+    )
+    return f"select text, {'_file' if joined else f'{ordinal} as _file'} from read_csv({paths}, {options})"
 
 
 def _exact_numbers(line: str) -> str:
@@ -224,11 +230,15 @@ def _rejects(
 
 
 def _unread(
-    con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], alike: Copies, fmt: FileFormat
+    con: "duckdb.DuckDBPyConnection",
+    files: Sequence[InputFile],
+    alike: Copies,
+    joined: Iterable[JoinedFile],
+    fmt: FileFormat,
 ) -> list[Reject]:
     """What is not even in ``lines``."""
     ordinals = {file.ordinal for file in files}
-    found = stored_rejects(con, alike.instead(files), fmt) if files else []
+    found = stored_rejects(con, alike.instead(files), fmt, joined) if files else []
     return alike.as_written([reject for reject in found if reject.file in ordinals])
 
 

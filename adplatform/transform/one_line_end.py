@@ -13,7 +13,7 @@ from typing import BinaryIO
 from adplatform.contracts.file_format import FileFormat
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile, surveyed
-from adplatform.files.record_lines import Dialect, delimiters
+from adplatform.files.record_lines import Dialect, delimiters, opens_fields, outside_quotes
 from adplatform.transform.copies import Copies
 
 _BLOCK = 1 << 20
@@ -56,7 +56,7 @@ def _stray_return(file: InputFile, fmt: FileFormat) -> int | None:
             begun = inside
             _, inside = delimiters(line, dialect, inside)
             body = line.removesuffix(b"\n").removesuffix(b"\r")
-            if not begun and not inside and b"\r" in _outside(body, dialect.quote)[0]:
+            if not begun and not inside and b"\r" in outside_quotes(body, dialect.quote)[0]:
                 return file.delivered_line(number)
     return None
 
@@ -71,31 +71,12 @@ def _may_differ(path: Path, fmt: FileFormat) -> bool:
     with path.open("rb") as stream:
         ends = {_end(line) for line in islice(stream, dialect.skip)}
         while block := _lines(stream):
-            outside, held = _outside(held + block, dialect.quote)
+            outside, held = outside_quotes(held + block, dialect.quote)
             feeds, returns = outside.count(b"\n"), outside.count(b"\r\n")
             ends |= {end for end, found in ((b"\n", feeds > returns), (b"\r\n", returns > 0)) if found}
-            if len(ends) > 1 or len(held) > _LONGEST or not _opens_fields(outside, dialect):
+            if len(ends) > 1 or len(held) > _LONGEST or not opens_fields(outside, dialect):
                 return True
     return bool(held)
-
-
-def _opens_fields(outside: bytes, dialect: Dialect) -> bool:
-    """Whether each quote, or run of them, of such a text stands at the beginning of a field."""
-    quote = dialect.quote
-    while quote * 2 in outside:
-        outside = outside.replace(quote * 2, quote)
-    begun = outside.count(dialect.delimiter + quote) + outside.count(b"\n" + quote) + outside.startswith(quote)
-    return outside.count(quote) == begun
-
-
-def _outside(text: bytes, quote: bytes) -> tuple[bytes, bytes]:
-    """What of a text that begins outside of quotes is not within them, a quote in the place of what is; and what is
-    behind one that is not closed, with it. A doubled quote ends quotes and begins others."""
-    if not quote or quote not in text:
-        return text, b""
-    parts = text.split(quote)
-    opened = quote + parts[-1] if len(parts) % 2 == 0 else b""
-    return quote.join(parts[::2]) + (quote if opened else b""), opened
 
 
 def _lines(stream: BinaryIO) -> bytes:

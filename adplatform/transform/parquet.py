@@ -15,6 +15,7 @@ from adplatform.platform.late import Late
 from adplatform.platform.parquet_files import batches_of, opened, row_groups
 from adplatform.transform.bytes_as_text import decoded, has_no_text, holds_bytes
 from adplatform.transform.compile import no_text
+from adplatform.transform.joined import Joined
 from adplatform.transform.layouts import Lines, accept
 from adplatform.transform.readers import Reading, absent, define_raw, link
 from adplatform.transform.rules import identifier, literal, sql_type
@@ -82,7 +83,7 @@ def read_parquet(
                 of_bytes[name] = None
         scans.append(f"select {', '.join(values)}, {file.ordinal} as _file from {_scan(file, links)}")
     define_raw(con, accepted.contract, scans, of_bytes)
-    return Reading(accepted, list, of_bytes=frozenset(of_bytes))
+    return Reading(accepted, Joined(layouts=accepted.layouts), list, of_bytes=frozenset(of_bytes))
 
 
 def _scan(file: InputFile, links: Path) -> str:

@@ -13,8 +13,10 @@ from adplatform.contracts.column import Column
 from adplatform.contracts.file_format import USUAL_RECORD, FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile, surveyed
+from adplatform.files.record_lines import Dialect
 from adplatform.platform.late import Late
 from adplatform.transform.compile import no_text
+from adplatform.transform.joined import Joined, JoinedFile, join_small_files
 from adplatform.transform.layouts import UNNAMED, Accepted, Layout, accept_delimited, empty_texts
 from adplatform.transform.one_line_end import with_one_line_end
 from adplatform.transform.padding import pad_rows
@@ -48,13 +50,14 @@ def nothing_anew(files: Collection[int]) -> Mapping[int, int]:
 
 @dataclass(frozen=True)
 class Reading:
-    """``raw`` is defined; ``rejects`` lists what is in the files but not in ``raw``, once ``raw`` has been read.
-    ``anew`` makes ``raw`` that of some files alone, given by their ordinals, read in a way that loses nothing, and has
-    the line ends within their values; ``rejects`` has theirs then. ``lines``, given the rejects, says in which lines of
-    a file some of its rows begin, 0 where it is in none or not certain. ``of_bytes`` are the columns that ``raw`` says
-    of whether a value is no text."""
+    """``raw`` is defined, as scans of ``scanned``; ``rejects`` lists what is in the files but not in ``raw``, once that
+    has been read. ``anew`` makes ``raw`` that of some files alone, given by their ordinals, read in a way that loses
+    nothing, and has the line ends within their values; ``rejects`` has theirs then. ``lines``, given the rejects, says
+    in which lines of a file some of its rows begin, 0 where it is in none or not certain. ``of_bytes`` are the columns
+    that ``raw`` says of whether a value is no text."""
 
     accepted: Accepted
+    scanned: Joined
     rejects: Callable[[], list[Reject]]
     lines: Callable[[InputFile, Asked, Sequence[Reject]], "array[int]"] = no_lines
     of_bytes: frozenset[str] = frozenset()
@@ -77,7 +80,13 @@ def read_delimited(
     accepted = accept_delimited(contract, alike.instead(files), reserved)
     padded = pad_rows(contract.format, accepted.layouts, links)
     layouts = [replace(layout, files=padded.instead(layout.files)) for layout in accepted.layouts]
-    define_raw(con, accepted.contract, [_csv_scan(accepted.contract, layout, links) for layout in layouts])
+    fmt = contract.format
+    joined = join_small_files(layouts, Dialect.of(fmt), links, header=fmt.has_header, longest=fmt.max_record)
+    scans = [
+        *(_joined_scan(accepted.contract, each, links) for each in joined.files),
+        *(_csv_scan(accepted.contract, layout, links) for layout in joined.layouts),
+    ]
+    define_raw(con, accepted.contract, scans)
     again: dict[int, SplitFile] = {}
 
     def anew(ordinals: Collection[int]) -> Mapping[int, int]:
@@ -92,10 +101,8 @@ def read_delimited(
 
     def rejects() -> list[Reject]:
         copies = [file for file in alike.instead(files) if file.ordinal not in again]
-        found = padded.as_written(stored_rejects(con, padded.instead(copies), contract.format))
+        found = padded.as_written(stored_rejects(con, padded.instead(copies), contract.format, joined.files))
         return alike.as_written([*found, *(reject for each in again.values() for reject in each.rejects)])
-
-    fmt = contract.format
 
     def lines(file: InputFile, asked: Asked, rejects: Sequence[Reject]) -> "array[int]":
         if file.ordinal in again:
@@ -105,7 +112,7 @@ def read_delimited(
         own = [reject for reject in rejects if reject.file == file.ordinal]
         return lines_of_records(file, fmt, asked, of_rejects(own, empty_are_records=single))
 
-    return Reading(accepted, rejects if layouts else list, lines, anew=anew)
+    return Reading(accepted, joined, rejects if layouts else list, lines, anew=anew)
 
 
 def define_raw(
@@ -164,30 +171,42 @@ def link(links: Path, file: InputFile) -> Path:
 
 
 def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
-    file_format = contract.format
-    options = {
-        "columns": "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in fields_of(layout)) + "}",
-        "header": str(file_format.has_header).lower(),
-        "skip": str(layout.lines.skip),
-        "delim": literal(file_format.delimiter),
-        "quote": literal(file_format.quote),
-        "escape": literal(file_format.escape if file_format.quote else ""),
-    }
-    options |= record_size(file_format) | _buffer_size(layout, file_format)
+    fmt = contract.format
+    paths, ordinal = scanned_files(layout.files, links)
+    options = {"header": str(fmt.has_header).lower(), "skip": str(layout.lines.skip)}
     if layout.lines.newline:
         options["new_line"] = literal(layout.lines.newline.encode("unicode_escape").decode())
-    paths, ordinal = scanned_files(layout.files, links)
-    return _scan(contract, layout, f"read_csv({paths}, {csv_options(**options)})", ordinal)
+    return _scan(contract, layout, _read_csv(fmt, layout, paths, {}, **options), f", {ordinal} as _file")
+
+
+def _joined_scan(contract: Contract, joined: JoinedFile, links: Path) -> str:
+    paths, _ = scanned_files(joined.layout.files, links)
+    return _scan(
+        contract, joined.layout, _read_csv(contract.format, joined.layout, paths, {"_file": "INTEGER"}, header="false")
+    )
+
+
+def _read_csv(fmt: FileFormat, layout: Layout, paths: str, first: dict[str, str], **options: str) -> str:
+    """The table function that reads files of a layout, in whose rows the fields ``first`` stand before others."""
+    types = first | dict.fromkeys(fields_of(layout), "VARCHAR")
+    options |= {
+        "columns": "{" + ", ".join(f"{literal(name)}: '{kind}'" for name, kind in types.items()) + "}",
+        "delim": literal(fmt.delimiter),
+        "quote": literal(fmt.quote),
+        "escape": literal(fmt.escape if fmt.quote else ""),
+    }
+    return f"read_csv({paths}, {csv_options(**options, **record_size(fmt), **_buffer_size(layout, fmt))})"
 
 
 def _split_scan(contract: Contract, split: SplitFile) -> str:
     fields = ", ".join(f"c{place} as {identifier(name)}" for place, name in enumerate(fields_of(split.layout)))
     rows = f"(select {fields} from read_parquet({literal(str(split.rows))}))"
-    return _scan(contract, split.layout, rows, str(split.file.ordinal))
+    return _scan(contract, split.layout, rows, f", {split.file.ordinal} as _file")
 
 
-def _scan(contract: Contract, layout: Layout, relation: str, ordinal: str) -> str:
-    """The columns of the contract, of a relation with the fields of a layout."""
+def _scan(contract: Contract, layout: Layout, relation: str, file: str = "") -> str:
+    """The columns of the contract, of a relation with the fields of a layout, and those of ``file``, if it has no such
+    column yet."""
     unnamed = fields_of(layout)[len(layout.columns) :]
     lacking = [c for c in contract.read_columns if c.name not in layout.columns and not (c.name == UNNAMED and unnamed)]
     added = "".join(f", {absent(column)} as {identifier(column.name)}" for column in lacking)
@@ -200,7 +219,7 @@ def _scan(contract: Contract, layout: Layout, relation: str, ordinal: str) -> st
         added += f", concat({', '.join(map(identifier, unnamed))}) as {identifier(UNNAMED)}"
     if texts:
         own += f" replace ({', '.join(texts)})"
-    return f"select {own}{added}, {ordinal} as _file from {relation}"
+    return f"select {own}{added}{file} from {relation}"
 
 
 def absent(column: Column) -> str:

@@ -10,6 +10,7 @@ from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.files.record_lines import Dialect, line_feeds, lines_from
 from adplatform.platform.late import Late
+from adplatform.transform.joined import JoinedFile
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,7 +43,9 @@ class Reject:
     raw: str
 
 
-def stored_rejects(con: "duckdb.DuckDBPyConnection", files: Iterable[InputFile], fmt: FileFormat) -> list[Reject]:
+def stored_rejects(
+    con: "duckdb.DuckDBPyConnection", files: Iterable[InputFile], fmt: FileFormat, joined: Iterable[JoinedFile] = ()
+) -> list[Reject]:
     """What the CSV scans of this connection rejected, by file and position.
 
     DuckDB keeps one row per error, and per scan; its files are the links of :func:`adplatform.transform.readers.link`.
@@ -50,30 +53,39 @@ def stored_rejects(con: "duckdb.DuckDBPyConnection", files: Iterable[InputFile],
     Raises:
         BadFile: a record has more lines than the format allows; names its first.
     """
+    by_file = _stored(con, joined)
+    of = {file.ordinal: file for file in files}
+    return [reject for ordinal in sorted(of.keys() & by_file) for reject in _placed(of[ordinal], by_file[ordinal], fmt)]
+
+
+def with_broken_quotes(con: "duckdb.DuckDBPyConnection", joined: Iterable[JoinedFile]) -> set[int]:
+    """The files, by ordinal, with a record of which DuckDB does not know where it ends: near it rows are lost, or made
+    of parts of several, without a word."""
+    if not con.execute("select 1 from duckdb_tables() where table_name = 'reject_errors'").fetchall():
+        return set()
+    found = _stored(con, joined).items()
+    return {ordinal for ordinal, entries in found if any("UNQUOTED VALUE" in errors for *_, errors in entries)}
+
+
+def _stored(
+    con: "duckdb.DuckDBPyConnection", joined: Iterable[JoinedFile]
+) -> dict[int, list[tuple[int, str, list[str]]]]:
+    """Of each file, by ordinal, where records begin, their texts, and what is wrong with each, in order."""
     found = con.execute(
         "select cast(parse_filename(file_path) as integer) as file, line_byte_position - 1 as position,"
-        " any_value(csv_line), list(distinct error_type) from reject_errors"
+        " coalesce(any_value(csv_line), ''), list(distinct error_type) from reject_errors"
         " join (select distinct scan_id, file_id, file_path from reject_scans) using (scan_id, file_id)"
         " group by file, position order by file, position"
     ).fetchall()
     by_file: dict[int, list[tuple[int, str, list[str]]]] = {}
     for ordinal, position, text, errors in found:
-        by_file.setdefault(ordinal, []).append((position, text or "", errors))
-    of = {file.ordinal: file for file in files}
-    return [reject for ordinal in by_file if ordinal in of for reject in _placed(of[ordinal], by_file[ordinal], fmt)]
-
-
-def with_broken_quotes(con: "duckdb.DuckDBPyConnection") -> set[int]:
-    """The files, by ordinal, with a record of which DuckDB does not know where it ends: near it rows are lost, or made
-    of parts of several, without a word."""
-    if not con.execute("select 1 from duckdb_tables() where table_name = 'reject_errors'").fetchall():
-        return set()
-    found = con.execute(
-        "select distinct cast(parse_filename(file_path) as integer) from reject_errors"
-        " join (select distinct scan_id, file_id, file_path from reject_scans) using (scan_id, file_id)"
-        " where error_type = 'UNQUOTED VALUE'"
-    )
-    return {ordinal for (ordinal,) in found.fetchall()}
+        by_file.setdefault(ordinal, []).append((position, text, errors))
+    for each in joined:
+        entries = by_file.pop(each.file.ordinal, [])
+        written = each.as_written((position, text) for position, text, _ in entries)
+        for (ordinal, position, text), (_, _, errors) in zip(written, entries, strict=True):
+            by_file.setdefault(ordinal, []).append((position, text, errors))
+    return by_file
 
 
 def _placed(file: InputFile, entries: list[tuple[int, str, list[str]]], fmt: FileFormat) -> Iterator[Reject]:
