@@ -56,6 +56,14 @@ def is_absent(column: Column, file_format: FileFormat) -> str:
     return f"{text(column)} is null" + (f" or {_is_one_of(text(column), absent)}" if absent else "")
 
 
+def is_given(column: Column, file_format: FileFormat) -> str:
+    """The opposite; NULL where there is no text."""
+    if _is_prepared(column):
+        return f"{text(column)} is not null"
+    absent = _absent_values(column, file_format)
+    return f"not {_is_one_of(text(column), absent)}" if absent else f"{text(column)} is not null"
+
+
 def value(column: Column, file_format: FileFormat) -> str:
     """The typed value of a raw column, NULL when the text is absent or malformed."""
     null_values = () if _is_prepared(column) else (*file_format.null_values, *column.null_values)

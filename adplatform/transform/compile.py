@@ -359,8 +359,9 @@ def _type_faults(contract: Contract, column: Column, value: str) -> Iterator[tup
     name = column.name
     if column.expression:
         absent = f"try({_expression(contract, column).sql('duckdb')}) is null"
+        given = f"not ({absent})"
     else:
-        absent = column_values.is_absent(column, contract.format)
+        absent, given = (each(column, contract.format) for each in (column_values.is_absent, column_values.is_given))
         if column.required:
             yield absent, f"required:{name}"
     if column.expression:
@@ -368,7 +369,7 @@ def _type_faults(contract: Contract, column: Column, value: str) -> Iterator[tup
             cond = _over_values(contract, exp.Paren(this=tree), frozenset({name})).sql("duckdb")
             yield f"try({cond})", f"bad_{column.data_type.name}:{name}"
     if column.data_type.name != "string":
-        yield f"{value} is null and not ({absent})", f"bad_{column.data_type.name}:{name}"
+        yield f"{value} is null and {given}", f"bad_{column.data_type.name}:{name}"
     if name == contract.partition_by and column.expression:
         yield f"{value} is null and {absent}", f"bad_partition:{name}"
     if name == contract.partition_by and column.data_type.name == "string":

@@ -45,11 +45,22 @@ def _require_short(file: InputFile, dialect: Dialect, most: int) -> None:
         while skipped < dialect.skip and (piece := stream.readline(_WINDOW)):
             skipped += piece.endswith(b"\n")
         while text := stream.read(_WINDOW):
-            found = ordinary.match(text) if ordinary else None
-            size = found.end() if found else 0
+            size = _of_unquoted_records(text, dialect, most)
+            if not size:
+                found = ordinary.match(text) if ordinary else None
+                size = found.end() if found else 0
             stream.seek(size - len(text), SEEK_CUR)
             if size < _WINDOW // 2:
                 _walk(file, stream, dialect, most)
+
+
+def _of_unquoted_records(text: bytes, dialect: Dialect, most: int) -> int:
+    """How many bytes of a text are whole lines of at most ``most`` columns, where it has no quotes; else 0."""
+    size = text.rfind(b"\n") + 1
+    if not size or not dialect.delimiter or (dialect.quote and dialect.quote in text):
+        return 0
+    columns = max(line.count(dialect.delimiter) for line in text[:size].split(b"\n"))
+    return size if columns < most else 0
 
 
 def _ordinary_records(dialect: Dialect, most: int) -> "re.Pattern[bytes] | None":
