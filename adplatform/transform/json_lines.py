@@ -2,10 +2,11 @@
 
 import re
 from array import array
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,22 +15,17 @@ from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.files.record_lines import Dialect
-from adplatform.platform.late import Late
 from adplatform.transform.copies import Copies
 from adplatform.transform.joined import Joined, JoinedFile, join_small_files
 from adplatform.transform.layouts import Accepted, Layout, Lines, accept
 from adplatform.transform.one_line_end import with_one_line_end
 from adplatform.transform.readers import Reading, csv_options, define_raw, no_lines, record_size, scanned_files
-from adplatform.transform.record_places import Asked, integers, lines_of_records, of_rejects
+from adplatform.transform.record_places import Asked, lines_of_records, of_rejects
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
-else:
-    duckdb = Late("duckdb")
-    pa = Late("pyarrow")
 
 _SIGNIFICANT = 16
 _INEXACT = "|".join((*(f"[0-9]{{{n}}}[.][0-9]{{{_SIGNIFICANT - n}}}" for n in range(1, _SIGNIFICANT)), "[.]00000"))
@@ -74,11 +70,10 @@ def read_json_lines(
     accepted = replace(accepted, lacking={})
     _define_raw(con, accepted)
     read = [file for layout in accepted.layouts for file in layout.files]
-    unread = partial(_unread, con, read, alike, joined.files, contract.format)
-    rejects = partial(_rejects, con, read, unread)
+    aside = cache(partial(_aside, con, read, alike, joined.files, contract.format))
     # The lines of a document are made here, one for each record.
-    placed = contract.format.kind == "ndjson"
-    return Reading(accepted, Joined(), rejects, partial(_lines, con, unread, contract.format) if placed else no_lines)
+    lines = partial(_lines, aside, contract.format) if contract.format.kind == "ndjson" else no_lines
+    return Reading(accepted, Joined(), partial(_rejects, read, aside), lines)
 
 
 def _texts(fmt: FileFormat, layout: Layout, links: Path, *, joined: bool = False) -> str:
@@ -211,56 +206,52 @@ def is_inexact(text: str) -> bool:
     return _IS_INEXACT.search(text) is not None
 
 
-def _rejects(
-    con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], unread: Callable[[], list[Reject]]
-) -> list[Reject]:
-    unreadable = unread()
-    lines: dict[int, dict[int, str]] = defaultdict(dict)
-    for ordinal, position, text in con.execute(
-        "select _file, position, text from (select _file, good, text,"
-        " row_number() over (partition by _file order by rowid) as position from lines)"
-        " where good is not true and trim(text, ' \t') <> ''"
-    ).fetchall():
-        lines[ordinal][position] = text
-    split = [Reject(r.file, r.line, r.byte_position, _as_json(r.reasons), r.raw) for r in unreadable]
-    for file in files:
-        outside = [r.line for r in unreadable if r.file == file.ordinal]
-        split.extend(_bad_lines(file, lines[file.ordinal], outside))
-    return sorted(split, key=lambda r: (r.file, r.line))
+@dataclass(frozen=True)
+class _Aside:
+    """What of the files is no object, by file: ``unread`` is not even in ``lines``, ``bad`` are the texts there, by
+    their place among those of the file, from 1, in ascending order."""
+
+    unread: Mapping[int, Sequence[Reject]]
+    bad: Mapping[int, Mapping[int, str | None]]
 
 
-def _unread(
+def _aside(
     con: "duckdb.DuckDBPyConnection",
     files: Sequence[InputFile],
     alike: Copies,
     joined: Iterable[JoinedFile],
     fmt: FileFormat,
-) -> list[Reject]:
-    """What is not even in ``lines``."""
-    ordinals = {file.ordinal for file in files}
-    found = stored_rejects(con, alike.instead(files), fmt, joined) if files else []
-    return alike.as_written([reject for reject in found if reject.file in ordinals])
+) -> _Aside:
+    unread: dict[int, list[Reject]] = defaultdict(list)
+    bad: dict[int, dict[int, str | None]] = defaultdict(dict)
+    for reject in alike.as_written(stored_rejects(con, alike.instead(files), fmt, joined) if files else []):
+        unread[reject.file].append(reject)
+    for ordinal, position, text in con.execute(
+        "select _file, position, text from (select _file, good, text,"
+        " row_number() over (partition by _file order by rowid) as position from lines) where good is not true"
+        " order by _file, position"
+    ).fetchall():
+        bad[ordinal][position] = text
+    return _Aside(unread, bad)
+
+
+def _rejects(files: Sequence[InputFile], aside: Callable[[], _Aside]) -> list[Reject]:
+    split: list[Reject] = []
+    for file in files:
+        unread = aside().unread.get(file.ordinal, ())
+        split += (Reject(r.file, r.line, r.byte_position, _as_json(r.reasons), r.raw) for r in unread)
+        bad = {n: text for n, text in aside().bad.get(file.ordinal, {}).items() if text and text.strip(" \t")}
+        split += _bad_lines(file, bad, [reject.line for reject in unread])
+    return sorted(split, key=lambda r: (r.file, r.line))
 
 
 def _lines(
-    con: "duckdb.DuckDBPyConnection",
-    unread: Callable[[], list[Reject]],
-    fmt: FileFormat,
-    file: InputFile,
-    asked: Asked,
-    rejects: Sequence[Reject],
+    aside: Callable[[], _Aside], fmt: FileFormat, file: InputFile, asked: Asked, rejects: Sequence[Reject]
 ) -> "array[int]":
     """Of ``rejects`` some are in ``lines``, where every line is a record."""
-    con.register("wanted", pa.table({"record": pa.array(asked.wanted, pa.int64())}))
-    places = integers(
-        con.execute(
-            "select position from (select position, row_number() over (order by position) as record from"
-            " (select good, row_number() over (order by rowid) as position from lines where _file = ?) where good)"
-            " semi join wanted using (record) order by position",
-            [file.ordinal],
-        )
-    )
-    outside = of_rejects((reject for reject in unread() if reject.file == file.ordinal), empty_are_records=True)
+    ahead = [place - n for n, place in enumerate(aside().bad.get(file.ordinal, ()))]
+    places = array("q", (record + bisect_right(ahead, record) for record in asked.wanted))
+    outside = of_rejects(aside().unread.get(file.ordinal, ()), empty_are_records=True)
     return lines_of_records(file, fmt, Asked(places, len(places)), outside)
 
 
