@@ -13,7 +13,9 @@ from pydantic import BaseModel
 
 from adplatform.contracts.yaml_files import Declared, Mistake, read_declarations
 from adplatform.failures import PermanentFailure
+from adplatform.flow.declared_table import DeclaredTable
 from adplatform.flow.pattern import Pattern
+from adplatform.flow.source import FeedFlow
 from adplatform.platform.settings import Settings
 
 DEFS = Path(__file__).parent / "defs"
@@ -110,6 +112,26 @@ def declared_patterns(settings: Settings, folder: Path = DEFS) -> list[Pattern]:
         PermanentFailure: a file has mistakes; names the first.
     """
     return [pattern_of(each, settings) for each in faultless_defs(folder)]
+
+
+def declared_table(table: str, settings: Settings, folder: Path = DEFS) -> DeclaredTable:
+    """Where a table, ``source/feed``, is declared, and which others are made of it, or of those.
+
+    Raises:
+        PermanentFailure: a file has mistakes; names the first.
+    """
+    place, flows = "", list[FeedFlow]()
+    for each in faultless_defs(folder):
+        source = pattern_of(each, settings).source
+        flows += [*source.feeds, *source.derived]
+        if source.name == table.partition("/")[0]:
+            place = str(each.file.relative_to(folder.parent))
+    made, wanted = dict[str, None](), [table]
+    for name in wanted:
+        found = [flow.table for flow in flows if name in flow.made_of and flow.table not in made]
+        made |= dict.fromkeys(found)
+        wanted += dict.fromkeys(found)
+    return DeclaredTable(place, tuple(made))
 
 
 def of_kind(patterns: list[Pattern], kind: type[P]) -> list[P]:

@@ -8,6 +8,8 @@ from adplatform.contracts.column import IDENTIFIER
 
 _COMMENT = "Nobody declared it; files call it: "
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_VALUE = re.compile(r"@|[0-9]{5}")
 _LETTERS = 6
 _KEPT = 80
 """Characters of a long name that are kept."""
@@ -16,6 +18,16 @@ _KEPT = 80
 def plain_name(header: str) -> str:
     """The name in the table: lower-case letters a to z, digits and ``_``; it may be none that a table takes."""
     return re.sub(r"[^a-z0-9_]+", "_", header.lower()).strip("_")
+
+
+def is_like_value(header: str) -> bool:
+    """Whether it is called as a value would be, with an @ or many digits."""
+    return bool(_VALUE.search(header))
+
+
+def is_certainly_name(header: str) -> bool:
+    """Whether it may be shown: of a file without a header the first row may stand in the place of names."""
+    return bool(_PLAIN.fullmatch(header)) and not is_like_value(header)
 
 
 def comment_of(header: str) -> str:

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.failures import MAX_TEXT, PermanentFailure, clipped
 
 
@@ -33,11 +34,13 @@ class Reason(StrEnum):
 class BadFile(PermanentFailure):
     """One file cannot be used; the others of its delivery may be good.
 
-    ``message`` is for the person who must act: it says what is wrong, where, and what to do, without content.
+    ``message`` is for the person who must act: it says what is wrong, where, and what to do, without content. Where its
+    columns are not those of the contract, ``changes`` are how they differ.
     """
 
-    def __init__(self, origin: str, reason: Reason, message: str) -> None:
+    def __init__(self, origin: str, reason: Reason, message: str, changes: tuple[SchemaChange, ...] = ()) -> None:
         super().__init__(origin, reason, message)
+        self.changes = changes
         self.origin = origin
         self.reason = reason
         self.message = message

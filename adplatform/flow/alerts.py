@@ -15,7 +15,7 @@ from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import PLATFORM, REMEMBER_NOTIFIED, Unsent
 from adplatform.ledger.rows import digest
-from adplatform.platform.alert import Alert, Phase, Severity, alert_of
+from adplatform.platform.alert import SCHEMA_CHANGED, Alert, Phase, Severity, alert_of
 from adplatform.platform.facts import bounded
 from adplatform.platform.notifications import Notifier, publish_together, sent_as
 
@@ -36,6 +36,7 @@ _TROUBLES = {
 """What :func:`adplatform.flow.hindrances.begin_hindrance` notes of each."""
 _SEEN_TO_END = ("tick_failed", "table_stale")
 """What those who told of it say the end of, by :meth:`Alerting.end_seen`."""
+_ENDS_SOMETIME = (*_SEEN_TO_END, SCHEMA_CHANGED)
 _NOTED_WITHIN = timedelta(minutes=5)
 """Some note a trouble only after people were notified of it: one that is not noted by then has ended."""
 
@@ -97,7 +98,7 @@ class Alerting:
     def _is_forgotten(self, seen: OpenAlert) -> bool:
         """Whether nobody will see it end and it was said long ago, so that it is new when it happens again."""
         alert = alert_of(seen.event, "", json.loads(seen.facts))
-        ends = alert.about_delivery or _trouble(alert) or seen.event in _SEEN_TO_END
+        ends = alert.about_delivery or _trouble(alert) or seen.event in _ENDS_SOMETIME
         after = REMEMBER_NOTIFIED if ends else self.alerts.quiet_for
         return self.ledger.now() - max(map(datetime.fromisoformat, seen.said.values())) > after
 
@@ -162,6 +163,8 @@ def _ended(ledger: Ledger, seen: OpenAlert) -> Alert | None:
     alert = alert_of(seen.event, "", json.loads(seen.facts), Phase.END, ledger.now().isoformat())
     if alert.about_delivery and alert.day is not None:
         return _published(ledger, seen, alert, alert.day)
+    if seen.event == SCHEMA_CHANGED:
+        return _as_declared(ledger, seen, alert)
     trouble = _trouble(alert)
     if not trouble or ledger.now() - seen.since < _NOTED_WITHIN:
         return None
@@ -171,6 +174,15 @@ def _ended(ledger: Ledger, seen: OpenAlert) -> Alert | None:
     kept = {name: alert.facts[name] for name in ("source", "feed", "table", "refused") if name in alert.facts}
     what = f"{seen.event.replace('_', ' ')} no longer; it was since {seen.since:%Y-%m-%d %H:%M} UTC"
     return replace(alert, subject=f"{alert.source}: {what}", facts=kept)
+
+
+def _as_declared(ledger: Ledger, seen: OpenAlert, alert: Alert) -> Alert | None:
+    schema = ledger.schemas.get(alert.feed)
+    if schema is None or schema.different:
+        return None
+    kept = {name: alert.facts[name] for name in ("feed", "table") if name in alert.facts}
+    what = f"files and what is declared agree; they differed since {seen.since:%Y-%m-%d %H:%M} UTC"
+    return replace(alert, subject=f"{alert.feed}: {what}", facts=kept)
 
 
 def _published(ledger: Ledger, seen: OpenAlert, alert: Alert, day: date) -> Alert | None:

@@ -8,6 +8,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.failures import PermanentFailure, TransientFailure, listed, naming
 from adplatform.files.bad_file import BadFile
 from adplatform.files.budget import require_room
@@ -46,6 +47,7 @@ from adplatform.platform.settings import Settings
 from adplatform.platform.traces import linked, span
 from adplatform.transform.duckdb_engine import EngineLimits, transform, transform_apart
 from adplatform.transform.rejects import SWALLOWED
+from adplatform.transform.schema_differences import merged
 from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
@@ -77,6 +79,8 @@ class Transformed:
     """Whether its rows are those that readers see, under the hashing key that they are under."""
     rows: tuple[FileOutcome | TakenOver, ...] = ()
     """Rows of outcomes that the ledger does not have yet."""
+    last: Publication | None = None
+    """What readers saw of the date or the newest before, where columns are compared with those that it had."""
 
     @property
     def refusals(self) -> tuple[AuditFinding, ...]:
@@ -303,7 +307,7 @@ def _transformed(
     """The audited version. ``new`` is what of it was read, by default all."""
     evolves = flow.feed.contract.schema_policy == "evolve"
     compares = flow.by_runs or (evolves and flow.feed.contract.format.prepared != "ndjson")  # as compared_to does
-    last = _published_before(services.ledger, flow, day) if compares else None
+    last = published_before(services.ledger, flow, day) if compares else None
     now = filled(new or staged) if flow.by_runs else {}
     before = last.filled if last and flow.by_runs else {}
     if evolves:
@@ -324,6 +328,7 @@ def _transformed(
         keys.current.id if keys else "",
         keys.previous_id if keys else "",
         remembered(now, before),
+        last=last,
     )
 
 
@@ -579,9 +584,10 @@ def _transform_good(
     limits = EngineLimits(settings.memory_limit, settings.threads)
     reserved = (flow.scope.column,) if flow.scope else ()
     owner = {file.origin: origin for origin, files in inputs.items() for file in files}
+    changes: list[SchemaChange] = []
     items = {item.origin: item for item in objects}
     while True:
-        require_no_bad_file(flow, outcomes.values())
+        require_no_bad_file(flow, outcomes.values(), changes)
         good = [f for origin, files in inputs.items() if outcomes[origin].outcome is Outcome.LOADED for f in files]
         folder = work / f"transform-{len(good)}"
         try:
@@ -590,11 +596,12 @@ def _transform_good(
         except BadFile as e:
             origin = owner[e.origin]
             outcomes[origin] = bad(flow, items[origin], outcomes[origin], e)
+            changes += e.changes
             continue
         for aside in staged.refused:
             origin = owner[aside.origin]
             outcomes[origin] = replace(outcomes[origin], outcome=Outcome.QUARANTINED, reason=aside.reason)
-        return staged
+        return replace(staged, changes=merged([*changes, *staged.changes])) if changes else staged
 
 
 def _engine_counts(
@@ -615,7 +622,7 @@ def _engine_counts(
     return (AuditFinding("engine_counts", agrees, False, text, {"rows": rows, "records": moved}),)
 
 
-def _published_before(ledger: Ledger, flow: FeedFlow, day: date) -> Publication | None:
+def published_before(ledger: Ledger, flow: FeedFlow, day: date) -> Publication | None:
     """What readers see of that date or the newest before, with which columns are compared: a sender may lose one, or
     the permission to read it."""
     placement = ledger.placements.latest(flow.name, day)

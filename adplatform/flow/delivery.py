@@ -22,12 +22,13 @@ from adplatform.flow.close import close
 from adplatform.flow.engine_work import tidy
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.measures import count_judged, count_published
+from adplatform.flow.schema_changes import note_refused, note_schema
 from adplatform.flow.services import Services
 from adplatform.flow.small_files import Kept, keep, named, peek, take
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.telemetry import emit_began, run_key
 from adplatform.flow.transforms import Made
-from adplatform.flow.verdicts import require_no_bad_file
+from adplatform.flow.verdicts import FilesRefused, require_no_bad_file
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.parts import Gone
 from adplatform.ledger.objects import RawObject
@@ -136,6 +137,8 @@ def put_away(services: Services, flow: FeedFlow, day: date, run_id: str, error: 
     """
     try:
         with aws_failures(f"{flow.name} {day}"):
+            if isinstance(error, FilesRefused) and error.changes:
+                note_refused(services, flow, day, run_id, error.changes)
             return lifecycle.fail(services, flow, day, run_id, error)
     except EnvironmentFailure as e:
         raise NotWritten(str(e)) from e
@@ -202,6 +205,7 @@ def judge(
         )
     if begun.lessened:
         transformed = clean.without_bounds(transformed)
+    note_schema(services, flow, begun.delivery, begun.known.schema, transformed)
     audited(transformed.findings)
     count_judged(services.metrics, flow, begun.delivery, transformed)
     if transformed.refusals:

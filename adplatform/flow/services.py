@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.failures import PermanentFailure
+from adplatform.flow.declared_table import DeclaredTable, unknown
 from adplatform.flow.source import Source
 from adplatform.lake.zones import Zones
 from adplatform.platform.clock import utc_now
@@ -38,6 +39,8 @@ class Services:
     settings: Settings
     aws: "Aws"
     now: Callable[[], datetime] = utc_now
+    declared: Callable[[str], DeclaredTable] = unknown
+    """Where a table is declared, and what is made of it, for who has something to say of that."""
 
     @cached_property
     def s3(self) -> Any:

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.failures import ClaimLost, PermanentFailure, SenderFailure, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.accounting import accounted
@@ -47,6 +48,7 @@ from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
+from adplatform.transform.schema_differences import merged
 from adplatform.transform.values import FileCount, Staged
 
 MOST_QUARANTINED = 2 * 2**30
@@ -157,9 +159,15 @@ def staged(services: Services, made: Made, work: Path) -> Staged:
         withheld=result.withheld,
         evolved=result.evolved,
         lacking=dict(result.lacking),
+        changes=merged([*_changes(result), *result.changes]),
         footers=result.footers,
         emptied=dict(result.emptied),
     )
+
+
+def _changes(result: JobResult) -> list[SchemaChange]:
+    """How columns of bad files differ from the declared ones."""
+    return [change for file in result.bad for change in file.changes]
 
 
 def outcomes_of(flow: FeedFlow, made: Made, objects: Sequence[VersionObject]) -> tuple[FileOutcome, ...]:
@@ -168,7 +176,7 @@ def outcomes_of(flow: FeedFlow, made: Made, objects: Sequence[VersionObject]) ->
     items = {item.object.file_id: item for item in objects}
     for reported in made.result.bad:
         item = items[_file(reported.origin)]
-        told = BadFile(reported.origin, reported.reason, reported.message)
+        told = BadFile(reported.origin, reported.reason, reported.message, reported.changes)
         outcomes[item.origin] = bad(flow, item, outcomes[item.origin], told)
     for aside in made.result.refused:
         origin = items[_file(aside.origin)].origin
@@ -330,7 +338,7 @@ def _without_what_is_not_to_be_read(begun: Begun, made: Made) -> dict[str, FileO
     outcomes = {each.origin: each for each in outcomes_of(flow, made, begun.objects)}
     if any(each.outcome is Outcome.REFUSED for each in outcomes.values()):
         services.ledger.publications.put_file_outcomes(flow.name, outcomes.values())
-        require_no_bad_file(flow, outcomes.values())
+        require_no_bad_file(flow, outcomes.values(), _changes(made.result))
     named = {item.object.file_id: item.origin for item in begun.objects}
     unread = {named[_file(each.origin)] for each in made.result.bad} if flow.feed.bad_file == "refuse" else set()
     planned = {named[file.origin] for file in made.plan.files}

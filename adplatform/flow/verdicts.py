@@ -4,13 +4,23 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.failures import MAX_TEXT, SenderFailure, clipped, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import VersionObject
 from adplatform.ledger.publications import FileOutcome, Outcome
+from adplatform.transform.schema_differences import merged
 
 log = logging.getLogger(__name__)
+
+
+class FilesRefused(SenderFailure):
+    """``changes`` are how columns of the refused files differ from the declared ones."""
+
+    def __init__(self, message: str, changes: tuple[SchemaChange, ...] = ()) -> None:
+        super().__init__(message)
+        self.changes = changes
 
 
 def verdict(flow: FeedFlow, item: VersionObject) -> Outcome:
@@ -29,18 +39,20 @@ def bad(flow: FeedFlow, item: VersionObject, outcome: FileOutcome, bad: BadFile)
     return replace(outcome, outcome=verdict(flow, item), reason=str(bad))
 
 
-def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None:
-    """Refuse the delivery when a file of it was refused, unless the feed goes on without bad files.
+def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome], changes: Iterable[SchemaChange] = ()) -> None:
+    """Refuse the delivery when a file of it was refused, unless the feed goes on without bad files. ``changes`` are as
+    of :class:`FilesRefused`.
 
     Raises:
-        SenderFailure: names every refused file and its reason.
+        FilesRefused: names every refused file and its reason.
     """
     bad = [o for o in outcomes if o.outcome is Outcome.REFUSED]
     if bad:
         reasons = clipped(listed(map(_named, bad), separator="; "), MAX_TEXT // 2)
-        raise SenderFailure(
+        raise FilesRefused(
             f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. {flow.remedy}, or "
-            "leave them out with `adplatform quarantine drop`. `adplatform ledger <file:...>` tells a file's name."
+            "leave them out with `adplatform quarantine drop`. `adplatform ledger <file:...>` tells a file's name.",
+            merged(changes),
         )
 
 

@@ -31,6 +31,7 @@ from adplatform.ledger.placements import Placements
 from adplatform.ledger.plans import Plans
 from adplatform.ledger.publications import Publications
 from adplatform.ledger.reports import Reports
+from adplatform.ledger.schemas import Schemas
 from adplatform.ledger.scopes import Scopes
 from adplatform.ledger.spendings import Spendings
 from adplatform.ledger.table import Table
@@ -67,6 +68,10 @@ class Ledger:
     @cached_property
     def placements(self) -> Placements:
         return Placements(self.access)
+
+    @cached_property
+    def schemas(self) -> Schemas:
+        return Schemas(self.access)
 
     @cached_property
     def derived(self) -> Derived:

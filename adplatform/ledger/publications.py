@@ -15,11 +15,12 @@ from adplatform.ledger.keys import TableKeys, keys_of, table_keys
 from adplatform.ledger.objects import RawObject, object_key
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.rows import Item, digest, from_item
+from adplatform.ledger.schemas import SCHEMA, ReceivedSchema
 from adplatform.ledger.table import MOST_READ, Table, Write
 
 _PACKED = 240 * 1024
 """Characters of outcomes in one row, at most, before they are compressed: an item may have 400 KB."""
-MOST_READ_BESIDE = MOST_READ - 5
+MOST_READ_BESIDE = MOST_READ - 6
 """Objects of a delivery that are read with its versions by one call."""
 _HIGHEST_PADDED = 1000
 """Versions are padded to four digits, so from here on texts sort as numbers do, also those with more digits."""
@@ -179,13 +180,15 @@ class Recorded:
 @dataclass(frozen=True)
 class Versions:
     """What is known of a delivery at one time: what readers see, the rows of two of its versions, what concerns the
-    hashing key of its table, and those of its objects that were asked for by their identities, by these."""
+    hashing key of its table, those of its objects that were asked for by their identities, by these, and how its
+    feed's files differ from what is declared."""
 
     placement: Placement | None
     latest: Publication | None
     published: Publication | None
     keys: TableKeys
     objects: Mapping[str, RawObject]
+    schema: ReceivedSchema | None = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ class Publications:
         day = delivery.day
         keys = [f"placement#{day}", _version_key(day, delivery.version), _version_key(day, delivery.published)]
         objects = {identity: object_key(day, identity) for identity in identities}
-        own = [(feed, key) for key in (*keys, *objects.values())]
+        own = [(feed, key) for key in (*keys, SCHEMA, *objects.values())]
         items = self.table.get_many([*own, *keys_of(table)])
         found = {each: from_item(RawObject, items[feed, key]) for each, key in objects.items() if (feed, key) in items}
         return replace(_versions(items, feed, delivery, table_keys(items, table)), objects=found)
@@ -215,7 +218,8 @@ class Publications:
             for feed, each in wanted
             for key in (f"placement#{each.day}", *(_version_key(each.day, n) for n in (each.version, each.published)))
         ]
-        items = self.table.get_many([*rows, *keys_of(table)])
+        schemas = [(feed, SCHEMA) for feed, _ in wanted]
+        items = self.table.get_many([*rows, *schemas, *keys_of(table)])
         keys = table_keys(items, table)
         return [_versions(items, feed, each, keys) for feed, each in wanted]
 
@@ -288,7 +292,7 @@ _UNPUBLISHED = (
 
 
 def _versions(items: Mapping[tuple[str, str], Item], feed: str, delivery: Delivery, keys: TableKeys) -> Versions:
-    placement = items.get((feed, f"placement#{delivery.day}"))
+    placement, schema = items.get((feed, f"placement#{delivery.day}")), items.get((feed, SCHEMA))
     latest, published = (
         items.get((feed, _version_key(delivery.day, number))) for number in (delivery.version, delivery.published)
     )
@@ -298,6 +302,7 @@ def _versions(items: Mapping[tuple[str, str], Item], feed: str, delivery: Delive
         from_item(Publication, published) if published else None,
         keys,
         {},
+        from_item(ReceivedSchema, schema) if schema else None,
     )
 
 

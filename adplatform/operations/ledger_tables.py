@@ -1,6 +1,6 @@
 """The ledger as tables for analysts: which there are, their columns, and their rows by the ledger's own queries.
 
-Every declared feed costs two queries, a report and a target of an engine one, however many rows each has; DynamoDB
+Every declared feed costs three queries, a report and a target of an engine one, however many rows each has; DynamoDB
 sends them by pages of 1 MB. No column holds a value of the data, and no text the name of a file as its sender wrote it.
 """
 
@@ -21,6 +21,7 @@ from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.publications import Publication
+from adplatform.ledger.schemas import NotedChange
 from adplatform.pull.pattern import PulledReports
 from adplatform.transform.values import OutputColumn
 
@@ -132,19 +133,26 @@ PUBLICATIONS = LedgerTable(
 )
 SCHEMA_CHANGES = LedgerTable(
     "schema_changes",
-    "One row for each column and contract that is another than in the version published before, of the same feed.",
+    "One row for each column of a feed's files that changed, when that was first seen, and for each version whose "
+    "contract is another than that of the version published before.",
     _columns(
         *_DELIVERY,
         ("version", "bigint", "The version with which it changed."),
-        ("changed_at", "timestamp", "When readers could see it."),
+        ("changed_at", "timestamp", "When it was noted; of a contract, when readers could see its rows."),
         (
             "change",
             "string",
-            "column_added (nobody declared it), column_lacking (files lack it), column_back, contract.",
+            "column_added (nobody declared it), column_lacking (files lack it), column_renamed, column_retyped (most "
+            "values are not of its type any more), column_accepted (it is declared so by now), column_back (it is as "
+            "declared again), contract.",
         ),
-        ("column_name", "string", "The column; NULL of a contract."),
+        ("column_name", "string", "The column, or its place where its name may be a value; NULL of a contract."),
         ("contract", "string", "The digest of the contract that the rows of the version were made by."),
-        ("contract_before", "string", "That of the version published before."),
+        ("contract_before", "string", "That of the version published before; NULL of a column."),
+        ("became", "string", "What files call a renamed column, or the type of one that they know types of."),
+        ("first_file", "string", "The first file with it, as `adplatform ledger` takes it."),
+        ("setting", "string", "The line of YAML that accepts it, where one does."),
+        ("touched", "string", "What uses the column, as a JSON list."),
     ),
 )
 REPORTS = LedgerTable(
@@ -225,21 +233,41 @@ ACTIONS = LedgerTable(
 )
 
 
-def schema_changes(versions: Sequence[Publication]) -> Iterator[tuple[Publication, Values]]:
-    """Versions of a feed that have another contract or other columns than what was published before, with what is
-    another. The first published one changes nothing; versions of releases that noted no contract say nothing of it."""
+_NOT_KNOWN: Values = dict.fromkeys(("became", "first_file", "setting", "touched"))
+
+
+def _of_change(noted: NotedChange) -> Values:
+    touched = to_json(noted.touched).decode() if noted.touched else None
+    return {
+        "changed_at": noted.at,
+        "column_name": noted.column,
+        "contract_before": None,
+        "first_file": noted.file,
+        "touched": touched,
+    }
+
+
+def schema_changes(
+    versions: Sequence[Publication], noted: Sequence[NotedChange] = ()
+) -> Iterator[tuple[Publication, Values]]:
+    """Versions of a feed that have another contract than what was published before, or other columns as far as changes
+    of these were not ``noted`` yet, with what is another. The first published one changes nothing; versions of releases
+    that noted no contract say nothing of it."""
+    since = min((each.at for each in noted), default=None)
     shown = (each for each in versions if each.state is DeliveryState.PUBLISHED and each.finished_at is not None)
     before: Publication | None = None
     for now in sorted(shown, key=lambda each: (each.finished_at or each.settled_at, each.day, each.version)):
         if before is not None:
-            found = [
+            found = [("contract", "")] if now.contract and before.contract and now.contract != before.contract else []
+            columns = [
                 *(("column_added", name) for name in now.evolved if name not in before.evolved),
                 *(("column_lacking", name) for name in sorted(now.lacking) if name not in before.lacking),
                 *(("column_back", name) for name in sorted(before.lacking) if name not in now.lacking and now.rows_in),
-                *([("contract", "")] if now.contract and before.contract and now.contract != before.contract else []),
             ]
-            for change, column in found:
-                yield now, {"change": change, "column_name": column, "contract_before": before.contract}
+            values = {"contract_before": before.contract, "changed_at": now.finished_at}
+            finished = now.finished_at or now.settled_at
+            for change, column in [*(columns if since is None or finished < since else ()), *found]:
+                yield now, {**values, "change": change, "column_name": column}
         before = now
 
 
@@ -252,13 +280,13 @@ def _feeds(services: Services, patterns: Sequence[Pattern]) -> list[str]:
 def _of_feed(services: Services, name: str) -> Rows:
     source, feed, *scope = name.split("/", 2)
     where = {"source": source, "feed": feed, "scope": "".join(scope)}
-    versions = services.ledger.publications.of_feed(name)
+    versions, noted = services.ledger.publications.of_feed(name), services.ledger.schemas.noted(name)
     return {
         DELIVERIES.name: [DELIVERIES.row(each, **where) for each in services.ledger.deliveries.of_feed(name)],
         PUBLICATIONS.name: [PUBLICATIONS.row(each, **where, files=each.objects) for each in versions],
         SCHEMA_CHANGES.name: [
-            SCHEMA_CHANGES.row(each, **where, changed_at=each.finished_at, **change)
-            for each, change in schema_changes(versions)
+            *(SCHEMA_CHANGES.row(of, **where, **_NOT_KNOWN, **each) for of, each in schema_changes(versions, noted)),
+            *(SCHEMA_CHANGES.row(each, **where, **_of_change(each)) for each in noted),
         ],
     }
 

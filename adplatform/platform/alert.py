@@ -30,6 +30,7 @@ class Phase(StrEnum):
 
 
 PUBLISHED = "delivery_published"
+SCHEMA_CHANGED = "schema_changed"
 TEST = "test"
 ENDS_BY_DELIVERY = ("run_failed", "delivery_stuck", "delivery_missed", "not_delivered")
 """What ends when the latest version of its delivery is what readers see."""
@@ -40,7 +41,7 @@ EVENTS: Mapping[str, Severity] = {
         (
             *("objects_refused", "files_refused", "files_not_cleared", "files_not_fetched", "upload_cut_off"),
             *("upload_failed", "catalog_repaired", "crawl_disagrees", "run_overdue", "report_overdue"),
-            *("report_dates_at_risk", "budget_reached", "clock_ahead", "listing_truncated"),
+            *("report_dates_at_risk", "budget_reached", "clock_ahead", "listing_truncated", SCHEMA_CHANGED),
         ),
         Severity.WARNING,
     ),
@@ -98,7 +99,7 @@ class Alert:
         if self.about_delivery:
             return self.event
         why = [_NUMBERS.sub("#", str(self.facts.get(name, ""))) for name in ("reason", "error")]
-        of = [str(self.facts.get(name, "")) for name in ("unit", "period")]
+        of = [str(self.facts.get(name, "")) for name in ("unit", "period", "changes")]
         return f"{self.event}/{sha256(repr((why, of)).encode()).hexdigest()[:16]}"
 
     @property
@@ -119,7 +120,10 @@ def alert_of(event: str, subject: str, facts: Mapping[str, Any], phase: Phase = 
     """What a message is about: whose it is, how bad, and of which cause."""
     named = next((str(facts[name]) for name in ("source", "feed", "table") if facts.get(name)), "")
     source = named.partition(",")[0].partition("/")[0] if "/" in named or "source" in facts else ""
-    made = Alert(event, subject, facts, source, "", EVENTS.get(event, Severity.ERROR), phase, at)
+    severity = EVENTS.get(event, Severity.ERROR)
+    if event == SCHEMA_CHANGED and facts.get("taken_over"):
+        severity = Severity.INFO
+    made = Alert(event, subject, facts, source, "", severity, phase, at)
     if made.about_delivery:
         return replace(made, thread=f"{made.feed}/{made.day}")
     of = next((str(facts[n]) for n in ("refused", "target", "asset", "table", "feed", "name") if facts.get(n)), source)
@@ -154,6 +158,16 @@ _OF_A_SOURCE: Mapping[str, tuple[str, str]] = {
 """By how an event begins, the first that does."""
 
 
+def _steps_of_schema(alert: Alert) -> Iterator[tuple[str, str]]:
+    facts = alert.facts
+    if found := _FILE_ID.search(str(facts.get("first_file", ""))):
+        yield f"adplatform ledger {found[0]}", "tells the name of the first file"
+    if facts.get("setting"):
+        yield "adplatform validate", "checks what was declared"
+    if facts.get("failed"):
+        yield f"adplatform retry {alert.feed} {facts['first_date']}", "processes it again, once it is declared"
+
+
 def _steps(alert: Alert) -> Iterator[tuple[str, str]]:
     feed, day, event = alert.feed, alert.day, alert.event
     if event == TEST:
@@ -162,7 +176,9 @@ def _steps(alert: Alert) -> Iterator[tuple[str, str]]:
         if alert.facts.get("quarantined") and day is not None:
             yield f"adplatform quarantine show {feed} {day}", "shows the rows that broke the contract, and why"
         return
-    if alert.about_delivery:
+    if event == SCHEMA_CHANGED:
+        yield from _steps_of_schema(alert)
+    elif alert.about_delivery:
         yield f"adplatform ledger {feed} {day}", "shows what arrived, what became of it, and why"
         error = str(alert.facts.get("error", ""))
         if found := _FILE_ID.search(error):

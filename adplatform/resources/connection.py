@@ -2,10 +2,12 @@
 
 import functools
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from adplatform.flow.declared_table import DeclaredTable
 from adplatform.flow.services import Services
 from adplatform.platform.aws import CALL_BUDGET, Aws, local_aws
 from adplatform.platform.extras import LOCAL, extra
@@ -20,8 +22,20 @@ def open_services(settings: Settings) -> Services:
             installed.
     """
     if settings.env == "aws":
-        return Services(settings, Aws(region=settings.region))
-    return Services(settings, connected(settings.region, os.environ.get("AWS_ENDPOINT_URL"), str(settings.data)))
+        return Services(settings, Aws(region=settings.region), declared=declared_in(settings))
+    aws = connected(settings.region, os.environ.get("AWS_ENDPOINT_URL"), str(settings.data))
+    return Services(settings, aws, declared=declared_in(settings))
+
+
+def declared_in(settings: Settings) -> Callable[[str], DeclaredTable]:
+    """What the files of declarations say of a table, which are read when somebody asks."""
+
+    def declared(table: str) -> DeclaredTable:
+        from adplatform.patterns import declared_table  # noqa: PLC0415 - imports all models
+
+        return declared_table(table, settings)
+
+    return declared
 
 
 @functools.cache

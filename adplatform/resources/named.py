@@ -20,7 +20,7 @@ from adplatform.flow.services import Services
 from adplatform.platform.aws import CALL_BUDGET, SIDE_BUDGET, Aws, local_region
 from adplatform.platform.clock import utc_now
 from adplatform.platform.settings import Settings, read_settings
-from adplatform.resources.connection import client_of, client_once_of
+from adplatform.resources.connection import client_of, client_once_of, declared_in
 
 EMBEDDED = Field(
     default=None,
@@ -236,7 +236,7 @@ def services_of(*parts: Any) -> Services:
             now = getattr(part, "now", now)
         settings |= part.settings() if hasattr(part, "settings") else {}
     whole = replace(read_settings(), **settings)
-    return Services(whole, _Given(whole.region, None, clients), now)
+    return Services(whole, _Given(whole.region, None, clients), now, declared_in(whole))
 
 
 def resources_of(settings: Settings) -> dict[str, Any]:

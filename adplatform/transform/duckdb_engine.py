@@ -162,6 +162,8 @@ def transform(
             lacking={name: n for name, n in accepted.lacking.items() if not out.contract.column(name).drop},
             footers=_footers_like_rows(read),
             emptied=emptied_counts(con.execute(statements.emptied).fetchall()) if statements.emptied else {},
+            changes=accepted.changes,
+            types=accepted.types,
         )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.undeclared_names import is_like_value
 from adplatform.failures import clipped, listed
 from adplatform.files.foreign import notice
 from adplatform.files.input_file import InputFile
@@ -22,7 +23,6 @@ _ALIKE = 0.8
 _SHORTEST = 3
 """Names of so few characters are alike by chance."""
 _NAME = re.compile(r"[^\W\d_](?:[\w .()/%-]{0,98}[\w)%])?")
-_VALUE = re.compile(r"@|[0-9]{5}")
 
 
 def advice(
@@ -38,7 +38,7 @@ def advice(
         return ""
     others = [name for name in found if name not in known]
     is_header = bool(known) or fmt.kind in ("parquet", "avro")
-    pairs = [(names[0], near) for names in missing if (near := _nearest(names, others, is_header))]
+    pairs = [(names[0], near) for names in missing if (near := nearest(names, others, is_header))]
     parts = [f"found {_shown(found, known, pairs, is_header)}"]
     # Where the Spark job runs, files are not on this machine.
     if fmt.kind == "csv" and file.path.is_file():
@@ -61,7 +61,7 @@ def advice(
     return "; ".join(["", *parts])
 
 
-def _nearest(names: Iterable[str], found: Iterable[str], is_header: bool) -> str | None:
+def nearest(names: Iterable[str], found: Iterable[str], is_header: bool) -> str | None:
     """The name among those found that is likely to mean a column of these names. Of what may be a row it is one that
     differs in signs only."""
     plainly = {_plainly(each): each for each in found if _is_name(each)}
@@ -75,7 +75,7 @@ def _nearest(names: Iterable[str], found: Iterable[str], is_header: bool) -> str
 
 
 def _is_name(text: str) -> bool:
-    return bool(_NAME.fullmatch(text.strip()) and not _VALUE.search(text))
+    return bool(_NAME.fullmatch(text.strip()) and not is_like_value(text))
 
 
 def _plainly(name: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.files.bad_file import Reason
 from adplatform.transform.values import FileCount, FooterLikeRows, RefusedFile, Withheld
 
@@ -75,6 +76,7 @@ class ReportedFile(Document):
     origin: str
     reason: Reason
     message: str
+    changes: tuple[SchemaChange, ...] = ()
 
 
 class JobResult(Document):
@@ -96,6 +98,7 @@ class JobResult(Document):
     withheld: tuple[Withheld, ...] = ()
     evolved: tuple[str, ...] = ()
     lacking: Mapping[str, int] = {}
+    changes: tuple[SchemaChange, ...] = ()
     footers: tuple[FooterLikeRows, ...] = ()
     emptied: Mapping[str, int] = {}
     sha256: Mapping[str, str] = {}

@@ -23,6 +23,7 @@ from adplatform.transform.readers import Reading, csv_options, define_raw, no_li
 from adplatform.transform.record_places import Asked, lines_of_records, of_rejects
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
+from adplatform.transform.schema_differences import unmissed
 
 if TYPE_CHECKING:
     import duckdb
@@ -67,7 +68,7 @@ def read_json_lines(
     )
     accepted = accept(contract, [(file, names, Lines()) for file, names in _members(con, contract, files)], reserved)
     # Any document may be without any member, so none is missed.
-    accepted = replace(accepted, lacking={})
+    accepted = replace(accepted, lacking={}, changes=unmissed(accepted.changes))
     _define_raw(con, accepted)
     read = [file for layout in accepted.layouts for file in layout.files]
     aside = cache(partial(_aside, con, read, alike, joined.files, contract.format))

@@ -7,14 +7,16 @@ pass unseen. So names are compared here, and files are grouped by their layout.
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from adplatform.contracts.column import DELIVERY_DATE, IDENTIFIER, MOST_CHARACTERS, SYSTEM_COLUMNS, Column
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
-from adplatform.contracts.undeclared_names import comment_of, plain_name
+from adplatform.contracts.schema_change import SchemaChange
+from adplatform.contracts.undeclared_names import comment_of, is_certainly_name, is_like_value, plain_name
 from adplatform.failures import PermanentFailure, clipped, listed
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.delimited import records
@@ -22,6 +24,7 @@ from adplatform.files.input_file import InputFile
 from adplatform.transform.compile import INTERNAL_COLUMNS, stored_names
 from adplatform.transform.header_advice import advice
 from adplatform.transform.long_records import MOST_UNDECLARED
+from adplatform.transform.schema_differences import differences, merged
 from adplatform.transform.values import RefusedFile
 
 UNNAMED = "_unnamed"
@@ -63,6 +66,10 @@ class Accepted:
     """What each of those columns may be called before anybody, by its name."""
     lacking: Mapping[str, int] = field(default_factory=dict)
     """How many files lack a column that they should have, by column."""
+    changes: tuple[SchemaChange, ...] = ()
+    """How columns of files differ from the declared ones, also of those that are ``refused``."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """The type that files have for a column, where they know types, by column."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +121,19 @@ def first_record(file: InputFile, file_format: FileFormat) -> FirstRecord | None
     return FirstRecord(tuple(fields), consumed, Lines(file_format.skip_lines + blank, newline))
 
 
+Changes = Callable[[], tuple[SchemaChange, ...]]
+"""How the columns of a file differ from the declared ones."""
+
+
 def accept(
-    contract: Contract, headers: Sequence[tuple[InputFile, tuple[str, ...], Lines]], reserved: Iterable[str] = ()
+    contract: Contract,
+    headers: Sequence[tuple[InputFile, tuple[str, ...], Lines]],
+    reserved: Iterable[str] = (),
+    types: Mapping[int, Mapping[str, str]] | None = None,
 ) -> Accepted:
     """Hold the column names of each file, as the file spells them, against the contract. ``reserved`` are names that
-    the table has already beside the contract's columns.
+    the table has already beside the contract's columns. ``types`` are those of columns, by name and a file's ordinal,
+    where files know types.
 
     Raises:
         BadFile: a declared column is missing and the contract freezes the schema or cannot do without it, a column
@@ -131,30 +146,37 @@ def accept(
     called: dict[str, str] = {}
     lacking: Counter[str] = Counter()
     refused: list[RefusedFile] = []
+    found: list[SchemaChange] = []
+    typed: dict[str, str] = {}
     grouped: dict[tuple[tuple[str, ...], Lines], list[InputFile]] = {}
     for file, header, lines in sorted(headers, key=lambda entry: entry[0].ordinal):
-        missing = _missing(contract, names, file, header)
+        own = (types or {}).get(file.ordinal, {})
+        changes = partial(differences, contract, header, names.column, file.origin, own)
+        missing = _missing(contract, names, file, header, changes)
+        undeclared = [name for name in header if names.column(name) is None]
+        if missing or undeclared:
+            found += changes()
+        typed = {**{name: own[h] for h in own if (name := names.column(h))}, **typed}
         if missing and contract.schema_policy == "quarantine":
             refused.append(RefusedFile(file.origin, _without(contract, missing)))
             continue
-        undeclared = [name for name in header if names.column(name) is None]
         if undeclared and contract.schema_policy != "evolve":
             reason = f"columns not declared in the contract: {_shown(header, undeclared)}"
             if contract.schema_policy == "freeze":
-                raise BadFile(file.origin, Reason.LAYOUT, f"{reason}; declare them, or set schema_policy")
+                raise BadFile(file.origin, Reason.LAYOUT, f"{reason}; declare them, or set schema_policy", changes())
             refused.append(RefusedFile(file.origin, reason))
             continue
         lacking.update(column.name for column in missing)
         lacking.update(column.name for written, column in extra.items() if written not in undeclared)
         for name in undeclared:
             if name not in extra:
-                extra[name] = _evolved(extra, taken, file, header, name).with_defaults(contract.defaults)
+                extra[name] = _evolved(extra, taken, file, header, name, changes).with_defaults(contract.defaults)
                 called[extra[name].name] = _called(contract.format, header, name)
         columns = tuple(names.column(name) or extra[name].name for name in header)
         grouped.setdefault((columns, lines), []).append(file)
     layouts = tuple(Layout(columns, tuple(files), lines) for (columns, lines), files in grouped.items())
     evolved = contract.model_copy(update={"columns": (*contract.columns, *extra.values())}) if extra else contract
-    return Accepted(evolved, layouts, tuple(refused), called, lacking)
+    return Accepted(evolved, layouts, tuple(refused), called, lacking, merged(found), typed)
 
 
 def accept_delimited(contract: Contract, files: Sequence[InputFile], reserved: Iterable[str] = ()) -> Accepted:
@@ -231,7 +253,9 @@ class Names:
         return self.known.get(self.contract.compared(header))
 
 
-def _missing(contract: Contract, names: Names, file: InputFile, header: tuple[str, ...]) -> list[Column]:
+def _missing(
+    contract: Contract, names: Names, file: InputFile, header: tuple[str, ...], changes: Changes
+) -> list[Column]:
     """The declared columns that a file lacks and may lack by the schema policy; those that are optional do not count.
 
     Raises:
@@ -262,9 +286,10 @@ def _missing(contract: Contract, names: Names, file: InputFile, header: tuple[st
                 f"has a column {clipped(other, 100)!r} and no {clipped(column.field_name, 100)!r}: names are told "
                 "apart by upper and lower case; have it written as declared, declare it as the files write it (field), "
                 "or set header_match: loose",
+                changes(),
             )
     known = [name for written in found.values() for name in written]
-    _require_missing_allowed(contract, file, missing, header, known)
+    _require_missing_allowed(contract, file, missing, header, known, changes)
     declared = [column.name for column in contract.read_columns if column.name in found]
     if contract.format.header_order == "strict" and list(found) != declared:
         raise BadFile(file.origin, Reason.LAYOUT, "columns are not in the declared order, and header_order is strict")
@@ -272,7 +297,12 @@ def _missing(contract: Contract, names: Names, file: InputFile, header: tuple[st
 
 
 def _require_missing_allowed(
-    contract: Contract, file: InputFile, missing: Sequence[Column], header: Sequence[str], known: Collection[str]
+    contract: Contract,
+    file: InputFile,
+    missing: Sequence[Column],
+    header: Sequence[str],
+    known: Collection[str],
+    changes: Changes,
 ) -> None:
     """``known`` are the names of the header that are declared."""
     if not missing or contract.schema_policy == "quarantine":
@@ -280,11 +310,11 @@ def _require_missing_allowed(
     if contract.schema_policy == "freeze" or not known:
         names = [column.field_names for column in missing]
         said = advice(file, contract.format, names, header, known)
-        raise BadFile(file.origin, Reason.LAYOUT, f"{_without(contract, missing)}{said}")
+        raise BadFile(file.origin, Reason.LAYOUT, f"{_without(contract, missing)}{said}", changes())
     if needed := [column for column in missing if column.name in contract.indispensable]:
         why = "schema_policy: evolve goes on without others, but not without what is required or named by key, "
         why += "latest_by or country_column"
-        raise BadFile(file.origin, Reason.LAYOUT, f"{_without(contract, needed)}; {why}")
+        raise BadFile(file.origin, Reason.LAYOUT, f"{_without(contract, needed)}; {why}", changes())
 
 
 def _without(contract: Contract, missing: Iterable[Column]) -> str:
@@ -293,7 +323,12 @@ def _without(contract: Contract, missing: Iterable[Column]) -> str:
 
 
 def _evolved(
-    extra: Mapping[str, Column], taken: Mapping[str, str], file: InputFile, names: Sequence[str], header: str
+    extra: Mapping[str, Column],
+    taken: Mapping[str, str],
+    file: InputFile,
+    names: Sequence[str],
+    header: str,
+    changes: Changes,
 ) -> Column:
     """The column of text that a header which nobody declared becomes.
 
@@ -303,7 +338,7 @@ def _evolved(
     name = plain_name(header)
     others = {column.name: _other(written) for written, column in extra.items()}
     why = ""
-    if _VALUE.search(header):
+    if is_like_value(header):
         why = "is called as a value would be, with an @ or many digits (see that the file has a header)"
     elif _CONTROL.search(header):
         why = "holds control characters"
@@ -321,6 +356,7 @@ def _evolved(
             Reason.LAYOUT,
             f"undeclared column {_shown(names, [header])} cannot be added by schema_policy: evolve: it {why}; declare "
             "it with field under a name of its own, leave it out with drop, or have it renamed",
+            changes(),
         )
     return Column(name=name, field=header, comment=comment_of(header))
 
@@ -335,22 +371,14 @@ def names_taken(contract: Contract, reserved: Iterable[str]) -> dict[str, str]:
     return names | {column.name: "a declared column" for column in contract.columns}
 
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_VALUE = re.compile(r"@|[0-9]{5}")
-
-
-def _is_plain(name: str) -> bool:
-    return bool(_PLAIN.fullmatch(name) and not _VALUE.search(name))
-
-
 def _other(name: str) -> str:
-    return _listed([name]) if _is_plain(name) else "another that nobody declared"
+    return _listed([name]) if is_certainly_name(name) else "another that nobody declared"
 
 
 def _shown(header: Sequence[str], undeclared: Iterable[str]) -> str:
     """Names that nobody declared, as far as they are certainly names: of others, which may be values of a file that has
     no header, the place."""
-    plain = [name for name in undeclared if _is_plain(name)]
+    plain = [name for name in undeclared if is_certainly_name(name)]
     nameless = [str(n) for n, name in enumerate(header, start=1) if not name.strip() and name in undeclared]
     hidden = [str(header.index(name) + 1) for name in undeclared if name not in plain and name.strip()]
     places = [f"number {listed(hidden)} (not shown, as it may be a value)"] if hidden else []
@@ -362,7 +390,7 @@ def _shown(header: Sequence[str], undeclared: Iterable[str]) -> str:
 def _called(fmt: FileFormat, header: Sequence[str], name: str) -> str:
     """The same of one; members of JSON may stand within others."""
     parts = name.split(".") if fmt.kind in ("json", "ndjson") else [name]
-    return _listed([name]) if all(map(_is_plain, parts)) else _shown(header, [name])
+    return _listed([name]) if all(map(is_certainly_name, parts)) else _shown(header, [name])
 
 
 def _listed(names: Iterable[str]) -> str:

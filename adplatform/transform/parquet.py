@@ -68,7 +68,8 @@ def read_parquet(
     files = [file for file, _ in exact]
     fields = {file.ordinal: _fields(con, file, links, spelled) for file, spelled in exact}
     headers = [(file, tuple(field.header for field in fields[file.ordinal]), Lines()) for file in files]
-    accepted = accept(contract, headers, reserved)
+    types = {file: {field.header: _declarable(field) for field in of} for file, of in fields.items()}
+    accepted = accept(contract, headers, reserved, types)
     columns = {file: layout.columns for layout in accepted.layouts for file in layout.files}
     scans, of_bytes = [], dict[str, None]()
     for file in sorted(columns, key=lambda f: f.ordinal):
@@ -84,6 +85,24 @@ def read_parquet(
         scans.append(f"select {', '.join(values)}, {file.ordinal} as _file from {_scan(file, links)}")
     define_raw(con, accepted.contract, scans, of_bytes)
     return Reading(accepted, Joined(layouts=accepted.layouts), list, of_bytes=frozenset(of_bytes))
+
+
+_DECLARABLE = {
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT"), "int"),
+    **dict.fromkeys(("BIGINT", "UINTEGER"), "bigint"),
+    **dict.fromkeys(("UBIGINT", "HUGEINT"), "decimal(38,0)"),
+    **dict.fromkeys(("FLOAT", "DOUBLE"), "double"),
+    "BOOLEAN": "boolean",
+    "DATE": "date",
+    "VARCHAR": "string",
+}
+
+
+def _declarable(field: _Field) -> str:
+    """The type of a column as a contract declares it; text for what no contract has."""
+    if field.kind.startswith("DECIMAL"):
+        return field.kind.lower()
+    return "timestamp" if field.kind.startswith("TIMESTAMP") else _DECLARABLE.get(field.kind, "string")
 
 
 def _scan(file: InputFile, links: Path) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adplatform.contracts.column import DELIVERY_DATE, Column
 from adplatform.contracts.model import Contract
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
@@ -27,6 +28,7 @@ from adplatform.transform.job_plan import (
     WrittenFile,
 )
 from adplatform.transform.layouts import UNNAMED, Accepted, Lines, accept_headers
+from adplatform.transform.schema_differences import unmissed
 from adplatform.transform.spark_objects import Objects, aws_of
 from adplatform.transform.spark_received import (
     COLUMNS,
@@ -141,6 +143,7 @@ def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Obj
         withheld=result.withheld,
         evolved=tuple(accepted.undeclared),
         lacking={name: n for name, n in accepted.lacking.items() if not result.contract.column(name).drop},
+        changes=accepted.changes,
         footers=tuple(file.footer for file in read.values() if file.footer),
         sha256={names[report.place]: report.sha256 for report in reports if report.sha256},
         skipped={
@@ -173,8 +176,8 @@ def _results(spark: "SparkSession", task: "ArrowMapIterFunction", columns: str, 
     return [row[0] for row in spark.range(0, tasks, 1, max(tasks, 1)).mapInArrow(task, columns).collect()]
 
 
-def _reported(origin: str, reason: Reason, message: str) -> ReportedFile:
-    return ReportedFile(origin=origin, reason=reason, message=message)
+def _reported(origin: str, reason: Reason, message: str, changes: tuple[SchemaChange, ...] = ()) -> ReportedFile:
+    return ReportedFile(origin=origin, reason=reason, message=message, changes=changes)
 
 
 def _accepted(
@@ -192,11 +195,11 @@ def _accepted(
             accepted = accept_headers(plan.contract, headers, plan.reserved)
         except BadFile as e:
             owner = next(r.place for r in reports if e.origin in {file.origin for file in r.files})
-            bad[owner] = _reported(e.origin, e.reason, e.message)
+            bad[owner] = _reported(e.origin, e.reason, e.message, e.changes)
             continue
         if plan.contract.format.prepared == "ndjson":
             # Any document may be without any member, so none is missed.
-            accepted = replace(accepted, lacking={})
+            accepted = replace(accepted, lacking={}, changes=unmissed(accepted.changes))
         return good, accepted
 
 

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from adplatform.contracts.column import Column
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.compression import MOST_MEMBERS
 from adplatform.files.input_file import InputFile, surveyed
@@ -98,7 +99,7 @@ class Report:
     place: int
     sha256: str = ""
     files: tuple[ReadFile, ...] = ()
-    bad: tuple[str, Reason, str] | None = None
+    bad: tuple[str, Reason, str, tuple[SchemaChange, ...]] | None = None
     rank: tuple[int, ...] = ()
 
 
@@ -255,7 +256,7 @@ def _received(reader: Reader, share: Share, work: Path) -> "_Yielded[Report]":
                 file.path.unlink()
     except BadFile as e:
         rank = (1, e.column, share.number) if isinstance(e, BadRows) else (0, 0, share.number)
-        return replace(report, bad=(e.origin, e.reason, e.message), rank=rank)
+        return replace(report, bad=(e.origin, e.reason, e.message, e.changes), rank=rank)
     return replace(report, files=tuple(found))
 
 

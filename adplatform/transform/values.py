@@ -7,6 +7,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Protocol
 
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.contracts.types import DataType
 
 
@@ -185,6 +186,8 @@ class Staged:
     are not stored, in the files that were read. ``evolved`` are all undeclared columns, of this delivery and those
     before, and ``lacking`` counts by column the files that lack one. ``footers`` are those of the files that were read
     that may be none. ``emptied`` counts the values of lenient columns that became none in good rows, by reason.
+    ``changes`` are how columns of the files that were read differ from the declared ones, and ``types`` those that the
+    files have for columns, where they know types.
     """
 
     columns: tuple[OutputColumn, ...]
@@ -201,6 +204,8 @@ class Staged:
     lacking: Mapping[str, int] = field(default_factory=dict)
     footers: tuple[FooterLikeRows, ...] = ()
     emptied: Mapping[str, int] = field(default_factory=dict)
+    changes: tuple[SchemaChange, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def carried_rows(self) -> int:

@@ -20,6 +20,7 @@ from adplatform.components.assembly.metadata import (
     outcome_table,
     raw_schema,
     received_table,
+    schema_metadata,
     topic_metadata,
 )
 from adplatform.components.assembly.roles import step_of
@@ -298,6 +299,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
                 metadata={
                     **clean_metadata(services.zones, flow, publication, table),
+                    **schema_metadata(judged.staged.changes if judged else ()),
                     **made_metadata(made.run if made else None, engine),
                     "adplatform/file_outcomes": outcome_table(outcomes),
                 },

@@ -7,6 +7,7 @@ import dagster as dg
 
 from adplatform.contracts.column import Column
 from adplatform.contracts.model import Contract
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.contracts.source import Topics
 from adplatform.failures import listed, unnamed
 from adplatform.flow.source import FeedFlow
@@ -155,6 +156,12 @@ def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[st
         **({"adplatform/note": publication.note} if publication.note else {}),
         "adplatform/ledger": ledger_hint(flow, str(publication.day)),
     }
+
+
+def schema_metadata(changes: Iterable[SchemaChange]) -> Mapping[str, Any]:
+    """How columns of the files differ from the declared ones; nothing where they do not."""
+    said = [f"{change}, first in {change.file}" for change in changes]
+    return {"adplatform/schema_changes": said} if said else {}
 
 
 def clean_metadata(

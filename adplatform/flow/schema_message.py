@@ -1,0 +1,94 @@
+"""What people are told of columns of a feed's files that have changed: what, since which file, what uses them, and what
+to declare where it is meant."""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel
+
+from adplatform.consumers.destinations import DESTINATIONS
+from adplatform.contracts.schema_change import ChangeKind, SchemaChange, accepting
+from adplatform.failures import PermanentFailure, listed
+from adplatform.flow.declared_table import DeclaredTable
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.messages import Unsent
+from adplatform.platform.alert import SCHEMA_CHANGED
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 3
+
+
+def message(
+    flow: FeedFlow, declared: DeclaredTable, delivery: Delivery, changes: Sequence[SchemaChange], *, failed: bool
+) -> Unsent:
+    """The message of ``changes`` that a delivery is the first to show; ``failed`` is whether it failed for them."""
+    contract, said = flow.feed.contract, [str(change) for change in changes]
+    settings = [line for line in (accepting(contract, change) for change in changes) if line]
+    users = list(dict.fromkeys(each for change in changes for each in touched(flow, declared, change)))
+    files = list(dict.fromkeys(change.file for change in changes if change.file))
+    evolves = contract.schema_policy == "evolve"
+    taken_over = not failed and evolves and all(change.kind is ChangeKind.ADDED for change in changes)
+    lines = [
+        *(f"{each[0].upper()}{each[1:]}." for each in said),
+        *([f"First file: {listed(files)}."] if files else []),
+        *(["Nothing of the delivery is published."] if failed else []),
+        *(["It is in the table as text."] if taken_over else []),
+        f"It concerns {listed(users)}." if users else "Nothing that is declared reads it.",
+    ]
+    facts = {
+        "feed": flow.name,
+        "table": flow.table,
+        "first_date": delivery.day.isoformat(),
+        "version": delivery.version,
+        "first_file": files[0] if files else "",
+        "changes": said,
+        "touched": users,
+        "setting": "\n".join(settings),
+        "declared_in": declared.place,
+        "reason": "\n".join(lines),
+        "action": _action(flow, declared.place, settings),
+        **({"failed": True} if failed else {}),
+        **({"taken_over": True} if taken_over else {}),
+    }
+    subject = f"{flow.name}: {listed(said, _SHOWN, '; ')}"
+    return Unsent.of(flow.topics.failure, SCHEMA_CHANGED, subject, facts)
+
+
+def _action(flow: FeedFlow, place: str, settings: Sequence[str]) -> str:
+    if not settings:
+        return "No setting alone accepts it: have the files written as declared, or declare the feed anew."
+    where = f" in {place}" if place else ""
+    return "\n".join([f"Where it is meant, declare below columns of feed {flow.feed.name}{where}:", *settings])
+
+
+def touched(flow: FeedFlow, declared: DeclaredTable, change: SchemaChange) -> tuple[str, ...]:
+    """What uses a declared column: the table, those that are made of it, services that read it, and ad platforms that
+    get the column. Of a column that nobody declared there is none."""
+    if change.kind is ChangeKind.ADDED:
+        return ()
+    tables = (f"table {name}" for name in (flow.table, *declared.made_of_it))
+    consumers = (f"consumer {name}" for name in flow.feed.consumers.declared)
+    return (*tables, *consumers, *_activations(flow, change.column))
+
+
+def _activations(flow: FeedFlow, column: str) -> Iterator[str]:
+    kind = next((pii.kind for each, pii in flow.feed.contract.pii_columns() if each.name == column), None)
+    for name, settings in flow.feed.activations.declared.items():
+        if kind in DESTINATIONS[name].headers or _names(settings, column):
+            yield f"activation {name}"
+
+
+def _names(settings: BaseModel, column: str) -> bool:
+    return re.search(rf'"{re.escape(column)}"', settings.model_dump_json()) is not None
+
+
+def declared_of(services: Services, flow: FeedFlow) -> DeclaredTable:
+    try:
+        return services.declared(flow.table)
+    except PermanentFailure as e:  # other declarations have mistakes, which `adplatform validate` shows
+        log.warning("%s: where it is declared is not known: %s", flow.table, e)
+        return DeclaredTable()
