@@ -15,6 +15,7 @@ from adplatform.contracts.model import Contract
 from adplatform.contracts.schema_change import ChangeKind, SchemaChange, accepting
 from adplatform.contracts.types import TypeName
 from adplatform.contracts.undeclared_names import plain_name
+from adplatform.failures import listed
 from adplatform.flow.clean import Transformed, published_before
 from adplatform.flow.declared_table import DeclaredTable
 from adplatform.flow.outbox import send_unsent
@@ -104,8 +105,8 @@ def _note(
         if ledger.schemas.note(flow.name, seen, list(kept.values()), rows, flow.source, told):
             break
         seen = ledger.schemas.get(flow.name)
-    for each in rows:
-        log.warning("%s %s: %s %s", flow.name, delivery.day, each.change, each.column)
+    said = listed(f"{each.change} {each.column}" for each in rows)
+    log.warning("%s %s: its files have other columns than before: %s", flow.name, delivery.day, said)
     if told is not None:
         send_unsent(services, flow.source, [told])
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from adplatform.consumers.destinations import DESTINATIONS
 from adplatform.contracts.schema_change import ChangeKind, SchemaChange, accepting
-from adplatform.failures import PermanentFailure, listed
+from adplatform.failures import SHOWN, PermanentFailure, listed
 from adplatform.flow.declared_table import DeclaredTable
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
@@ -33,7 +33,8 @@ def message(
     evolves = contract.schema_policy == "evolve"
     taken_over = not failed and evolves and all(change.kind is ChangeKind.ADDED for change in changes)
     lines = [
-        *(f"{each[0].upper()}{each[1:]}." for each in said),
+        *(f"{each[0].upper()}{each[1:]}." for each in said[:SHOWN]),
+        *([f"And {len(said) - SHOWN} more."] if len(said) > SHOWN else []),
         *([f"First file: {listed(files)}."] if files else []),
         *(["Nothing of the delivery is published."] if failed else []),
         *(["It is in the table as text."] if taken_over else []),
@@ -50,7 +51,7 @@ def message(
         "setting": "\n".join(settings),
         "declared_in": declared.place,
         "reason": "\n".join(lines),
-        "action": _action(flow, declared.place, settings),
+        "action": _action(flow, declared.place, settings, changes),
         **({"failed": True} if failed else {}),
         **({"taken_over": True} if taken_over else {}),
     }
@@ -58,11 +59,12 @@ def message(
     return Unsent.of(flow.topics.failure, SCHEMA_CHANGED, subject, facts)
 
 
-def _action(flow: FeedFlow, place: str, settings: Sequence[str]) -> str:
-    if not settings:
-        return "No setting alone accepts it: have the files written as declared, or declare the feed anew."
-    where = f" in {place}" if place else ""
-    return "\n".join([f"Where it is meant, declare below columns of feed {flow.feed.name}{where}:", *settings])
+def _action(flow: FeedFlow, place: str, settings: Sequence[str], changes: Sequence[SchemaChange]) -> str:
+    where = f"below columns of feed {flow.feed.name}{f' in {place}' if place else ''}"
+    lines = [f"Where it is meant, declare {where}:", *settings] if settings else []
+    if any(change.kind is ChangeKind.ADDED and not change.column for change in changes):
+        lines.append(f"A column whose name is not shown is declared {where} with that name as its field.")
+    return "\n".join(lines) or "No setting alone accepts it: have the files written as declared, or declare anew."
 
 
 def touched(flow: FeedFlow, declared: DeclaredTable, change: SchemaChange) -> tuple[str, ...]:

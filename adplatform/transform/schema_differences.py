@@ -10,6 +10,9 @@ from adplatform.contracts.schema_change import ChangeKind, SchemaChange
 from adplatform.contracts.undeclared_names import is_certainly_name, mark_of
 from adplatform.transform.header_advice import nearest
 
+_LONGEST = 100
+"""Characters of a name that is shown."""
+
 
 def differences(
     contract: Contract,
@@ -60,7 +63,7 @@ def _pairs(
             yield column.name, near
         else:
             without.append(column)
-    if len(without) == len(left) == 1 and is_certainly_name(left[0]):
+    if len(without) == len(left) == 1 and is_certainly_name(left[0]) and len(left[0]) <= _LONGEST:
         at = header.index(left[0])
         before, after = columns[at - 1] if at else None, columns[at + 1] if at + 1 < len(columns) else None
         if (before, after) == _neighbours(contract, without[0].name, columns):
@@ -78,7 +81,7 @@ def _neighbours(contract: Contract, column: str, columns: Sequence[str | None]) 
 def _added(contract: Contract, header: Sequence[str], name: str, types: Mapping[str, str]) -> SchemaChange:
     # Members of JSON may stand within others.
     parts = name.split(".") if contract.format.kind in ("json", "ndjson") else [name]
-    if all(map(is_certainly_name, parts)):
+    if len(name) <= _LONGEST and all(map(is_certainly_name, parts)):
         return SchemaChange(ChangeKind.ADDED, name, types.get(name, ""))
     return SchemaChange(ChangeKind.ADDED, "", types.get(name, ""), header.index(name) + 1, mark_of(name))
 

@@ -281,7 +281,9 @@ def test_a_refusal_about_thousands_of_columns_fails_once_and_says_the_first_and_
     assert "and 890 more; declare them, or set schema_policy" in delivery.error
     assert item_size(to_item("acme/orders", delivery)) < MAX_ITEM / 40
     assert acme.tick() == []
-    assert inbox.read() == []
+    [message] = inbox.read()
+    assert (message["event"], len(message["changes"]), message["changes_count"]) == ("schema_changed", 50, 200)
+    assert acme.tick() == inbox.read() == []
 
 
 @pytest.mark.slow
