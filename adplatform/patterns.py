@@ -4,19 +4,22 @@ A new pattern is entered here and in ``adplatform.components``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
+from adplatform.contracts.source import FileSource
 from adplatform.contracts.yaml_files import Declared, Mistake, read_declarations
 from adplatform.failures import PermanentFailure
-from adplatform.flow.declared_table import DeclaredTable
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.source import FeedFlow
 from adplatform.platform.settings import Settings
+
+if TYPE_CHECKING:
+    from adplatform.flow.declared_table import DeclaredTable
 
 DEFS = Path(__file__).parent / "defs"
 P = TypeVar("P", bound=Pattern)
@@ -114,24 +117,28 @@ def declared_patterns(settings: Settings, folder: Path = DEFS) -> list[Pattern]:
     return [pattern_of(each, settings) for each in faultless_defs(folder)]
 
 
-def declared_table(table: str, settings: Settings, folder: Path = DEFS) -> DeclaredTable:
+def declared_table(table: str, settings: Settings, folder: Path = DEFS) -> "DeclaredTable":
     """Where a table, ``source/feed``, is declared, and which others are made of it, or of those.
 
     Raises:
         PermanentFailure: a file has mistakes; names the first.
     """
-    place, flows = "", list[FeedFlow]()
+    from adplatform.flow.declared_table import DeclaredTable  # noqa: PLC0415 - few need it
+
+    found, flows = DeclaredTable(), list[FeedFlow]()
     for each in faultless_defs(folder):
         source = pattern_of(each, settings).source
         flows += [*source.feeds, *source.derived]
         if source.name == table.partition("/")[0]:
-            place = str(each.file.relative_to(folder.parent))
-    made, wanted = dict[str, None](), [table]
-    for name in wanted:
-        found = [flow.table for flow in flows if name in flow.made_of and flow.table not in made]
-        made |= dict.fromkeys(found)
-        wanted += dict.fromkeys(found)
-    return DeclaredTable(place, tuple(made))
+            found = DeclaredTable(str(each.file.relative_to(folder.parent)), isinstance(each.model, FileSource))
+    made = {f"{flow.source}/{flow.merged_as}": None for flow in flows if flow.table == table and flow.merged_as}
+    wanted = [table, *made]
+    while wanted:
+        name = wanted.pop(0)
+        more = dict.fromkeys(flow.table for flow in flows if name in flow.made_of and flow.table not in made)
+        made |= more
+        wanted += more
+    return replace(found, made_of_it=tuple(made))
 
 
 def of_kind(patterns: list[Pattern], kind: type[P]) -> list[P]:

@@ -27,6 +27,7 @@ from adplatform.flow.cost_guard import budget_of, kept_back, standings
 from adplatform.flow.pattern import Pattern, find_feed
 from adplatform.flow.retention import archived_now
 from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
 from adplatform.flow.standing import merge_line, waits
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
@@ -152,9 +153,20 @@ def _print_details(services: Services, feed: str, day: date) -> None:
             console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
+def _print_schema(services: Services, flow: FeedFlow) -> None:
+    """How the newest files of a feed differ from what is declared."""
+    from adplatform.flow.schema_message import standing  # noqa: PLC0415 - few commands need it
+
+    for line in standing(flow, services.ledger.schemas.get(flow.name)):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
 def _print_overview(services: Services, patterns: Sequence[Pattern], wanted: str | None) -> None:
     if not _print_merges(services.ledger, patterns, wanted):
         console.print(_delivery_table(services, patterns, wanted))
+        for flow in (each for pattern in patterns for each in pattern.deliveries(services.ledger)):
+            if flow.name == wanted:
+                _print_schema(services, flow)
         _print_ignored(services.ledger, patterns, wanted)
 
 

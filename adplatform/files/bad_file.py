@@ -1,9 +1,12 @@
 """A delivered file that cannot be used, and why: one failure for every step between the landing and the clean zone."""
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from adplatform.contracts.schema_change import SchemaChange
 from adplatform.failures import MAX_TEXT, PermanentFailure, clipped
+
+if TYPE_CHECKING:
+    from adplatform.contracts.schema_change import SchemaChange
 
 
 class Reason(StrEnum):
@@ -38,7 +41,7 @@ class BadFile(PermanentFailure):
     columns are not those of the contract, ``changes`` are how they differ.
     """
 
-    def __init__(self, origin: str, reason: Reason, message: str, changes: tuple[SchemaChange, ...] = ()) -> None:
+    def __init__(self, origin: str, reason: Reason, message: str, changes: "tuple[SchemaChange, ...]" = ()) -> None:
         super().__init__(origin, reason, message)
         self.changes = changes
         self.origin = origin

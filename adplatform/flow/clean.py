@@ -8,7 +8,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from adplatform.contracts.schema_change import SchemaChange
+from adplatform.contracts.schema_change import SchemaChange, merged
 from adplatform.failures import PermanentFailure, TransientFailure, listed, naming
 from adplatform.files.bad_file import BadFile
 from adplatform.files.budget import require_room
@@ -47,7 +47,6 @@ from adplatform.platform.settings import Settings
 from adplatform.platform.traces import linked, span
 from adplatform.transform.duckdb_engine import EngineLimits, transform, transform_apart
 from adplatform.transform.rejects import SWALLOWED
-from adplatform.transform.schema_differences import merged
 from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)

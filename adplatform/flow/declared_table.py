@@ -5,12 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DeclaredTable:
-    """``place`` is the file, and ``made_of_it`` are the tables, in order from the nearest."""
+    """``place`` is the file, and ``has_columns`` whether its columns are there: those of a report are in none.
+    ``made_of_it`` are the tables, in order from the nearest."""
 
     place: str = ""
+    has_columns: bool = True
     made_of_it: tuple[str, ...] = ()
-
-
-def unknown(_: str) -> DeclaredTable:
-    """Of a table that nothing is known of."""
-    return DeclaredTable()

@@ -11,8 +11,9 @@ from datetime import date, datetime
 from functools import partial
 from typing import get_args
 
+from adplatform.contracts.accepting import accepting
 from adplatform.contracts.model import Contract
-from adplatform.contracts.schema_change import ChangeKind, SchemaChange, accepting
+from adplatform.contracts.schema_change import ChangeKind, SchemaChange, merged
 from adplatform.contracts.types import TypeName
 from adplatform.contracts.undeclared_names import plain_name
 from adplatform.failures import listed
@@ -65,7 +66,7 @@ def note_refused(services: Services, flow: FeedFlow, day: date, run_id: str, cha
     delivery = services.ledger.deliveries.get(flow.name, day)
     if delivery.is_held_by(run_id):
         seen = services.ledger.schemas.get(flow.name)
-        _note(services, flow, delivery, seen, changes[:_MOST], whole=False, failed=True)
+        _note(services, flow, delivery, seen, merged(changes)[:_MOST], whole=False, failed=True)
 
 
 def _note(

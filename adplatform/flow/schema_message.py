@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel
 
 from adplatform.consumers.destinations import DESTINATIONS
-from adplatform.contracts.schema_change import ChangeKind, SchemaChange, accepting
+from adplatform.contracts.accepting import accepting
+from adplatform.contracts.schema_change import ChangeKind, SchemaChange
 from adplatform.failures import SHOWN, PermanentFailure, listed
 from adplatform.flow.declared_table import DeclaredTable
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.messages import Unsent
+from adplatform.ledger.schemas import ReceivedSchema
 from adplatform.platform.alert import SCHEMA_CHANGED
 
 log = logging.getLogger(__name__)
@@ -27,12 +29,13 @@ def message(
 ) -> Unsent:
     """The message of ``changes`` that a delivery is the first to show; ``failed`` is whether it failed for them."""
     contract, said = flow.feed.contract, [str(change) for change in changes]
-    settings = [line for line in (accepting(contract, change) for change in changes) if line]
+    lines = (accepting(contract, change) for change in changes)
+    settings = [line for line in lines if line] if declared.has_columns else []
     users = list(dict.fromkeys(each for change in changes for each in touched(flow, declared, change)))
     files = list(dict.fromkeys(change.file for change in changes if change.file))
     evolves = contract.schema_policy == "evolve"
     taken_over = not failed and evolves and all(change.kind is ChangeKind.ADDED for change in changes)
-    lines = [
+    reason = [
         *(f"{each[0].upper()}{each[1:]}." for each in said[:SHOWN]),
         *([f"And {len(said) - SHOWN} more."] if len(said) > SHOWN else []),
         *([f"First file: {listed(files)}."] if files else []),
@@ -50,8 +53,8 @@ def message(
         "touched": users,
         "setting": "\n".join(settings),
         "declared_in": declared.place,
-        "reason": "\n".join(lines),
-        "action": _action(flow, declared.place, settings, changes),
+        "reason": "\n".join(reason),
+        "action": _action(flow, declared, settings, changes),
         **({"failed": True} if failed else {}),
         **({"taken_over": True} if taken_over else {}),
     }
@@ -59,12 +62,22 @@ def message(
     return Unsent.of(flow.topics.failure, SCHEMA_CHANGED, subject, facts)
 
 
-def _action(flow: FeedFlow, place: str, settings: Sequence[str], changes: Sequence[SchemaChange]) -> str:
-    where = f"below columns of feed {flow.feed.name}{f' in {place}' if place else ''}"
+def _action(flow: FeedFlow, declared: DeclaredTable, settings: Sequence[str], changes: Sequence[SchemaChange]) -> str:
+    if not declared.has_columns:
+        return "Its columns are those of a report, which a release of the platform declares."
+    within = f" in {declared.place}" if declared.place else ""
+    where = f"below columns of feed {flow.merged_as or flow.feed.name}{within}"
     lines = [f"Where it is meant, declare {where}:", *settings] if settings else []
     if any(change.kind is ChangeKind.ADDED and not change.column for change in changes):
         lines.append(f"A column whose name is not shown is declared {where} with that name as its field.")
     return "\n".join(lines) or "No setting alone accepts it: have the files written as declared, or declare anew."
+
+
+def standing(flow: FeedFlow, schema: ReceivedSchema | None) -> Iterator[str]:
+    """How the newest files of a feed differ from what is declared, with the lines that accept it."""
+    for change in schema.changes if schema else ():
+        line = accepting(flow.feed.contract, change)
+        yield f"{flow.name}: {change}, first in {change.file}{f'; {line}' if line else ''}"
 
 
 def touched(flow: FeedFlow, declared: DeclaredTable, change: SchemaChange) -> tuple[str, ...]:
@@ -90,7 +103,7 @@ def _names(settings: BaseModel, column: str) -> bool:
 
 def declared_of(services: Services, flow: FeedFlow) -> DeclaredTable:
     try:
-        return services.declared(flow.table)
+        return services.declared(flow.table) if services.declared is not None else DeclaredTable()
     except PermanentFailure as e:  # other declarations have mistakes, which `adplatform validate` shows
         log.warning("%s: where it is declared is not known: %s", flow.table, e)
         return DeclaredTable()

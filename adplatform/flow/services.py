@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.failures import PermanentFailure
-from adplatform.flow.declared_table import DeclaredTable, unknown
 from adplatform.flow.source import Source
 from adplatform.lake.zones import Zones
 from adplatform.platform.clock import utc_now
@@ -21,6 +20,7 @@ from adplatform.platform.settings import Settings
 if TYPE_CHECKING:
     from adplatform.contracts.alerts import Alerts
     from adplatform.flow.alerts import Alerting
+    from adplatform.flow.declared_table import DeclaredTable
     from adplatform.flow.settling import Settler
     from adplatform.lake.lake import Lake
     from adplatform.lake.store import Store
@@ -39,7 +39,7 @@ class Services:
     settings: Settings
     aws: "Aws"
     now: Callable[[], datetime] = utc_now
-    declared: Callable[[str], DeclaredTable] = unknown
+    declared: "Callable[[str], DeclaredTable] | None" = None
     """Where a table is declared, and what is made of it, for who has something to say of that."""
 
     @cached_property

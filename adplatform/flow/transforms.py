@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from adplatform.contracts.schema_change import SchemaChange
+from adplatform.contracts.schema_change import SchemaChange, merged
 from adplatform.failures import ClaimLost, PermanentFailure, SenderFailure, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.accounting import accounted
@@ -48,7 +48,6 @@ from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
-from adplatform.transform.schema_differences import merged
 from adplatform.transform.values import FileCount, Staged
 
 MOST_QUARANTINED = 2 * 2**30

@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from adplatform.contracts.schema_change import SchemaChange
 from adplatform.failures import MAX_TEXT, SenderFailure, clipped, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import VersionObject
 from adplatform.ledger.publications import FileOutcome, Outcome
-from adplatform.transform.schema_differences import merged
+
+if TYPE_CHECKING:
+    from adplatform.contracts.schema_change import SchemaChange
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +20,7 @@ log = logging.getLogger(__name__)
 class FilesRefused(SenderFailure):
     """``changes`` are how columns of the refused files differ from the declared ones."""
 
-    def __init__(self, message: str, changes: tuple[SchemaChange, ...] = ()) -> None:
+    def __init__(self, message: str, changes: "tuple[SchemaChange, ...]" = ()) -> None:
         super().__init__(message)
         self.changes = changes
 
@@ -39,7 +41,9 @@ def bad(flow: FeedFlow, item: VersionObject, outcome: FileOutcome, bad: BadFile)
     return replace(outcome, outcome=verdict(flow, item), reason=str(bad))
 
 
-def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome], changes: Iterable[SchemaChange] = ()) -> None:
+def require_no_bad_file(
+    flow: FeedFlow, outcomes: Iterable[FileOutcome], changes: "Iterable[SchemaChange]" = ()
+) -> None:
     """Refuse the delivery when a file of it was refused, unless the feed goes on without bad files. ``changes`` are as
     of :class:`FilesRefused`.
 
@@ -52,7 +56,7 @@ def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome], changes
         raise FilesRefused(
             f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. {flow.remedy}, or "
             "leave them out with `adplatform quarantine drop`. `adplatform ledger <file:...>` tells a file's name.",
-            merged(changes),
+            tuple(changes),
         )
 
 

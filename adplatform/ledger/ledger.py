@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adplatform.ledger.actions import Actions
 from adplatform.ledger.alerts import OpenAlerts
@@ -31,13 +31,15 @@ from adplatform.ledger.placements import Placements
 from adplatform.ledger.plans import Plans
 from adplatform.ledger.publications import Publications
 from adplatform.ledger.reports import Reports
-from adplatform.ledger.schemas import Schemas
 from adplatform.ledger.scopes import Scopes
 from adplatform.ledger.spendings import Spendings
 from adplatform.ledger.table import Table
 from adplatform.ledger.tallies import Tallies
 from adplatform.ledger.uploads import Uploads
 from adplatform.platform.clock import utc_now
+
+if TYPE_CHECKING:
+    from adplatform.ledger.schemas import Schemas
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class Ledger:
         return Placements(self.access)
 
     @cached_property
-    def schemas(self) -> Schemas:
+    def schemas(self) -> "Schemas":
+        from adplatform.ledger.schemas import Schemas  # noqa: PLC0415 - few need it
+
         return Schemas(self.access)
 
     @cached_property

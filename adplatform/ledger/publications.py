@@ -8,15 +8,18 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from adplatform.failures import clipped
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import TableKeys, keys_of, table_keys
 from adplatform.ledger.objects import RawObject, object_key
 from adplatform.ledger.placements import Placement
-from adplatform.ledger.rows import Item, digest, from_item
-from adplatform.ledger.schemas import SCHEMA, ReceivedSchema
+from adplatform.ledger.rows import SCHEMA, Item, digest, from_item
 from adplatform.ledger.table import MOST_READ, Table, Write
+
+if TYPE_CHECKING:
+    from adplatform.ledger.schemas import ReceivedSchema
 
 _PACKED = 240 * 1024
 """Characters of outcomes in one row, at most, before they are compressed: an item may have 400 KB."""
@@ -188,7 +191,7 @@ class Versions:
     published: Publication | None
     keys: TableKeys
     objects: Mapping[str, RawObject]
-    schema: ReceivedSchema | None = None
+    schema: "ReceivedSchema | None" = None
 
 
 @dataclass(frozen=True)
@@ -302,8 +305,14 @@ def _versions(items: Mapping[tuple[str, str], Item], feed: str, delivery: Delive
         from_item(Publication, published) if published else None,
         keys,
         {},
-        from_item(ReceivedSchema, schema) if schema else None,
+        _schema(schema) if schema else None,
     )
+
+
+def _schema(item: Item) -> "ReceivedSchema":
+    from adplatform.ledger.schemas import ReceivedSchema  # noqa: PLC0415 - few feeds have one
+
+    return from_item(ReceivedSchema, item)
 
 
 def _version_key(day: date, version: int) -> str:

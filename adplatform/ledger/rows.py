@@ -72,6 +72,8 @@ from adplatform.failures import clipped
 from adplatform.ledger.item_size import require_fit
 
 Item = dict[str, Any]
+SCHEMA = "schema"
+"""The sort key of a :class:`ReceivedSchema`."""
 _TEXTS = frozenset({"error", "note", "reason", "doubt", "otherwise", "settled_because", "waiting"})
 
 

@@ -7,12 +7,10 @@ from typing import Any
 
 from adplatform.contracts.schema_change import ChangeKind, SchemaChange
 from adplatform.ledger.messages import Messages, Unsent
-from adplatform.ledger.rows import digest
+from adplatform.ledger.rows import SCHEMA, digest
 from adplatform.ledger.table import MOST_ACTIONS, NEW, Table
 
 _MOST_TOGETHER = MOST_ACTIONS - 2
-SCHEMA = "schema"
-"""The sort key of a :class:`ReceivedSchema`."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adplatform.flow.declared_table import DeclaredTable
 from adplatform.flow.services import Services
 from adplatform.platform.aws import CALL_BUDGET, Aws, local_aws
 from adplatform.platform.extras import LOCAL, extra
 from adplatform.platform.settings import Settings
+
+if TYPE_CHECKING:
+    from adplatform.flow.declared_table import DeclaredTable
 
 
 def open_services(settings: Settings) -> Services:
@@ -27,10 +29,10 @@ def open_services(settings: Settings) -> Services:
     return Services(settings, aws, declared=declared_in(settings))
 
 
-def declared_in(settings: Settings) -> Callable[[str], DeclaredTable]:
+def declared_in(settings: Settings) -> "Callable[[str], DeclaredTable]":
     """What the files of declarations say of a table, which are read when somebody asks."""
 
-    def declared(table: str) -> DeclaredTable:
+    def declared(table: str) -> "DeclaredTable":
         from adplatform.patterns import declared_table  # noqa: PLC0415 - imports all models
 
         return declared_table(table, settings)

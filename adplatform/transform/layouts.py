@@ -15,7 +15,7 @@ from pathlib import Path
 from adplatform.contracts.column import DELIVERY_DATE, IDENTIFIER, MOST_CHARACTERS, SYSTEM_COLUMNS, Column
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
-from adplatform.contracts.schema_change import SchemaChange
+from adplatform.contracts.schema_change import SchemaChange, merged
 from adplatform.contracts.undeclared_names import comment_of, is_certainly_name, is_like_value, plain_name
 from adplatform.failures import PermanentFailure, clipped, listed
 from adplatform.files.bad_file import BadFile, Reason
@@ -24,7 +24,7 @@ from adplatform.files.input_file import InputFile
 from adplatform.transform.compile import INTERNAL_COLUMNS, stored_names
 from adplatform.transform.header_advice import advice
 from adplatform.transform.long_records import MOST_UNDECLARED
-from adplatform.transform.schema_differences import differences, merged
+from adplatform.transform.schema_differences import differences
 from adplatform.transform.values import RefusedFile
 
 UNNAMED = "_unnamed"

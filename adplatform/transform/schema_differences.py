@@ -86,14 +86,6 @@ def _added(contract: Contract, header: Sequence[str], name: str, types: Mapping[
     return SchemaChange(ChangeKind.ADDED, "", types.get(name, ""), header.index(name) + 1, mark_of(name))
 
 
-def merged(changes: Iterable[SchemaChange]) -> tuple[SchemaChange, ...]:
-    """Each change once, with the first file that has it."""
-    found: dict[str, SchemaChange] = {}
-    for change in changes:
-        found.setdefault(change.key, change)
-    return tuple(found.values())
-
-
 def unmissed(changes: Iterable[SchemaChange]) -> tuple[SchemaChange, ...]:
     """Those of files that may be without any column, as documents of JSON may be without any member."""
     return tuple(change for change in changes if change.kind is not ChangeKind.VANISHED)

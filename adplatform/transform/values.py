@@ -5,10 +5,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from adplatform.contracts.schema_change import SchemaChange
 from adplatform.contracts.types import DataType
+
+if TYPE_CHECKING:
+    from adplatform.contracts.schema_change import SchemaChange
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ class Staged:
     lacking: Mapping[str, int] = field(default_factory=dict)
     footers: tuple[FooterLikeRows, ...] = ()
     emptied: Mapping[str, int] = field(default_factory=dict)
-    changes: tuple[SchemaChange, ...] = ()
+    changes: "tuple[SchemaChange, ...]" = ()
     types: Mapping[str, str] = field(default_factory=dict)
 
     @property

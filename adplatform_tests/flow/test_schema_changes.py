@@ -24,6 +24,8 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
 from adplatform.ledger.messages import PLATFORM
+from adplatform.ledger.rows import Item
+from adplatform.operations.ledger_tables import READINGS, SCHEMA_CHANGES
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.channels import Channels
 from adplatform_tests.support.plainly import WRITES, killed_at, process
@@ -37,7 +39,7 @@ FEED: dict[str, Any] = {
     "activations": ["meta"],
     "consumers": ["athena"],
 }
-MADE_OF_IT = DeclaredTable("defs/partners/shop/defs.yaml", ("facts/daily",))
+MADE_OF_IT = DeclaredTable("defs/partners/shop/defs.yaml", made_of_it=("facts/daily",))
 THREAD = "shop/schema_changed/shop/orders"
 HEADER, ROW = "order_id,email,cost,note", "1,ann@example.com,2.50,x"
 
@@ -151,9 +153,11 @@ def test_columns_that_come_and_go_where_the_schema_evolves(channels: Channels) -
     [first, second, last] = said(channels)
     assert [how for how, _ in (first, second, last)] == ["info", "warning", "ended"]
     assert second[1] == "files lack the column email"
-    held = services.ledger.access.items("shop/orders", "change#")
-    assert "Ann" not in json.dumps([*held, first], default=str)
+    assert "Ann" not in json.dumps([*items(services), first], default=str)
     rows = {(each.change, each.column): each for each in services.ledger.schemas.noted("shop/orders")}
+    tabled = READINGS[0].rows(services, "shop/orders")[SCHEMA_CHANGES.name]
+    assert {(row["change"], row["column_name"]) for row in tabled} == rows.keys()
+    assert {row["setting"] for row in tabled} >= {"new: string", None}
     assert rows["column_added", "new"].setting == "new: string"
     assert rows["column_lacking", "email"].touched == (
         "table shop/orders",
@@ -169,6 +173,22 @@ def test_a_file_of_another_date_before_says_nothing_of_files_now(channels: Chann
     delivered(services, source, 3, f"{HEADER}\n{ROW}")
     delivered(services, source, 2, f"{HEADER},old\n{ROW},y")
     assert (noted(services), said(channels)) == ([], [])
+
+
+def test_columns_that_a_release_before_took_in_are_no_news(channels: Channels) -> None:
+    services = channels.services
+    source = shop(services, schema_policy="evolve")
+    for number in (1, 2):
+        delivered(services, source, number, f"{HEADER},new\n{ROW},y")
+        for item in [*services.ledger.access.items("shop/orders", "schema"), *items(services)]:
+            services.ledger.access.delete("shop/orders", item["sk"])
+    assert len(said(channels)) == 1
+    delivered(services, source, 3, f"{HEADER},new,newer\n{ROW},y,z")
+    assert noted(services) == [("column_added", "newer", "")]
+
+
+def items(services: Services) -> list[Item]:
+    return list(services.ledger.access.items("shop/orders", "change#"))
 
 
 def parquet(**columns: list[Any]) -> bytes:

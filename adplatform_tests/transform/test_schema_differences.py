@@ -8,12 +8,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adplatform.contracts.accepting import accepting
 from adplatform.contracts.column import Column
 from adplatform.contracts.model import Contract
-from adplatform.contracts.schema_change import ChangeKind, SchemaChange, accepting
+from adplatform.contracts.schema_change import ChangeKind, SchemaChange, merged
 from adplatform.contracts.undeclared_names import is_certainly_name, mark_of
 from adplatform.transform.layouts import Names
-from adplatform.transform.schema_differences import differences, merged
+from adplatform.transform.schema_differences import differences
 
 COLUMNS = {"day": "date", "campaign": "string", "cost": "decimal(18,2)", "clicks": {"type": "int", "required": True}}
 
