@@ -9,6 +9,8 @@ from adplatform.contracts.model import Contract
 from adplatform.contracts.schema_change import ChangeKind, SchemaChange
 from adplatform.contracts.undeclared_names import plain_name
 
+_OF_ANY_TYPE = ("type", "field", "required", "allowed", "pattern", "trim", "null_values", "drop", "optional", "comment")
+
 
 def accepting(contract: Contract, change: SchemaChange) -> str:
     """The column as it is declared below ``columns`` where the change is meant; "" where no setting alone accepts it,
@@ -26,6 +28,7 @@ def accepting(contract: Contract, change: SchemaChange) -> str:
             more = {"optional": True}
         case ChangeKind.RETYPED if change.became and not declared.pii:
             more = {"type": change.became}
+            settings = {name: each for name, each in settings.items() if name in _OF_ANY_TYPE}
         case _:
             return ""
     return _line(declared.name, {**settings, **more})

@@ -58,7 +58,8 @@ def note_schema(
     if seen is None and last is not None:
         found = [change for change in found if not _is_of(last, change)]
     if found or before:
-        _note(services, flow, delivery, seen, found, whole=transformed.base is None)
+        whole, failed = transformed.base is None, bool(transformed.refusals)
+        _note(services, flow, delivery, seen, found, whole=whole, failed=failed)
 
 
 def note_refused(services: Services, flow: FeedFlow, day: date, run_id: str, changes: Sequence[SchemaChange]) -> None:
