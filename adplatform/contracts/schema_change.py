@@ -20,7 +20,7 @@ class SchemaChange:
     """``column`` is the declared one, or of an ADDED one what the file calls it. ``became`` is the header that a
     RENAMED column has, or the type that files have for one, "" where they have text. A column whose name may be a value
     has its ``place`` in the header instead, from 1, and a ``mark`` that tells it from others. ``file`` is the first
-    file with the change, as messages call it."""
+    file with the change, as messages call it. ``pii`` is the kind of personal data that an ADDED one certainly has."""
 
     kind: ChangeKind
     column: str = ""
@@ -28,6 +28,7 @@ class SchemaChange:
     place: int = 0
     mark: str = ""
     file: str = ""
+    pii: str = ""
 
     @property
     def key(self) -> str:

@@ -7,6 +7,7 @@ before the version is shown or fails, so that a run that is killed after that ha
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from typing import get_args
@@ -59,6 +60,7 @@ def note_schema(
         found = [change for change in found if not _is_of(last, change)]
     if found or before:
         whole, failed = transformed.base is None, bool(transformed.refusals)
+        found = [_with_kind(staged, change) for change in found]
         _note(services, flow, delivery, seen, found, whole=whole, failed=failed)
 
 
@@ -151,6 +153,14 @@ def _is_accepted(contract: Contract, change: SchemaChange) -> bool:
             return contract.compared(change.became) in names
         case ChangeKind.RETYPED:
             return column is None or column.type == change.became
+
+
+def _with_kind(staged: Staged, change: SchemaChange) -> SchemaChange:
+    """The change with what personal data an added column holds, whose values are not stored."""
+    for withheld in staged.withheld:
+        if change.kind is ChangeKind.ADDED and withheld.column == repr(change.column):
+            return replace(change, pii="email" if withheld.emails else "phone")
+    return change
 
 
 def _is_of(last: Publication, change: SchemaChange) -> bool:

@@ -68,6 +68,8 @@ def _action(flow: FeedFlow, declared: DeclaredTable, settings: Sequence[str], ch
     within = f" in {declared.place}" if declared.place else ""
     where = f"below columns of feed {flow.merged_as or flow.feed.name}{within}"
     lines = [f"Where it is meant, declare {where}:", *settings] if settings else []
+    if settings and any(change.kind is ChangeKind.RETYPED for change in changes):
+        lines.append("Values of another type need a column of another name: older files cannot be read as that.")
     if any(change.kind is ChangeKind.ADDED and not change.column for change in changes):
         lines.append(f"A column whose name is not shown is declared {where} with that name as its field.")
     return "\n".join(lines) or "No setting alone accepts it: have the files written as declared, or declare anew."

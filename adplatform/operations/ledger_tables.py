@@ -149,7 +149,7 @@ SCHEMA_CHANGES = LedgerTable(
         ("column_name", "string", "The column, or its place where its name may be a value; NULL of a contract."),
         ("contract", "string", "The digest of the contract that the rows of the version were made by."),
         ("contract_before", "string", "That of the version published before; NULL of a column."),
-        ("became", "string", "What files call a renamed column, or the type of one that they know types of."),
+        ("became", "string", "What files call a renamed column, or the type that its values are of."),
         ("first_file", "string", "The first file with it, as `adplatform ledger` takes it."),
         ("setting", "string", "The line of YAML that accepts it, where one does."),
         ("touched", "string", "What uses the column, as a JSON list."),

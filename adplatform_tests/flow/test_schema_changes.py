@@ -133,8 +133,8 @@ def test_columns_that_come_and_go_where_the_schema_evolves(channels: Channels) -
     source = shop(services, schema_policy="evolve")
     bodies = [
         f"{HEADER}\n{ROW}",
-        f"{HEADER},new,Ann Lee\n{ROW},y,z",
-        f"{HEADER},new,Ann Lee\n{ROW},y,z",
+        f"{HEADER},new,Ann Lee\n{ROW},7.5,z",
+        f"{HEADER},new,Ann Lee\n{ROW},7.5,z",
         "order_id,cost,note,new\n1,2.50,x,y",
         f"{HEADER}\n{ROW}",
     ]
@@ -183,8 +183,15 @@ def test_columns_that_a_release_before_took_in_are_no_news(channels: Channels) -
         for item in [*services.ledger.access.items("shop/orders", "schema"), *items(services)]:
             services.ledger.access.delete("shop/orders", item["sk"])
     assert len(said(channels)) == 1
-    delivered(services, source, 3, f"{HEADER},new,newer\n{ROW},y,z")
-    assert noted(services) == [("column_added", "newer", "")]
+    delivered(services, source, 3, f"{HEADER},new,contact\n{ROW},y,ann@b.example")
+    [row] = services.ledger.schemas.noted("shop/orders")
+    assert (row.change, row.column, row.setting) == ("column_added", "contact", "contact: {pii: email}")
+    columns = {**FEED["columns"], "new": "string", **yaml.safe_load(row.setting)}
+    delivered(
+        services, shop(services, schema_policy="evolve", columns=columns), 4, f"{HEADER},new,contact\n{ROW},y,z@b.de"
+    )
+    assert ("column_accepted", "contact", "") in noted(services)
+    assert services.ledger.deliveries.get("shop/orders", day(4)).published
 
 
 def items(services: Services) -> list[Item]:
@@ -206,7 +213,7 @@ def test_values_that_are_not_of_their_type_any_more_are_a_change_of_it(channels:
     assert noted(services) == [("column_retyped", "cost", "double")]
     assert said(channels) == [("warning", "most values of cost are not of its type any more (double)")]
     [row] = services.ledger.schemas.noted("shop/orders")
-    assert row.setting == "cost: double"
+    assert row.setting == "cost_double: {type: double, field: cost}"
 
 
 def test_values_that_never_were_of_their_type_are_no_change(channels: Channels) -> None:

@@ -85,6 +85,9 @@ def test_of_a_name_that_may_be_a_value_the_place_is_said() -> None:
     ("declared", "header", "types", "line"),
     [
         ({}, [*COLUMNS, "new"], {"new": "bigint"}, "new: bigint"),
+        ({"schema_policy": "evolve"}, [*COLUMNS, "new"], {"new": "bigint"}, "new: string"),
+        ({}, [*COLUMNS, "E-Mail"], {}, "e_mail: {pii: email, field: E-Mail}"),
+        ({}, [*COLUMNS, "City"], {}, "city: {type: string, field: City}"),
         ({}, [*COLUMNS, "New_Name"], {}, "new_name: {type: string, field: New_Name}"),
         ({"format": {"header_match": "loose"}}, [*COLUMNS, "New_Name"], {}, "new_name: string"),
         ({}, ["day", "campaign", "clicks"], {}, "cost: {type: 'decimal(18,2)', optional: true}"),
@@ -109,14 +112,13 @@ def test_the_line_that_accepts_a_change_is_one_of_a_contract_that_accepts_it(
         assert found(after, header) == ()
 
 
-def test_a_column_of_another_type_is_declared_as_that() -> None:
+def test_a_column_of_another_type_is_declared_under_a_name_of_its_own() -> None:
     change = SchemaChange(ChangeKind.RETYPED, "cost", "double")
-    assert accepting(contract(), change) == "cost: double"
+    assert accepting(contract(), change) == "cost_double: {type: double, field: cost}"
     assert accepting(contract(), SchemaChange(ChangeKind.RETYPED, "cost")) == ""
     least = contract({"cost": {"type": "int", "min": 0, "required": True}})
-    assert (
-        accepting(least, SchemaChange(ChangeKind.RETYPED, "cost", "string")) == "cost: {type: string, required: true}"
-    )
+    to_text = SchemaChange(ChangeKind.RETYPED, "cost", "string")
+    assert accepting(least, to_text) == "cost_string: {type: string, required: true, field: cost}"
     email = contract({"email": {"pii": "email"}})
     assert accepting(email, SchemaChange(ChangeKind.RETYPED, "email", "bigint")) == ""
 
