@@ -43,10 +43,10 @@ class BadFile(PermanentFailure):
 
     def __init__(self, origin: str, reason: Reason, message: str, changes: "tuple[SchemaChange, ...]" = ()) -> None:
         super().__init__(origin, reason, message)
-        self.changes = changes
         self.origin = origin
         self.reason = reason
         self.message = message
+        self.changes = changes
 
     def __str__(self) -> str:
         return f"{clipped(self.origin, MAX_TEXT // 2)}: {clipped(self.message, MAX_TEXT // 3)} [{self.reason}]"

@@ -37,6 +37,7 @@ _TROUBLES = {
 _SEEN_TO_END = ("tick_failed", "table_stale")
 """What those who told of it say the end of, by :meth:`Alerting.end_seen`."""
 _ENDS_SOMETIME = (*_SEEN_TO_END, SCHEMA_CHANGED)
+"""These, and what the ledger says the end of."""
 _NOTED_WITHIN = timedelta(minutes=5)
 """Some note a trouble only after people were notified of it: one that is not noted by then has ended."""
 

@@ -21,7 +21,7 @@ pk                            sk                                   row
 ``feed#<source>/@<target>``   ``chunk#<id>#<0001>#<000001>``       :class:`Chunk`, one piece of a reading that is kept
 ``feed#<source>/<feed>``      ``fold``                             :class:`Fold`, how far a table's changes are merged
 ``feed#<source>/<feed>``      ``generation#<000001>``              :class:`Generation`, a load of such a table
-``feed#<source>/<feed>``      ``schema``                           :class:`ReceivedSchema`, how files differ from it
+``feed#<source>/<feed>``      ``schema``                           :class:`ReceivedSchema`, how its files differ
 ``feed#<source>/<feed>``      ``change#<day>#<0001>#<digest>``     :class:`NotedChange`, of one column of its files
 ``feed#<source>/<feed>``      ``tally``                            :class:`Tally`, what DMS has counted of a table
 ``feed#<source>/<feed>``      ``landed#<day>#<digest>``            :class:`Landed`, what a run brought to a delivery

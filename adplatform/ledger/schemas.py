@@ -1,7 +1,7 @@
 """How the columns of a feed's files differ from those that the feed declares, and when that changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -16,10 +16,9 @@ _MOST_TOGETHER = MOST_ACTIONS - 2
 @dataclass(frozen=True)
 class ReceivedSchema:
     """The columns of the newest files of a feed, by how they differ from the declared ones: each of ``different`` has
-    the attributes of a :class:`SchemaChange`, and ``taken_over`` where the feed's settings go on with it."""
+    the attributes of a :class:`SchemaChange`. A feed without one has what is declared."""
 
     different: tuple[Mapping[str, Any], ...] = ()
-    since: datetime | None = None
     revision: int = 0
 
     @property
@@ -63,7 +62,7 @@ class Schemas:
         return self.table.get(ReceivedSchema, feed, SCHEMA)
 
     def noted(self, feed: str) -> list[NotedChange]:
-        """What has changed, the first first."""
+        """What has changed, in the order in which it was noted."""
         return sorted(self.table.query(NotedChange, feed, "change#"), key=lambda each: each.at)
 
     def note(
@@ -78,8 +77,7 @@ class Schemas:
         """Note how columns differ now, with what changed and the message of the source that is still to be sent; False
         when somebody noted something since it was ``seen``. All is written or nothing."""
         different = tuple({name: value for name, value in asdict(each).items() if value} for each in new)
-        row = replace(seen or ReceivedSchema(), different=different, since=self.table.now())
-        row = replace(row, revision=seen.revision + 1 if seen else 1)
+        row = ReceivedSchema(different, seen.revision + 1 if seen else 1)
         condition, values = ("revision = :r", {":r": seen.revision}) if seen else (NEW, None)
         writes = [self.table.put_write(feed, row, condition, values)]
         writes += [self.table.put_write(feed, each) for each in rows[:_MOST_TOGETHER]]

@@ -99,7 +99,9 @@ class Alert:
         if self.about_delivery:
             return self.event
         why = [_NUMBERS.sub("#", str(self.facts.get(name, ""))) for name in ("reason", "error")]
-        of = [str(self.facts.get(name, "")) for name in ("unit", "period", "changes")]
+        of = [str(self.facts.get(name, "")) for name in ("unit", "period")]
+        if self.event == SCHEMA_CHANGED:
+            of.append(str(self.facts.get("changes")))
         return f"{self.event}/{sha256(repr((why, of)).encode()).hexdigest()[:16]}"
 
     @property

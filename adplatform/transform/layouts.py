@@ -69,7 +69,7 @@ class Accepted:
     changes: tuple[SchemaChange, ...] = ()
     """How columns of files differ from the declared ones, also of those that are ``refused``."""
     types: Mapping[str, str] = field(default_factory=dict)
-    """The type that files have for a column, where they know types, by column."""
+    """The type that the first file has for a column, where it knows types, by column."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ def first_record(file: InputFile, file_format: FileFormat) -> FirstRecord | None
     return FirstRecord(tuple(fields), consumed, Lines(file_format.skip_lines + blank, newline))
 
 
+Types = Callable[[InputFile], Mapping[str, str]]
 Changes = Callable[[], tuple[SchemaChange, ...]]
 """How the columns of a file differ from the declared ones."""
 
@@ -129,11 +130,11 @@ def accept(
     contract: Contract,
     headers: Sequence[tuple[InputFile, tuple[str, ...], Lines]],
     reserved: Iterable[str] = (),
-    types: Mapping[int, Mapping[str, str]] | None = None,
+    types: Types = lambda _: {},
 ) -> Accepted:
     """Hold the column names of each file, as the file spells them, against the contract. ``reserved`` are names that
-    the table has already beside the contract's columns. ``types`` are those of columns, by name and a file's ordinal,
-    where files know types.
+    the table has already beside the contract's columns. ``types`` are those of the columns of a file, by name, where
+    it knows types.
 
     Raises:
         BadFile: a declared column is missing and the contract freezes the schema or cannot do without it, a column
@@ -150,13 +151,12 @@ def accept(
     typed: dict[str, str] = {}
     grouped: dict[tuple[tuple[str, ...], Lines], list[InputFile]] = {}
     for file, header, lines in sorted(headers, key=lambda entry: entry[0].ordinal):
-        own = (types or {}).get(file.ordinal, {})
-        changes = partial(differences, contract, header, names.column, file.origin, own)
+        changes = partial(_changes, names, file, header, types)
         missing = _missing(contract, names, file, header, changes)
         undeclared = [name for name in header if names.column(name) is None]
         if missing or undeclared:
             found += changes()
-        typed = {**{name: own[h] for h in own if (name := names.column(h))}, **typed}
+        typed = typed or {name: kind for each, kind in types(file).items() if (name := names.column(each))}
         if missing and contract.schema_policy == "quarantine":
             refused.append(RefusedFile(file.origin, _without(contract, missing)))
             continue
@@ -251,6 +251,10 @@ class Names:
 
     def column(self, header: str) -> str | None:
         return self.known.get(self.contract.compared(header))
+
+
+def _changes(names: Names, file: InputFile, header: Sequence[str], types: Types) -> tuple[SchemaChange, ...]:
+    return differences(names.contract, header, names.column, file.origin, types(file))
 
 
 def _missing(

@@ -68,7 +68,10 @@ def read_parquet(
     files = [file for file, _ in exact]
     fields = {file.ordinal: _fields(con, file, links, spelled) for file, spelled in exact}
     headers = [(file, tuple(field.header for field in fields[file.ordinal]), Lines()) for file in files]
-    types = {file: {field.header: _declarable(field) for field in of} for file, of in fields.items()}
+
+    def types(file: InputFile) -> dict[str, str]:
+        return {field.header: _declarable(field) for field in fields[file.ordinal]}
+
     accepted = accept(contract, headers, reserved, types)
     columns = {file: layout.columns for layout in accepted.layouts for file in layout.files}
     scans, of_bytes = [], dict[str, None]()

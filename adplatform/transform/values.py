@@ -189,7 +189,7 @@ class Staged:
     before, and ``lacking`` counts by column the files that lack one. ``footers`` are those of the files that were read
     that may be none. ``emptied`` counts the values of lenient columns that became none in good rows, by reason.
     ``changes`` are how columns of the files that were read differ from the declared ones, and ``types`` those that the
-    files have for columns, where they know types.
+    first file has for columns, where it knows types.
     """
 
     columns: tuple[OutputColumn, ...]

@@ -21,6 +21,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow.declared_table import DeclaredTable
 from adplatform.flow.outbox import send_unsent
 from adplatform.flow.provision import provision
+from adplatform.flow.schema_message import standing
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
 from adplatform.ledger.messages import PLATFORM
@@ -113,6 +114,8 @@ def test_a_renamed_column_is_said_once_with_the_line_that_accepts_it_and_ends_on
         "`adplatform validate` checks what was declared",
         f"`adplatform retry shop/orders {day(2)}` processes it again, once it is declared",
     ]
+    [standing_now] = standing(source.feeds[0], services.ledger.schemas.get("shop/orders"))
+    assert standing_now.endswith(f"that is probably it, first in {file}; {line}")
     services.ledger.deliveries.reopen("shop/orders", day(2))
     for number in (2, 3):
         delivered(services, source, number, renamed)
