@@ -28,6 +28,7 @@ from adplatform.contracts.orchestration import FreshWithin, Owner, TagKey, TagVa
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.contracts.strict import BY_FORM, PLAIN, SETTINGS, Strict
 from adplatform.contracts.types import parse_type
+from adplatform.contracts.usual_volume import DeclaredUsualVolume
 from adplatform.failures import wrapped
 
 T = TypeVar("T")
@@ -230,6 +231,10 @@ class ReportSource(Strict):
     """How long after its order a report is asked after; the pauses then grow."""
     fresh_within: FreshWithin | None = timedelta(hours=36)
     """The newest date of every profile or marketplace must have ended within this time; null for any age."""
+    usual_volume: DeclaredUsualVolume = None
+    """Whether the clean rows of a date of a profile or marketplace are compared with the median of earlier ones of the
+    same weekday, ``true`` or with settings, in the tables of all reports; those by the month with as many months, those
+    by the quarter or year with nothing. What is unusual is a warning; by default nobody looks."""
     owners: list[Owner] = Field(default_factory=list)
     """Owners of all assets: e-mail addresses, or ``team:<name>``."""
     tags: dict[TagKey, TagValue] = Field(default_factory=dict)
@@ -268,6 +273,12 @@ class ReportSource(Strict):
             raise ValueError("consumers of an account are of all its tables, none of which can wait after another")
         if self.consumers.entity_resolution and self.consumers.entity_resolution.results:
             raise ValueError("results come to a source of PartnerPush only; leave them out")
+        return self
+
+    @model_validator(mode="after")
+    def _compared_as_they_come(self) -> Self:
+        if self.usual_volume is not None and self.usual_volume.months is not None:
+            raise ValueError("usual_volume.months is for feeds; reports by the month have as many as weekdays says")
         return self
 
     @model_validator(mode="after")

@@ -101,6 +101,7 @@ def keys_feed(feed: TableFeed) -> TableFeed:
         "chunks": Chunks(rows=feed.chunks.rows, column=feed.chunks.column if feed.chunks.column in feed.key else None),
         "arrival": Arrival(complete_when="engine", accept_early=None),
         "crawl": False,
+        "usual_volume": None,
         "activations": NO_ACTIVATIONS,
         "consumers": NO_CONSUMERS,
     }

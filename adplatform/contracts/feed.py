@@ -14,6 +14,7 @@ from adplatform.contracts.model import Contract, TableFormat
 from adplatform.contracts.orchestration import Cron, FreshWithin
 from adplatform.contracts.presets import resolved_feed
 from adplatform.contracts.strict import Names, Strict
+from adplatform.contracts.usual_volume import DeclaredUsualVolume, require_comparable
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 LOAD = "{load}"
@@ -139,6 +140,9 @@ class Feed(Contract):
     complete."""
     fresh_within: FreshWithin | None = timedelta(hours=36)
     """The table counts as stale when nothing was published for this long; null never."""
+    usual_volume: DeclaredUsualVolume = None
+    """Whether the clean rows of a date are compared with the median of earlier ones of the same weekday, ``true`` or
+    with settings, such as ``{within: 30%, holidays: [DE]}``. What is unusual is a warning; by default nobody looks."""
     pgp: Pgp | None = None
     """How the files are encrypted and signed; by default they are not."""
     crawl: bool = False
@@ -182,6 +186,11 @@ class Feed(Contract):
     def _crawled_as_it_is_kept(self) -> Self:
         if self.crawl:
             require_crawlable(self.table_format)
+        return self
+
+    @model_validator(mode="after")
+    def _is_compared_as_it_comes(self) -> Self:
+        require_comparable(self.usual_volume, self.schedule)
         return self
 
     @property

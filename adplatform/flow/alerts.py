@@ -15,7 +15,8 @@ from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import PLATFORM, REMEMBER_NOTIFIED, Unsent
 from adplatform.ledger.rows import digest
-from adplatform.platform.alert import SCHEMA_CHANGED, Alert, Phase, Severity, alert_of
+from adplatform.ledger.volumes import trouble_name
+from adplatform.platform.alert import SCHEMA_CHANGED, VOLUME_UNUSUAL, Alert, Phase, Severity, alert_of
 from adplatform.platform.facts import bounded
 from adplatform.platform.notifications import Notifier, publish_together, sent_as
 
@@ -174,7 +175,7 @@ def _ended(ledger: Ledger, seen: OpenAlert) -> Alert | None:
         return None
     kept = {name: alert.facts[name] for name in ("source", "feed", "table", "refused") if name in alert.facts}
     what = f"{seen.event.replace('_', ' ')} no longer; it was since {seen.since:%Y-%m-%d %H:%M} UTC"
-    return replace(alert, subject=f"{alert.source}: {what}", facts=kept)
+    return replace(alert, subject=f"{alert.facts.get('feed') or alert.source}: {what}", facts=kept)
 
 
 def _as_declared(ledger: Ledger, seen: OpenAlert, alert: Alert) -> Alert | None:
@@ -204,6 +205,8 @@ def _trouble(alert: Alert) -> str:
         return str(alert.facts.get("refused", ""))
     if alert.event == "catalog_disagrees":
         return f"catalog/{alert.facts.get('table')}"
+    if alert.event == VOLUME_UNUSUAL:
+        return trouble_name(alert.feed)
     return _TROUBLES.get(alert.event, "")
 
 

@@ -11,6 +11,7 @@ from adplatform.flow.parts import Base, base_of
 from adplatform.flow.services import Services
 from adplatform.flow.shown import is_placed
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.usual_volume import comparable_of
 from adplatform.flow.version import VersionObject, identity_of, objects_of, origin_of, read_settlement
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.publications import MOST_READ_BESIDE, FileOutcome, Publication, Versions
@@ -41,8 +42,10 @@ class Begun:
         objects, too, if they are few."""
         entries = self.settlement["objects"] if self.is_first and self.delivery.manifest_key else ()
         few = entries if len(entries) <= MOST_READ_BESIDE else ()
-        publications = self.services.ledger.publications
-        return publications.of_delivery(self.flow.name, self.flow.table, self.delivery, map(identity_of, few))
+        publications, comparable = self.services.ledger.publications, comparable_of(self.flow)
+        return publications.of_delivery(
+            self.flow.name, self.flow.table, self.delivery, map(identity_of, few), comparable
+        )
 
     @property
     def is_first(self) -> bool:

@@ -209,11 +209,13 @@ def close(
     objects: Iterable[RawObject] | None = None,
     noted: Callable[[], None] = lambda: None,
     used: Mapping[str, Decimal | int] | None = None,
+    others: Iterable[Write] = (),
 ) -> Publication:
     """Archive, notify, and mark the version as published. May run again after a crash at any point. ``row`` is that of
     the version for who has just shown it, which is written with the first objects that the archive has; ``noted`` is
     called then, unless somebody else has noted meanwhile that it is published. ``closed`` and ``objects`` are as in
-    :func:`archive`. ``used`` is what the version has used of its source's budget, by unit.
+    :func:`archive`. ``used`` is what the version has used of its source's budget, by unit. ``others`` are written with
+    that it is published, unless it was before.
 
     Raises:
         ClaimLost: another run has taken the delivery.
@@ -241,7 +243,7 @@ def close(
     writes = [ledger.publications.put_write(flow.name, done)]
     if is_news:
         writes += used_writes(services, flow.source, flow.budget, used or {})
-        writes += announced(services, flow, day, done)
+        writes += [*announced(services, flow, day, done), *others]
     if ledger.deliveries.close(flow.name, day, delivery.run_id, delivery.version, delivery, *writes) is None:
         raise ClaimLost(f"{flow.name} {day} was taken by another run while this one closed it")
     closing.done()

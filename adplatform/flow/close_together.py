@@ -20,7 +20,7 @@ from adplatform.flow.telemetry import emit_published
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.objects import RawObject
 from adplatform.ledger.publications import Publication
-from adplatform.ledger.table import MOST_ACTIONS, Write
+from adplatform.ledger.table import MOST_ACTIONS, Write, last_of_each
 from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.traces import tracing
@@ -31,7 +31,7 @@ _ACTIONS_OF_COPY = 3
 @dataclass(frozen=True)
 class Closing:
     """A delivery whose version readers see, with the ``row`` of that, which the ledger does not have yet, and its only
-    object. ``noted`` is as in :func:`close`."""
+    object. ``noted`` and ``others`` are as in :func:`close`."""
 
     flow: FeedFlow
     delivery: Delivery
@@ -39,6 +39,7 @@ class Closing:
     object: RawObject
     seconds: float
     noted: Callable[[], None]
+    others: Sequence[Write] = ()
 
 
 def close_together(services: Services, closing: Sequence[Closing]) -> list[Publication]:
@@ -63,7 +64,7 @@ def close_together(services: Services, closing: Sequence[Closing]) -> list[Publi
 def _alone(services: Services, each: Closing, remembered: bool) -> Publication:
     row, noted = (None, lambda: None) if remembered else (each.row, each.noted)
     used = {"bytes": each.object.size}
-    return close(services, each.flow, each.delivery, each.seconds, row=row, noted=noted, used=used)
+    return close(services, each.flow, each.delivery, each.seconds, row=row, noted=noted, used=used, others=each.others)
 
 
 def _remembered(services: Services, closing: Sequence[Closing]) -> bool:
@@ -94,20 +95,21 @@ def _closed(services: Services, closing: Sequence[Closing]) -> dict[int, Publica
     ledger = services.ledger
     found: dict[int, Publication] = {}
     parts: list[tuple[Closing, Publication, list[Write]]] = []
-    for each in closing:
+    for each in sorted(closing, key=lambda each: each.delivery.day):  # so that what is said of the newest stays
         done = closed_row(ledger, each.row, each.seconds)
         name = each.flow.name
         writes = [
             ledger.deliveries.close_write(name, each.delivery, each.delivery.run_id, done.version),
             ledger.publications.put_write(name, done),
             *announced(services, each.flow, each.delivery.day, done),
+            *each.others,
         ]
         parts.append((each, done, writes))
     for some in _groups(parts):
         size = sum(each.object.size for each, _, _ in some)
         flow = some[0][0].flow
         used = used_writes(services, flow.source, flow.budget, {"bytes": size})
-        if not ledger.access.transact([*(write for _, _, writes in some for write in writes), *used]):
+        if not ledger.access.transact(last_of_each([*(write for _, _, writes in some for write in writes), *used])):
             continue
         found |= {id(each): done for each, done, _ in some}
         for each, done, _ in some:

@@ -4,6 +4,7 @@ ledger."""
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,7 @@ from adplatform.flow.small_files import Kept, keep, named, peek, take
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.telemetry import emit_began, run_key
 from adplatform.flow.transforms import Made
+from adplatform.flow.usual_volume import finding_of, verdict_of, volume_writes
 from adplatform.flow.verdicts import FilesRefused, require_no_bad_file
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.parts import Gone
@@ -205,6 +207,8 @@ def judge(
         )
     if begun.lessened:
         transformed = clean.without_bounds(transformed)
+    elif flow.feed.usual_volume:
+        transformed = _compared(begun, transformed)
     note_schema(services, flow, begun.delivery, begun.known.schema, transformed)
     audited(transformed.findings)
     count_judged(services.metrics, flow, begun.delivery, transformed)
@@ -213,6 +217,14 @@ def judge(
         reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
         raise SenderFailure(f"{flow.name} {day}: the audit refused version {version}: {reasons}")
     return transformed
+
+
+def _compared(begun: Begun, transformed: clean.Transformed) -> clean.Transformed:
+    """The same with how many rows there are beside those of other dates."""
+    day, version, rows = begun.delivery.day, begun.delivery.version, transformed.staged.clean
+    placed, now = begun.known.volumes.placed, begun.services.ledger.now()
+    verdict = verdict_of(begun.flow, day, version, rows, placed, now)
+    return replace(transformed, findings=(*transformed.findings, finding_of(verdict))) if verdict else transformed
 
 
 def _transformed_part(begun: Begun, kept: Kept) -> clean.Transformed | None:
@@ -294,7 +306,16 @@ def close_version(
         used = (
             {"bytes": sum(each.object.size for each in begun.added)} if flow.budget or services.settings.budget else {}
         )
-        done = close(services, flow, delivery, seconds, row=row, closed=closed, objects=objects, noted=noted, used=used)
+        others = () if begun.lessened else volume_writes(services, flow, begun.known, row or begun.publication)
+        done = close(
+            *(services, flow, delivery, seconds),
+            row=row,
+            closed=closed,
+            objects=objects,
+            noted=noted,
+            used=used,
+            others=others,
+        )
     if made is not None:
         tidy(services, made.intention)
     return done, columns

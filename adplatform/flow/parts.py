@@ -55,7 +55,9 @@ class Base:
 
 def basis(flow: FeedFlow, columns: Iterable[OutputColumn] = ()) -> str:
     """Names what files are read by, the declaration, and behind it what ``columns`` came of it."""
-    declared = digest(_READING, flow.feed.model_dump_json(exclude={"limits", "engine"}), str(flow.scope))
+    declared = digest(
+        _READING, flow.feed.model_dump_json(exclude={"limits", "engine", "usual_volume"}), str(flow.scope)
+    )
     return f"{declared}/{digest(*(f'{column.name}:{column.type}' for column in columns))}"
 
 

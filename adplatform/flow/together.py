@@ -27,6 +27,7 @@ from adplatform.flow.slices import Brought, publish_slice, slice_settler
 from adplatform.flow.small_files import SMALL
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.telemetry import emit_began
+from adplatform.flow.usual_volume import comparable_of, volume_writes
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.flow.version import VersionObject, highest_manifests, identity_of, origin_of
 from adplatform.flow.withdrawn import leaves_out
@@ -210,8 +211,9 @@ class _Batch:
                 (each, brought, Settling(name, seen, version, 1, key, because))
                 for (each, brought, seen, version, because), key in zip(wanted, keys, strict=True)
             ]
+        first = waiting[0].flow
         known = services.ledger.publications.of_deliveries(
-            flows[waiting[0].flow.name].table, [(each.feed, each.seen) for _, _, each in settling]
+            first.table, [(each.feed, each.seen) for _, _, each in settling], comparable_of(first)
         )
         # Versions are numbered without a gap; what else there may be is looked at where a delivery is alone.
         fit = [
@@ -337,4 +339,5 @@ class _Batch:
         def noted() -> None:
             count_published(services.metrics, begun.flow, begun.delivery, judged.transformed, files, now, seconds)
 
-        return Closing(begun.flow, begun.delivery, row, files[0], seconds, noted)
+        others = volume_writes(services, begun.flow, begun.known, row)
+        return Closing(begun.flow, begun.delivery, row, files[0], seconds, noted, others)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Self
 
 from adplatform.ledger.objects import Refused
@@ -19,11 +19,12 @@ REMEMBER_NOTIFIED = timedelta(days=90)
 @dataclass(frozen=True)
 class Trouble:
     """What is refused to a source or hinders it at present, for example access to a scope. People were notified when
-    it began."""
+    it began. ``day`` is the date that it is about, where that is one."""
 
     what: str
     error: str
     since: datetime
+    day: date | None = None
 
     @property
     def sort_key(self) -> str:
@@ -109,6 +110,14 @@ class Messages:
     def begin_trouble(self, source: str, what: str, error: str) -> bool:
         """The same for one of many who see it begin; False when somebody has noted it already."""
         return self.table.transact([self.table.put_write(source, Trouble(what, error, self.table.now()), NEW)])
+
+    def trouble_write(self, source: str, trouble: Trouble) -> Write:
+        """What notes it, for a transaction."""
+        return self.table.put_write(source, trouble)
+
+    def clear_trouble_write(self, source: str, trouble: Trouble) -> Write:
+        """What forgets it, for a transaction."""
+        return self.table.delete_write(source, trouble.sort_key)
 
     def clear_trouble(self, source: str, what: str) -> None:
         self.table.delete(source, f"trouble#{what}")

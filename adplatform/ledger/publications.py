@@ -3,7 +3,7 @@
 import json
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from adplatform.ledger.objects import RawObject, object_key
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.rows import SCHEMA, Item, digest, from_item
 from adplatform.ledger.table import MOST_READ, Table, Write
+from adplatform.ledger.volumes import NO_VOLUMES, Volumes, volume_keys, volumes_in
 
 if TYPE_CHECKING:
     from adplatform.ledger.schemas import ReceivedSchema
@@ -183,8 +184,8 @@ class Recorded:
 @dataclass(frozen=True)
 class Versions:
     """What is known of a delivery at one time: what readers see, the rows of two of its versions, what concerns the
-    hashing key of its table, those of its objects that were asked for by their identities, by these, and how its
-    feed's files differ from what is declared."""
+    hashing key of its table, those of its objects that were asked for by their identities, by these, how its feed's
+    files differ from what is declared, and what its rows are compared with."""
 
     placement: Placement | None
     latest: Publication | None
@@ -192,6 +193,11 @@ class Versions:
     keys: TableKeys
     objects: Mapping[str, RawObject]
     schema: "ReceivedSchema | None" = None
+    volumes: Volumes = NO_VOLUMES
+
+
+Comparable = Callable[[date], Iterable[date]]
+"""The dates with whose rows those of a date are compared."""
 
 
 @dataclass(frozen=True)
@@ -203,18 +209,28 @@ class Publications:
     def get(self, feed: str, day: date, version: int) -> Publication | None:
         return self.table.get(Publication, feed, _version_key(day, version))
 
-    def of_delivery(self, feed: str, table: str, delivery: Delivery, identities: Iterable[str] = ()) -> Versions:
+    def of_delivery(
+        self,
+        feed: str,
+        table: str,
+        delivery: Delivery,
+        identities: Iterable[str] = (),
+        comparable: Comparable = lambda _: (),
+    ) -> Versions:
         """What readers see of the delivery, its latest version and the latest that readers could see, the hashing key
-        of its table, and these of its objects, by one call if they are up to ``MOST_READ_BESIDE``."""
+        of its table, and these of its objects, by one call if they are up to ``MOST_READ_BESIDE``. What there is of
+        the ``comparable`` dates is read along, by one call more where that is too much for one."""
         day = delivery.day
         keys = [f"placement#{day}", _version_key(day, delivery.version), _version_key(day, delivery.published)]
         objects = {identity: object_key(day, identity) for identity in identities}
         own = [(feed, key) for key in (*keys, SCHEMA, *objects.values())]
-        items = self.table.get_many([*own, *keys_of(table)])
+        items = self.table.get_many([*own, *keys_of(table), *volume_keys(feed, comparable(day))])
         found = {each: from_item(RawObject, items[feed, key]) for each, key in objects.items() if (feed, key) in items}
-        return replace(_versions(items, feed, delivery, table_keys(items, table)), objects=found)
+        return replace(_versions(items, feed, delivery, table_keys(items, table), comparable), objects=found)
 
-    def of_deliveries(self, table: str, wanted: Sequence[tuple[str, Delivery]]) -> list[Versions]:
+    def of_deliveries(
+        self, table: str, wanted: Sequence[tuple[str, Delivery]], comparable: Comparable = lambda _: ()
+    ) -> list[Versions]:
         """The same of several deliveries of a table, each with its feed, by few calls and without their objects."""
         rows = [
             (feed, key)
@@ -222,9 +238,10 @@ class Publications:
             for key in (f"placement#{each.day}", *(_version_key(each.day, n) for n in (each.version, each.published)))
         ]
         schemas = [(feed, SCHEMA) for feed, _ in wanted]
-        items = self.table.get_many([*rows, *schemas, *keys_of(table)])
+        compared = [key for feed, each in wanted for key in volume_keys(feed, comparable(each.day))]
+        items = self.table.get_many([*rows, *schemas, *keys_of(table), *compared])
         keys = table_keys(items, table)
-        return [_versions(items, feed, each, keys) for feed, each in wanted]
+        return [_versions(items, feed, each, keys, comparable) for feed, each in wanted]
 
     def known(self, wanted: Iterable[tuple[str, date, int]]) -> dict[tuple[str, date, int], Publication]:
         """Those of these versions, by feed, date and number, of which there are rows, by few calls."""
@@ -294,7 +311,9 @@ _UNPUBLISHED = (
 )
 
 
-def _versions(items: Mapping[tuple[str, str], Item], feed: str, delivery: Delivery, keys: TableKeys) -> Versions:
+def _versions(
+    items: Mapping[tuple[str, str], Item], feed: str, delivery: Delivery, keys: TableKeys, comparable: Comparable
+) -> Versions:
     placement, schema = items.get((feed, f"placement#{delivery.day}")), items.get((feed, SCHEMA))
     latest, published = (
         items.get((feed, _version_key(delivery.day, number))) for number in (delivery.version, delivery.published)
@@ -306,6 +325,7 @@ def _versions(items: Mapping[tuple[str, str], Item], feed: str, delivery: Delive
         keys,
         {},
         _schema(schema) if schema else None,
+        volumes_in(items, feed, comparable(delivery.day)),
     )
 
 

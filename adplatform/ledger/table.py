@@ -34,6 +34,16 @@ NEW = "attribute_not_exists(pk)"
 types: Any = Late("boto3.dynamodb.types")
 
 
+def last_of_each(writes: Iterable[Write]) -> list[Write]:
+    """Of writes of one item the last: a transaction has one of each (DynamoDB API reference, TransactWriteItems)."""
+    found = {}
+    for each in writes:
+        [write] = each.values()
+        item = write.get("Key") or write["Item"]
+        found[item["pk"]["S"], item["sk"]["S"]] = each
+    return list(found.values())
+
+
 def table_definition(table: str) -> dict[str, Any]:
     """The arguments of ``create_table`` for the ledger."""
     key = [("pk", "HASH"), ("sk", "RANGE")]

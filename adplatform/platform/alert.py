@@ -31,6 +31,7 @@ class Phase(StrEnum):
 
 PUBLISHED = "delivery_published"
 SCHEMA_CHANGED = "schema_changed"
+VOLUME_UNUSUAL = "volume_unusual"
 TEST = "test"
 ENDS_BY_DELIVERY = ("run_failed", "delivery_stuck", "delivery_missed", "not_delivered")
 """What ends when the latest version of its delivery is what readers see."""
@@ -41,7 +42,8 @@ EVENTS: Mapping[str, Severity] = {
         (
             *("objects_refused", "files_refused", "files_not_cleared", "files_not_fetched", "upload_cut_off"),
             *("upload_failed", "catalog_repaired", "crawl_disagrees", "run_overdue", "report_overdue"),
-            *("report_dates_at_risk", "budget_reached", "clock_ahead", "listing_truncated", SCHEMA_CHANGED),
+            *("report_dates_at_risk", "budget_reached", "clock_ahead", "listing_truncated"),
+            *(SCHEMA_CHANGED, VOLUME_UNUSUAL),
         ),
         Severity.WARNING,
     ),
@@ -156,6 +158,7 @@ _OF_A_SOURCE: Mapping[str, tuple[str, str]] = {
     "run_": ("adplatform runs {source}", "shows the runs of its engine"),
     "target_": ("adplatform runs {source}", "shows the runs of its engine"),
     "budget_": ("adplatform budget show", "shows what sources have used of what they may"),
+    VOLUME_UNUSUAL: ("adplatform ledger {feed} {day}", "shows what arrived, what became of it, and why"),
 }
 """By how an event begins, the first that does."""
 
@@ -193,6 +196,7 @@ def _steps(alert: Alert) -> Iterator[tuple[str, str]]:
         of = "run_" if "target" in alert.facts and event.startswith("run_") else event
         for begins, (command, what) in _OF_A_SOURCE.items():
             if of.startswith(begins) and (alert.source or "{source}" not in command):
-                yield command.format(source=alert.source), what
+                day = alert.facts.get("unusual_date")
+                yield command.format(source=alert.source, feed=alert.feed, day=day), what
                 break
     yield f"adplatform status {alert.source}".rstrip(), "shows what waits and what has failed"

@@ -11,6 +11,7 @@ from adplatform.amazon.ads.metadata import ENTITIES
 from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
 from adplatform.amazon.moving_dates import filled
 from adplatform.amazon.reports import ReportOrder
+from adplatform.amazon.restatement import Period
 from adplatform.amazon.sources import (
     AdsSource,
     MadeOtherwisePolicy,
@@ -24,6 +25,7 @@ from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.feed import Arrival
 from adplatform.contracts.model import Bounds, TableFormat, TableLayout, UndeclaredPersonal
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
+from adplatform.contracts.usual_volume import UsualVolume
 from adplatform.files.landing import layout_of
 from adplatform.flow.source import FeedFlow, ScopeKey, scoped
 from adplatform.lake.zones import Zones
@@ -80,6 +82,7 @@ class Account:
     finished_queue: str = ""
     stream: Stream | None = None
     fresh_within: timedelta | None = timedelta(hours=36)
+    usual_volume: UsualVolume | None = None
     topics: Topics = PLATFORM_TOPICS
     archive: str = "archive/"
     retention: Retention = RETENTION
@@ -190,6 +193,7 @@ class Account:
             update={
                 **_ARRIVES_ALONE,
                 "fresh_within": self._fresh_within(dataset),
+                "usual_volume": self._usual_volume(dataset),
                 "crawl": self.crawl,
                 "consumers": self.consumers,
                 "table_format": self.table_format,
@@ -220,6 +224,19 @@ class Account:
         if self.fresh_within is None or definition is None or definition.discovered:
             return None
         return self.fresh_within + timedelta(days=definition.policy.period.longest - 1)
+
+    def _usual_volume(self, dataset: Dataset) -> UsualVolume | None:
+        """Quarters and years are too few to be compared."""
+        definition = self._of(dataset)
+        if self.usual_volume is None or definition is None:
+            return None
+        match definition.policy.period:
+            case Period.QUARTER | Period.YEAR:
+                return None
+            case Period.MONTH:
+                return self.usual_volume.by_months()
+            case _:
+                return self.usual_volume
 
     @property
     def slices(self) -> str:
@@ -288,7 +305,7 @@ def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
         *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
         *("overdue_after", "give_up_after", "made_otherwise", "poll_every", "fresh_within", "topics", "archive"),
-        *("retention", "crawl"),
+        *("retention", "crawl", "usual_volume"),
         *("consumers", "table_format", "layout", "undeclared_personal", "budget"),
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

@@ -42,6 +42,7 @@ DECLARED = AdsSource.model_validate(
         "spread": "0s",
         "profiles": [111],
         "consumers": ["quicksight"],
+        "usual_volume": True,
         "reports": [
             {
                 "name": "sp_small",
@@ -112,7 +113,13 @@ def test_the_sensor_orders_polls_and_downloads_and_dates_are_materialized_by_pro
     checks = [
         e.asset_check_evaluation_data for e in result.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION"
     ]
-    assert {c.check_name for c in checks} >= {"row_conservation", "schema", "bounds", "fit_for_quicksight"}
+    assert {c.check_name for c in checks} >= {
+        "row_conservation",
+        "schema",
+        "bounds",
+        "usual_volume",
+        "fit_for_quicksight",
+    }
     assert all(c.passed for c in checks)
     assert account_of(DECLARED).dimension == "profile"
 

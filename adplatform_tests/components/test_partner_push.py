@@ -49,6 +49,7 @@ ORDERS: dict[str, Any] = {
         "amount": "decimal(12,2)",
     },
     "key": "order_id",
+    "usual_volume": True,
     "consumers": {"athena": {}, "quicksight": {"refresh": "daily"}},
 }
 BODY = b"order_id,email,amount\n1,Ann@Example.com,9.90\n2,bob@example.com,oops\n1,ann@example.com,10.00\n"
@@ -63,6 +64,7 @@ CHECKS = {
     "suspected_personal_data",
     "one_hashing_key",
     "manifest_rows",
+    "usual_volume",
     "fit_for_athena",
     "fit_for_quicksight",
 }

@@ -136,6 +136,7 @@ def test_what_is_unusual_of_a_feed_comes_back() -> None:
         bounds={"min_rows": 1, "max_quarantined": 0.5},
         arrival={"complete_when": "count", "expected_files": 2, "deadline": "90m"},
         fresh_within=None,
+        usual_volume={"within": "30%", "holidays": ["DE", "US-CA"], "closed": ["2026-12-24"]},
         schedule="30 6 * * mon-fri",
         format={"delimiter": ";", "skip_footer": {"starts_with": "Total"}},
     )

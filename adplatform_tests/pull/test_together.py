@@ -1,7 +1,8 @@
 """Dates of one table that are published together."""
 
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow import together
 from adplatform.flow.slices import publish_slice
+from adplatform.flow.source import FeedFlow
 from adplatform.flow.together import Waiting, publish_waiting
+from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.placements import Placement
 from adplatform_tests.pull.test_report_life import FEED, Pull, account, pull, rows
 from adplatform_tests.support.calls import CountedAws
 
@@ -79,3 +83,26 @@ def test_where_the_catalog_refuses_them_together_each_is_published_by_itself(
     came = list(publish_waiting(pull.services, waiting, "run-1", pull.work, lambda *_: None))
     assert [each.problem for each in came] == [None] * len(waiting)
     assert sorted(pull.table()) == [date(2026, 6, day) for day in range(5, 10)]
+
+
+def test_of_unusual_dates_each_is_said_and_the_newest_is_waited_for(
+    pull: Pull, caplog: pytest.LogCaptureFixture
+) -> None:
+    unusual, placements = (date(2026, 6, 6), date(2026, 6, 9)), pull.services.ledger.placements
+    for day in unusual:
+        for week in range(1, 4):
+            placements.put(FEED, Placement(day - timedelta(weeks=week), 0, rows=1000))
+    comparing = replace(pull, account=account(usual_volume={"holidays": ["US"]}))
+    failed: list[tuple[date, str]] = []
+    waiting = landed(comparing)
+
+    def audited(_: FeedFlow, day: date, found: Iterable[AuditFinding]) -> None:
+        failed.extend((day, each.name) for each in found if not each.passed)
+
+    assert all(each.publication for each in publish_waiting(pull.services, waiting, "run-1", pull.work, audited))
+    assert "published by itself" not in caplog.text
+    assert failed == [(day, "usual_volume") for day in unusual]
+    said = [each.subject for each in pull.services.ledger.messages.unsent("ads")]
+    assert {each.partition(":")[0] for each in said} == {f"{FEED} {day}" for day in unusual}
+    [trouble] = pull.services.ledger.messages.troubles("ads").values()
+    assert trouble.day == unusual[-1]

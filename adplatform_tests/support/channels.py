@@ -14,7 +14,7 @@ type: adplatform.Alerts
 attributes:
   quiet_for: 6h
   routes:
-    - severities: [info, error, critical]
+    - severities: [{severities}]
       to: [{{topic: {chat}, form: chat}}, {{topic: {pagerduty}, form: pagerduty}}]
 """
 
@@ -27,10 +27,10 @@ class Channels:
     urls: dict[str, str]
 
     @classmethod
-    def of(cls, services: Services, folder: Path) -> "Channels":
+    def of(cls, services: Services, folder: Path, severities: str = "info, error, critical") -> "Channels":
         topics = {form: f"{form}-{uuid.uuid4().hex[:8]}" for form in ("chat", "pagerduty")}
         file = folder / "alerts.yaml"
-        file.write_text(ROUTED.format(**topics), encoding="utf-8")
+        file.write_text(ROUTED.format(severities=severities, **topics), encoding="utf-8")
         urls = {}
         for form, topic in topics.items():
             urls[form] = services.sqs.create_queue(QueueName=topic)["QueueUrl"]

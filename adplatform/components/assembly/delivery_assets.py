@@ -52,6 +52,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.transforms import by_engine
 from adplatform.flow.undelivered import notify_undelivered, undelivered
+from adplatform.flow.usual_volume import USUAL_VOLUME
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import METRICS, AuditFinding
 from adplatform.lake.zones import Zones
@@ -97,6 +98,8 @@ ENGINE = {
     "fields_present": "No column has lost its values since the delivery before.",
 }
 """The same, where an engine writes the files."""
+COMPARED = {USUAL_VOLUME: "As many rows are published of the date as usual; it is published whether or not."}
+"""The same, of feeds with `usual_volume`."""
 
 
 def raw_key(flow: FeedFlow) -> dg.AssetKey:
@@ -252,7 +255,9 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     ]
     suspicions = [
         dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
-        for name, text in (SUSPICION | (ENGINE if flow.by_runs else {})).items()
+        for name, text in (
+            SUSPICION | (ENGINE if flow.by_runs else {}) | (COMPARED if flow.feed.usual_volume else {})
+        ).items()
     ]
 
     @dg.multi_asset(

@@ -22,6 +22,7 @@ from adplatform.amazon.sources import ReportSource
 from adplatform.components.assembly.crawls import crawl_checks
 from adplatform.components.assembly.delivery_assets import (
     AUDITS,
+    COMPARED,
     REPORTED,
     SUSPICION,
     NothingToDo,
@@ -196,6 +197,8 @@ def report_assets(
     for table in tables:
         if any(column.lenient for column in table.feed.columns):
             checks += audit_checks(clean_key(account, table.feed.name), REPORTED, partitions, blocking=False)
+        if table.feed.usual_volume:
+            checks += audit_checks(clean_key(account, table.feed.name), COMPARED, partitions, blocking=False)
         checks += consumer_checks(table.feed.consumers, clean_key(account, table.feed.name), partitions)
     checks += [each for table in tables for each in crawl_checks(table, clean_key(account, table.feed.name))]
 
@@ -562,7 +565,7 @@ class _Step:
     def _log_checks(self, flow: FeedFlow, day: date, findings: Iterable[AuditFinding]) -> None:
         key = clean_key(self.account, flow.feed.name)
         partition = partition_key(self.account, day, flow.scope.value if flow.scope else "")
-        for finding in shown_findings(findings, _AUDITS | SUSPICION | REPORTED, flow):
+        for finding in shown_findings(findings, _AUDITS | SUSPICION | REPORTED | COMPARED, flow):
             self.context.log_event(audit_evaluation(key, finding, partition))
 
     def _log_published(self, came: Came, observed: Mapping[tuple[str, date], Observation]) -> Exception | None:
