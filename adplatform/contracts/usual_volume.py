@@ -21,16 +21,19 @@ else:
 
 FEWEST = 3
 """Of fewer dates nothing is said."""
+_MOST = 10
 _PERCENT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 _ONCE_A_MONTH = re.compile(r"@(monthly|yearly|annually)|\S+ \S+ [0-9l,]+ \S+ [*?]", re.IGNORECASE)
 
 
 def _share(given: Any) -> Any:
+    if isinstance(given, int | float) and given > _MOST:
+        raise ValueError(f"{given:g} is {given:.0%} of the usual number of rows: write {given:g}% or {given / 100:g}")
     percent = _PERCENT.fullmatch(given) if isinstance(given, str) else None
     return float(percent[1]) / 100 if percent else given
 
 
-Share = Annotated[float, BeforeValidator(_share, json_schema_input_type=str | float), Field(gt=0, le=10)]
+Share = Annotated[float, BeforeValidator(_share, json_schema_input_type=str | float), Field(gt=0, le=_MOST)]
 """Such as ``50%``, or 0.5."""
 
 
@@ -51,13 +54,6 @@ class UsualVolume(Strict):
     compared with nothing; by default none."""
     closed: tuple[date, ...] = ()
     """Further dates that are compared with nothing, such as ``["2026-12-24"]``."""
-
-    @field_validator("within", mode="before")
-    @classmethod
-    def _is_a_share(cls, given: Any) -> Any:
-        if isinstance(given, int | float) and not isinstance(given, bool) and given > 10:
-            raise ValueError(f"{given:g} is {given:.0%} of the usual number of rows: write {given:g}% or {given / 100}")
-        return given
 
     @field_validator("holidays")
     @classmethod

@@ -306,7 +306,8 @@ def close_version(
         used = (
             {"bytes": sum(each.object.size for each in begun.added)} if flow.budget or services.settings.budget else {}
         )
-        others = () if begun.lessened else volume_writes(services, flow, begun.known, row or begun.publication)
+        compared = flow.feed.usual_volume is not None and not begun.lessened
+        others = volume_writes(services, flow, begun.known, row or begun.publication) if compared else ()
         done = close(
             *(services, flow, delivery, seconds),
             row=row,

@@ -2,7 +2,7 @@
 message when a date is unusual, which ends with a date as late that is not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from statistics import median, median_low
@@ -42,7 +42,7 @@ class Verdict:
 
 def judged(usual: UsualVolume, day: date, rows: int, known: Mapping[date, int], growing: str = "") -> Verdict:
     """What ``rows`` of a date are beside the ``known`` ones of other dates. Of a date that is still ``growing``, which
-    says until when, too few are not judged."""
+    says before when and why, too few are not judged."""
     if apart := usual.set_apart(day):
         return Verdict(rows, {}, None, None, f"{day} {apart}, and is compared with nothing")
     compared = {each: known[each] for each in comparable_days(usual, day, known)}
@@ -56,9 +56,9 @@ def judged(usual: UsualVolume, day: date, rows: int, known: Mapping[date, int], 
     if abs(rows - Fraction(middle)) <= Fraction(str(usual.within)) * Fraction(middle):
         return Verdict(rows, compared, middle, True, f"{came}; {of}")
     if growing and rows < middle:
-        return Verdict(rows, compared, middle, None, f"{came} so far; {of}. Fewer are no matter {growing}")
+        return Verdict(rows, compared, middle, None, f"{came} so far; {of}. Fewer are not judged before {growing}")
     by = f", {abs(rows / middle - 1):.1%} {'more' if rows > middle else 'fewer'}" if middle else ""
-    return Verdict(rows, compared, middle, False, f"{came}{by}; {of}, and up to {100 * usual.within:g}% off")
+    return Verdict(rows, compared, middle, False, f"{came}{by}; {of}, and up to {100 * usual.within:g}% more or fewer")
 
 
 def comparable_of(flow: FeedFlow) -> Comparable:
@@ -87,14 +87,14 @@ def verdict_of(
 def _growing(
     flow: FeedFlow, usual: UsualVolume, day: date, version: int, placed: Mapping[date, Placement], at: datetime
 ) -> str:
-    """Until when more may come of a date whose earlier ones came in more versions; "" where nothing says so."""
+    """Before when more may come of a date, whose earlier ones came in more versions; "" where nothing says so."""
     arrival = flow.feed.arrival
     due = datetime.combine(day + timedelta(days=1), time(), UTC) + (arrival.deadline or timedelta(0))
     versions = [placed[each].version for each in comparable_days(usual, day, placed)]
     is_whole = flow.sent and arrival.complete_when in _WHOLE
     if is_whole or at >= due or not versions or version >= median_low(versions):
         return ""
-    return f"until {due:%Y-%m-%d %H:%M} UTC: earlier dates came in {median_low(versions)} versions"
+    return f"{due:%Y-%m-%d %H:%M} UTC, for earlier dates came in {median_low(versions)} versions"
 
 
 def finding_of(verdict: Verdict) -> AuditFinding:
@@ -120,12 +120,11 @@ def volume_writes(services: Services, flow: FeedFlow, known: Versions, version: 
     is_newest = trouble is None or trouble.day is None or trouble.day <= day
     if verdict.is_usual:
         return [messages.clear_trouble_write(flow.source, trouble)] if trouble and is_newest else []
-    if before is not None:
+    if before is not None and before.version < version.version:  # a run that died may have shown it already
         said = verdict_of(flow, day, before.version, before.clean, placed, before.finished_at or now)
         if said is not None and said.is_usual is False:
             return []
-    begun = replace(trouble, error=verdict.why, day=day) if trouble else None
-    noted = begun or Trouble(trouble_name(flow.name), verdict.why, now, day)
+    noted = Trouble(trouble_name(flow.name), verdict.why, trouble.since if trouble else now, day)
     writes = [messages.unsent_write(flow.source, _message(flow, day, version.version, verdict))]
     return [*writes, messages.trouble_write(flow.source, noted)] if is_newest else writes
 

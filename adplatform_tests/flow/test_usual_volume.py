@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,7 +25,7 @@ from adplatform_tests.flow.test_alerts import closed, later
 from adplatform_tests.flow.test_calls import OF_A_DELIVERY, deliver
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.channels import Channels
-from adplatform_tests.support.plainly import process
+from adplatform_tests.support.plainly import killed_at, process
 from adplatform_tests.support.platforms import YESTERDAY
 
 THURSDAY = date(2026, 11, 19)
@@ -150,8 +151,26 @@ def test_an_unusual_date_is_published_and_is_said_once_until_one_as_late_is_not(
     assert channels.chat() == [], "an earlier date ends nothing"
     put(services, source, "2", range(3, 100))
     process(services, source, "d")
+    whole = services.ledger.placements.get("shop/orders", YESTERDAY)
+    assert whole and (whole.version, whole.rows) == (3, 99)
     closed(an_hour_on)
     [ended] = channels.chat()
     assert ended["metadata"]["threadId"] == said["metadata"]["threadId"] == "shop/volume_unusual/shop/orders"
     assert "shop/orders: volume unusual no longer; it was since" in ended["content"]["title"]
     assert [action for action, _ in channels.incidents()] == ["trigger", "resolve"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("call", "when"), [(5, "before-call"), (6, "before-call"), (6, "after-call")])
+def test_whoever_is_killed_while_an_unusual_date_is_published_has_it_said_once(
+    services: Services, call: int, when: str
+) -> None:
+    source = shop_of(services)
+    put(services, source, "0", [1])
+    killed = partial(process, source=source, run_id="killed")
+    assert killed_at(services, killed, call, ("TransactWriteItems",), when)[0] < 0
+    process(services, source, "b")
+    assert services.ledger.deliveries.get("shop/orders", YESTERDAY).published == 1
+    [said] = services.ledger.messages.unsent("shop")
+    [trouble] = services.ledger.messages.troubles("shop").values()
+    assert (said.event, trouble.day) == ("volume_unusual", YESTERDAY)
