@@ -226,7 +226,7 @@ class Account:
         return self.fresh_within + timedelta(days=definition.policy.period.longest - 1)
 
     def _usual_volume(self, dataset: Dataset) -> UsualVolume | None:
-        """Quarters and years are too few to be compared."""
+        """Quarters and years are too few to be compared, and whole weeks and months are no holidays."""
         definition = self._of(dataset)
         if self.usual_volume is None or definition is None:
             return None
@@ -235,6 +235,8 @@ class Account:
                 return None
             case Period.MONTH:
                 return self.usual_volume.by_months()
+            case Period.WEEK:
+                return self.usual_volume.model_copy(update={"holidays": ()})
             case _:
                 return self.usual_volume
 
