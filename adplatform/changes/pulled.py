@@ -94,6 +94,7 @@ def keys_feed(feed: TableFeed) -> TableFeed:
         "incremental": None,
         "columns": tuple(column for column in feed.columns if column.name in feed.key),
         "row_checks": (),
+        "naming": None,
         "bounds": Bounds(),
         "outputs": (),
         "every": compared.every if compared else None,

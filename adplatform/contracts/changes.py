@@ -113,6 +113,11 @@ class ChangedTable(MergedFeed):
                 raise ValueError(f"unchanged names {name!r}, which is no declared column beside the key")
             if self.column(name).expression:
                 raise ValueError(f"unchanged names {name!r}, which is computed")
+            if self.naming and name in self.naming.columns:
+                raise ValueError(
+                    f"unchanged names {name!r}, which naming divides: fields that a new name lacks would be taken for "
+                    "fields that did not change; leave one of the two out"
+                )
         if unfit := self.unfit_outputs():
             raise ValueError(unfit)
         return self

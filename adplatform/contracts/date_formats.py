@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache, cached_property
 from itertools import groupby, pairwise
@@ -151,6 +151,24 @@ def date_format(text: str, months: Language = "en") -> DateFormat:
     pieces = _pieces(text)
     found = DateFormat(text, pieces, months)
     if problem := _problem(found):
+        raise ValueError(f"format {text!r} {problem}")
+    return found
+
+
+def calendar_format(text: str) -> DateFormat:
+    """A format of a day, or of a year, a month or both. Numbers have all of their digits.
+
+    Raises:
+        ValueError: as :func:`date_format`.
+    """
+    pieces = tuple(replace(piece, fixed=piece.directive and piece.text not in NAMES) for piece in _pieces(text))
+    found = DateFormat(text, pieces, "en")
+    kinds = [kind for kind in (("%Y", "%y"), ("%m", "%b", "%B"), ("%d",)) for each in found.directives if each in kind]
+    if not kinds or len(kinds) < len(found.directives):
+        raise ValueError(f"format {text!r} needs some of {', '.join(_DAY)}, and nothing of a time of day")
+    if problem := next((f"has two of {', '.join(kind)}" for kind in kinds if kinds.count(kind) > 1), ""):
+        raise ValueError(f"format {text!r} {problem}")
+    if problem := _unseparated(pieces):
         raise ValueError(f"format {text!r} {problem}")
     return found
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from adplatform.contracts.column import DELIVERY_DATE, Column, loosely
 from adplatform.contracts.columns import Columns
 from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.naming import Naming
 from adplatform.contracts.pii import Pii, Treatment
 from adplatform.contracts.presets import resolved_contract
 from adplatform.contracts.spelling import ColumnDefaults
@@ -82,6 +83,10 @@ class Contract(Strict):
     empty field is null, and what has no answer is not true."""
     row_checks: tuple[RowCheck, ...] = ()
     """Conditions that every row must meet."""
+    naming: Naming | None = None
+    """How names in columns of text are made, by column, such as ``campaign_name: "{market}_{channel}_{yyyymm}"``: the
+    table then has a column for each field of a name and one that says whether the name conforms. No row is quarantined
+    for a name."""
     bounds: Bounds = Bounds()
     """What a delivery as a whole must look like; otherwise nothing of it is published."""
 
@@ -89,7 +94,10 @@ class Contract(Strict):
     def rows_digest(self) -> str:
         """Changes when the same files would come to other rows. What is as by default does not count, so that a release
         that adds a setting changes no digest."""
-        without: Any = {"bounds": True, "table_format": True, "columns": {"__all__": {"comment"}}}
+        without: Any = {
+            **{"bounds": True, "table_format": True, "columns": {"__all__": {"comment"}}},
+            "naming": {"at_least", "by"},
+        }
         return sha256(self.model_dump_json(exclude=without, exclude_defaults=True).encode()).hexdigest()[:16]
 
     @model_validator(mode="before")
@@ -138,6 +146,12 @@ class Contract(Strict):
         for column in self.columns:
             if column.pii and column.pii.country_column and column.pii.country_column not in names:
                 raise ValueError(f"column {column.name}: country_column {column.pii.country_column!r} is not declared")
+        return self
+
+    @model_validator(mode="after")
+    def _names_can_be_divided(self) -> Self:
+        if self.naming and (problem := self.naming.problem(self.columns)):
+            raise ValueError(problem)
         return self
 
     def _check_partition(self) -> None:

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
 from adplatform.contracts.columns import is_amount_of
 from adplatform.contracts.model import Contract
+from adplatform.contracts.naming import named_columns
 from adplatform.contracts.pii import Pii
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
 from adplatform.privacy.outputs import PiiOutput, pii_outputs
 from adplatform.privacy.rules import WHOLE_DIGESTS, Form
-from adplatform.transform import column_values, partition_values, rules
+from adplatform.transform import column_values, naming, partition_values, rules
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import OutputColumn
 
@@ -159,6 +160,11 @@ def _require_names_of_their_own(contract: Contract) -> None:
                     " give the files' spelling as field"
                 )
             owners[name] = column.name
+    for each in named_columns(contract.naming):
+        if each.name in owners:
+            raise PermanentFailure(
+                f"naming: {each.column}: {each.name} is what {owners[each.name]} is stored as; choose another prefix"
+            )
 
 
 def _identified(contract: Contract) -> Contract:
@@ -198,6 +204,7 @@ def _outputs(contract: Contract, previous: bool, looked_up: Collection[str] = ()
                 identifier(column.name),
                 OutputColumn(column.name, column.data_type, column.comment, sources=_sources(column)),
             )
+    yield from naming.outputs(contract.naming)
 
 
 def _sources(column: Column) -> tuple[str, ...]:
@@ -442,7 +449,9 @@ def _clean(
     if partition:
         columns.append(identifier(partition.name))
     lookups = "".join(_lookup(contract.column(name)) for name in looked_up)
-    return f"select {', '.join(columns)} from latest join files using (_file){lookups}"
+    return (
+        f"select {', '.join(columns)} from {naming.named(contract.naming, 'latest')} join files using (_file){lookups}"
+    )
 
 
 def _without(expression: str, files: Sequence[int]) -> str:

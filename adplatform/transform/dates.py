@@ -39,7 +39,7 @@ def dates(spelling: Spelling, text: str) -> Iterator[Spelled]:
     yield Spelled(matches(text, f"{DAY}{_MIDNIGHT}"), f"try_cast(substr({text}, 1, 10) as date)")
     for each in spelling.formats:
         found = date_format(each, spelling.months)
-        yield Spelled(matches(text, found.pattern(midnight=True)), f"try_cast({_day(found, text)} as date)")
+        yield Spelled(matches(text, found.pattern(midnight=True)), f"try_cast({day(found, text)} as date)")
 
 
 def instant_pattern(fraction: str) -> str:
@@ -77,7 +77,7 @@ def timestamps(spelling: Spelling, text: str, fraction: str) -> Iterator[Spelled
             yield Spelled(f"({matches(text, pattern)} and {moment} >= {_YEAR_ONE})", f"make_timestamptz({moment})")
             continue
         found = date_format(each, spelling.months)
-        iso = f"concat({_day(found, text)}, 'T', {_clock(found, text)}, {_offset(found, text)})"
+        iso = f"concat({day(found, text)}, 'T', {_clock(found, text)}, {_offset(found, text)})"
         yield Spelled(matches(text, found.pattern()), f"try_cast({iso} as timestamptz)", found.zoned)
 
 
@@ -122,7 +122,8 @@ def _part(found: DateFormat, part: str, text: str) -> str:
     return f"regexp_extract({text}, {pattern}, 1)"
 
 
-def _day(found: DateFormat, text: str) -> str:
+def day(found: DateFormat, text: str) -> str:
+    """The day that a text of a format means, in ISO 8601."""
     parts = {part: _part(found, part, text) for part in found.directives}
     year = parts.get("%Y") or f"concat(case when {parts['%y']} >= '69' then '19' else '20' end, {parts['%y']})"
     month = _two(parts["%m"]) if "%m" in parts else _month(found, parts.get("%b") or parts["%B"])

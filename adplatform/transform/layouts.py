@@ -15,6 +15,7 @@ from pathlib import Path
 from adplatform.contracts.column import DELIVERY_DATE, IDENTIFIER, MOST_CHARACTERS, SYSTEM_COLUMNS, Column
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
+from adplatform.contracts.naming import named_columns
 from adplatform.contracts.schema_change import SchemaChange, merged
 from adplatform.contracts.undeclared_names import comment_of, is_certainly_name, is_like_value, plain_name
 from adplatform.failures import PermanentFailure, clipped, listed
@@ -372,6 +373,7 @@ def names_taken(contract: Contract, reserved: Iterable[str]) -> dict[str, str]:
     names |= dict.fromkeys(added, "a column that the platform adds")
     for column in contract.columns:
         names |= dict.fromkeys(stored_names(column), f"what {column.name} is stored as")
+    names |= {each.name: f"what naming makes of {each.column}" for each in named_columns(contract.naming)}
     return names | {column.name: "a declared column" for column in contract.columns}
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from adplatform.contracts.model import Contract
@@ -24,7 +26,9 @@ from adplatform_tests.transform.both_engines import (
     plan_of,
 )
 from adplatform_tests.transform.corpora import CORPORA
+from adplatform_tests.transform.names import Convention, conventions, names
 from adplatform_tests.transform.spellings import BAD, TABLES
+from adplatform_tests.transform.test_naming import by_spark, cases_are_met, made_by
 from adplatform_tests.transform.test_spark_job import CASES, COLUMNS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -65,8 +69,21 @@ def spark(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spar
 
 @pytest.mark.parametrize("name", ["csv", "backslash", "ndjson members", "evolve apart", "key", "partitions", "no text"])
 def test_a_delivery_becomes_the_same_on_spark(tmp_path: Path, spark: SparkSession, name: str) -> None:
-    settings, contents = CASES[name]
-    agree(*compared(spark, tmp_path, {"columns": COLUMNS} | settings, contents))
+    declared, contents = CASES[name]
+    agree(*compared(spark, tmp_path, {"columns": COLUMNS} | declared, contents))
+
+
+def test_names_are_divided_alike_on_spark(spark: SparkSession) -> None:
+    cases_are_met(by_spark(spark))
+
+
+@given(data=st.data(), convention=conventions())
+@settings(max_examples=30, deadline=None)
+def test_whatever_the_names_spark_divides_them_as_is_meant(
+    spark: SparkSession, data: st.DataObject, convention: Convention
+) -> None:
+    drawn = data.draw(names(convention))
+    assert made_by(by_spark(spark), convention, drawn) == [convention.of(name) for name in drawn]
 
 
 @pytest.mark.parametrize("name", CORPORA)

@@ -126,6 +126,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {
         {"a": b"id,note,new\n1,a,z\n", "b": b"id,neu,new,note\n2,p,q,r\nx,1,2,3\n"},
     ),
     "evolve apart": ({"schema_policy": "evolve"}, {"a": b"id,note,x,y\n1,a,b,c\n", "b": b"id,note,y\n2,p,q\n"}),
+    "naming": (
+        {"naming": {"note": ["{market}_{what}", "{what}"], "allowed": {"market": ["DE"]}}, "schema_policy": "evolve"},
+        {"a": b"id,note,new\n1,de_a_b,z\n2,de_a,z\n3,b,z\n4,,z\nx,de_c,z\n"},
+    ),
     "personal": (
         {"schema_policy": "evolve"},
         {"a": b"id,note,m\n1,,a@b.de\n2,,c@d.de\n", "b": b"id,note,m\n3,,plain\n"},
