@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "inventory": ("inventory", "Compare a store elsewhere with what has landed and been delivered."),
     "tables": (HISTORY, "List the clean tables, their columns and partitions."),
     "query": (HISTORY, "Query the clean tables on this machine."),
+    "naming": ("naming", "List names that do not conform to their conventions."),
     "mcp": ("mcp", "Serve read-only tools to an assistant, over stdio."),
     "erase": ("erase", "Erase a person from all that a source has stored."),
     "collect": (HISTORY, "Remove table versions that nothing refers to."),

@@ -8,6 +8,8 @@ from adplatform.changes.made import MadeTable, history_columns
 from adplatform.changes.views import views_of
 from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.contracts.column import Column as Declared
+from adplatform.contracts.feed import Feed
+from adplatform.contracts.naming import named_columns
 from adplatform.contracts.types import DataType
 from adplatform.engines.changes import ChangedFiles
 from adplatform.engines.databases import PulledFiles
@@ -142,7 +144,7 @@ def _of_merge(spec: TableSpec, made: MadeTable) -> Table:
     """A table of rows has one of each key. What its merges take has been judged, so that declared columns have values;
     those of what was deleted or has ended may lack them."""
     of_rows = spec.feed == made.name
-    declared = {column.name: column for column in made.declared.columns} if of_rows else {}
+    declared = _declared(made.declared) if of_rows else {}
     table = _shown(spec, declared)
     described = {
         made.name: spec.description or f"Rows of {made.table}, up to the last merge.",
@@ -154,9 +156,15 @@ def _of_merge(spec: TableSpec, made: MadeTable) -> Table:
 
 
 def _of_feed(spec: TableSpec, flow: FeedFlow) -> Table:
-    declared = {column.name: column for column in flow.feed.columns}
+    declared = _declared(flow.feed)
     table = _shown(spec, declared)
     return replace(table, unique=_unique(spec, flow), freshness=_freshness(spec, flow, declared.get(AS_OF)))
+
+
+def _declared(feed: Feed) -> dict[str, Declared]:
+    """What is promised of columns: of those that are declared, and of those that naming conventions make."""
+    named = {each.name: Declared(name=each.name, allowed=each.allowed) for each in named_columns(feed.naming)}
+    return {**{column.name: column for column in feed.columns}, **named}
 
 
 def _unique(spec: TableSpec, flow: FeedFlow) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The audit of a staged delivery, before anyone can read it.
 
 The names of the findings are stable; checks and dashboards refer to them: ``row_conservation``, ``schema``, ``bounds``,
-``no_personal_data_in_clear`` and ``suspected_personal_data``; where columns are lenient ``metrics_of_their_type``.
+``no_personal_data_in_clear`` and ``suspected_personal_data``; where columns are lenient ``metrics_of_their_type``,
+and where names have conventions ``naming``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
+from adplatform.contracts.naming import Naming
 from adplatform.failures import listed
+from adplatform.lake.conforming import NAMING_ADVICE, conforming
 from adplatform.lake.evolved import (
     EMPTIED_ADVICE,
     FOOTER_ADVICE,
@@ -33,6 +36,7 @@ else:
 
 BOUNDS = "bounds"
 METRICS = "metrics_of_their_type"
+NAMING = "naming"
 _ADVICE = "; declare under pii what is stored, or drop it"
 _CODEC = "SNAPPY"  # the codec that Clean Rooms, Entity Resolution and Athena all read
 
@@ -59,6 +63,7 @@ def audit(staged: Staged, contract: Contract, published_before: int | None = Non
         _bounds(staged, contract, published_before),
         *_personal_data(staged, contract),
         *([_metrics(staged)] if any(column.lenient for column in contract.columns) else []),
+        *([_naming(staged, contract.naming, contract)] if contract.naming else []),
     )
 
 
@@ -167,6 +172,15 @@ def _metrics(staged: Staged) -> AuditFinding:
     details = tuple({"column": column, "reason": reason, "rows": str(rows)} for column, reason, rows in found)
     text = emptied_said(staged) + EMPTIED_ADVICE if found else "every value is of its column's type"
     return AuditFinding(METRICS, not found, False, text, counted, details)
+
+
+def _naming(staged: Staged, naming: Naming, contract: Contract) -> AuditFinding:
+    found = conforming(staged.files, contract)
+    wanting = [str(each) for each in found if not each.is_enough(naming)]
+    asked = f"{naming.at_least:.0%} wanted" if naming.at_least < 1 else "all wanted"
+    text = f"{listed(wanting, separator='; ')} conform, {asked}{NAMING_ADVICE}" if wanting else "enough names conform"
+    metrics = {name: value for each in found for name, value in each.metrics.items()}
+    return AuditFinding(NAMING, not wanting, False, text, metrics)
 
 
 def _personal_data(staged: Staged, contract: Contract) -> Iterator[AuditFinding]:

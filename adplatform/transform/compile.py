@@ -29,16 +29,18 @@ from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
 from adplatform.privacy.outputs import PiiOutput, pii_outputs
 from adplatform.privacy.rules import WHOLE_DIGESTS, Form
-from adplatform.transform import column_values, naming, partition_values, rules
+from adplatform.transform import partition_values, rules
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import OutputColumn
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
-    from adplatform.transform import expressions
+    from adplatform.transform import column_values, expressions, naming
 else:
     exp = Late("sqlglot.expressions")
+    column_values = Late("adplatform.transform.column_values")
+    naming = Late("adplatform.transform.naming")
     expressions = Late("adplatform.transform.expressions")
 
 STRING = DataType("string")
@@ -204,7 +206,8 @@ def _outputs(contract: Contract, previous: bool, looked_up: Collection[str] = ()
                 identifier(column.name),
                 OutputColumn(column.name, column.data_type, column.comment, sources=_sources(column)),
             )
-    yield from naming.outputs(contract.naming)
+    if contract.naming:
+        yield from naming.outputs(contract.naming)
 
 
 def _sources(column: Column) -> tuple[str, ...]:
@@ -449,9 +452,8 @@ def _clean(
     if partition:
         columns.append(identifier(partition.name))
     lookups = "".join(_lookup(contract.column(name)) for name in looked_up)
-    return (
-        f"select {', '.join(columns)} from {naming.named(contract.naming, 'latest')} join files using (_file){lookups}"
-    )
+    rows = naming.named(contract.naming, "latest") if contract.naming else "latest"
+    return f"select {', '.join(columns)} from {rows} join files using (_file){lookups}"
 
 
 def _without(expression: str, files: Sequence[int]) -> str:

@@ -19,10 +19,8 @@ from adplatform.transform.values import OutputColumn
 _STRING, _BOOLEAN = DataType("string"), DataType("boolean")
 
 
-def named(naming: Naming | None, relation: str) -> str:
-    """``relation`` with what is computed of its names; itself without conventions."""
-    if naming is None:
-        return relation
+def named(naming: Naming, relation: str) -> str:
+    """``relation`` with what is computed of its names."""
     shapes = [
         _levels(naming, column, number, shape)
         for column, convention in naming.columns.items()
@@ -34,10 +32,8 @@ def named(naming: Naming | None, relation: str) -> str:
     return relation
 
 
-def outputs(naming: Naming | None) -> Iterator[tuple[str, OutputColumn]]:
+def outputs(naming: Naming) -> Iterator[tuple[str, OutputColumn]]:
     """Each column that conventions give a table, with the SQL over :func:`named` that computes it."""
-    if naming is None:
-        return
     for each in named_columns(naming):
         convention, column = naming.columns[each.column], each.column
         sql = _field(convention, column, each.field) if each.field else _conforms(convention, column)

@@ -9,7 +9,7 @@ from adplatform.cli import app
 from adplatform.patterns import declared_patterns
 from adplatform.platform.settings import read_settings
 
-LOOKING = ("status", "history", "quarantine", "ready_made", "report_history")
+LOOKING = ("status", "history", "quarantine", "ready_made", "report_history", "naming")
 
 
 def collections() -> int:

@@ -76,6 +76,11 @@ def test_columns_have_the_tests_that_their_contract_promises_as_they_are_stored(
         "status": [{"accepted_values": {"arguments": {"values": ["NO", "placed", "unknown"]}}}],
         "stars": [{"accepted_values": {"arguments": {"values": [1, 2], "quote": False}}}],
     }
+    names = {"naming": {"note": {"patterns": "{market}_{what}", "prefix": "n"}, "allowed": {"market": ["de", "NO"]}}}
+    divided = told(tables(columns={"note": None}, **names)["orders"])["columns"]
+    assert divided["n_market"]["data_tests"] == [{"accepted_values": {"arguments": {"values": ["de", "NO"]}}}]
+    assert divided["n_what"] == {"description": "what of note, by its naming convention.", "data_type": "string"}
+    assert divided["note_conforms"]["data_type"] == "boolean"
     assert columns["net"] == {"data_type": "decimal(12,2)"}, "texts of fractions say nothing of values"
     assert columns["dt"]["data_type"] == "string"
     personal = {name: column["config"] for name, column in columns.items() if "config" in column}

@@ -132,6 +132,11 @@ def test_what_is_unusual_of_a_feed_comes_back() -> None:
         },
         key=["day", "order_id"],
         partition_by="day",
+        naming={
+            "city": {"patterns": ["{country}-{zip}", "{zip}"], "prefix": "place"},
+            "allowed": {"country": ["NO", "de"]},
+            "at_least": "95%",
+        },
         row_checks=[{"name": "some", "expression": "amount >= 0"}],
         bounds={"min_rows": 1, "max_quarantined": 0.5},
         arrival={"complete_when": "count", "expected_files": 2, "deadline": "90m"},

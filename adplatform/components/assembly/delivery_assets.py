@@ -39,6 +39,7 @@ from adplatform.components.assembly.runs import (
 from adplatform.components.assembly.transforms import given_observation, made_metadata
 from adplatform.consumers.fitness import check_name
 from adplatform.contracts.consumers import Consumers
+from adplatform.contracts.feed import Feed
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.again import settle_for_backfill
@@ -54,7 +55,7 @@ from adplatform.flow.transforms import by_engine
 from adplatform.flow.undelivered import notify_undelivered, undelivered
 from adplatform.flow.usual_volume import USUAL_VOLUME
 from adplatform.flow.verdicts import require_no_bad_file
-from adplatform.lake.audit import METRICS, AuditFinding
+from adplatform.lake.audit import METRICS, NAMING, AuditFinding
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Outcome
@@ -93,6 +94,14 @@ SUSPICION = {
 """What does not keep a delivery from being published."""
 REPORTED = {METRICS: "Every metric is of its column's type; one that is not is no value, and its row stays."}
 """The same, of tables of which columns are lenient."""
+
+
+def naming_check(feed: Feed, source: str) -> dict[str, str]:
+    """The same, of a table with naming conventions."""
+    command = f"`adplatform naming {source}/{feed.name}` lists those that do not, by what was paid."
+    return {NAMING: f"As many names conform to their conventions as are wanted. {command}"} if feed.naming else {}
+
+
 ENGINE = {
     "engine_counts": "As many rows were read as the engine's runs say that they moved.",
     "fields_present": "No column has lost its values since the delivery before.",
@@ -256,7 +265,10 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     suspicions = [
         dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
         for name, text in (
-            SUSPICION | (ENGINE if flow.by_runs else {}) | (COMPARED if flow.feed.usual_volume else {})
+            SUSPICION
+            | naming_check(flow.feed, flow.source)
+            | (ENGINE if flow.by_runs else {})
+            | (COMPARED if flow.feed.usual_volume else {})
         ).items()
     ]
 

@@ -1,0 +1,65 @@
+"""Which share of names conforms, of rows and of what was paid, and when that is said to be too little."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adplatform.contracts.model import Contract
+from adplatform.files.input_file import InputFile
+from adplatform.lake.audit import AuditFinding, audit
+from adplatform.transform.duckdb_engine import EngineLimits, transform
+
+# Of five rows with names three conform, and of the 50 that they cost 40.
+ROWS = "name,cost,n\nde_a,30,1\nus_b,10,2\nUS_c,,3\nxx_d,10,4\nsecret,-0,5\n,1000,6\n"
+COLUMNS: dict[str, Any] = {"name": None, "cost": "decimal(12,2)", "n": "int"}
+
+
+def found(work: Path, text: str = ROWS, columns: dict[str, Any] = COLUMNS, **naming: Any) -> AuditFinding:
+    (work / "a.csv").write_text(text, encoding="utf-8")
+    settings = {"name": "{market}_{what}", "allowed": {"market": ["de", "us"]}, **naming}
+    contract = Contract.model_validate({"columns": columns, "naming": settings})
+    files = [InputFile(work / "a.csv", "file:a", 0)]
+    staged = transform(contract, files, date(2026, 3, 14), None, work / "out", EngineLimits("256MB"))
+    assert (staged.clean, staged.quarantined) == (len(text.splitlines()) - 1, 0)
+    [finding] = [each for each in audit(staged, contract) if each.name == "naming"]
+    return finding
+
+
+def test_shares_are_of_rows_and_of_what_was_paid_and_no_name_is_told(tmp_path: Path) -> None:
+    finding = found(tmp_path)
+    assert (finding.passed, finding.blocking) == (False, False)
+    assert finding.metrics == {
+        "name_rows": 5,
+        "name_rows_not_conforming": 2,
+        "name_share_of_rows": 0.6,
+        "name_share_of_spend": 0.8,
+    }
+    assert finding.description == (
+        "60.0% of the names in name, 80.0% of cost conform, all wanted; `adplatform naming` lists the others"
+    )
+    assert "secret" not in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("naming", "passed"),
+    [
+        ({"at_least": "80%"}, True),
+        ({"at_least": "81%"}, False),
+        ({"at_least": "60%", "by": "rows"}, True),
+        ({"at_least": "61%", "by": "rows"}, False),
+        ({"at_least": "95%", "by": "n"}, False),
+        ({"name": ["{market}_{what}", "{rest*}"]}, True),
+    ],
+)
+def test_the_least_share_is_of_what_was_paid_or_of_rows(tmp_path: Path, naming: dict[str, Any], passed: bool) -> None:
+    assert found(tmp_path, **naming).passed is passed
+
+
+def test_without_a_column_of_what_was_paid_rows_count_and_without_names_nothing_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    finding = found(tmp_path / "a", "name\nde_a\nx\n", {"name": None}, at_least="50%")
+    assert (finding.passed, finding.metrics["name_share_of_rows"]) == (True, 0.5)
+    finding = found(tmp_path, "name,cost,n\n,1,\n")
+    assert (finding.passed, finding.metrics) == (True, {"name_rows": 0, "name_rows_not_conforming": 0})
