@@ -16,14 +16,16 @@ from adplatform.amazon.ads.report_types import report_type
 from adplatform.amazon.ads.unified import definitions as unified_definitions
 from adplatform.amazon.ads.unified.definitions import UnifiedReport, unified_definition
 from adplatform.amazon.declared import Restatement, changed, ready_made
-from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.definitions import STAMPS, ReportDefinition
 from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, selling_partner_definition
 from adplatform.contracts.consumers import NO_CONSUMERS, DeclaredConsumers
 from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, require_crawlable
+from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.model import TableFormat, TableLayout, UndeclaredPersonal
+from adplatform.contracts.naming import ROWS, Naming
 from adplatform.contracts.orchestration import FreshWithin, Owner, TagKey, TagValue
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.contracts.strict import BY_FORM, PLAIN, SETTINGS, Strict
@@ -259,6 +261,8 @@ class ReportSource(Strict):
     """What becomes of a column that nobody declared and that holds e-mail addresses or phone numbers, where the report
     takes such columns: ``quarantine`` (default) keeps its values out of the table, with a warning; ``clear`` stores
     them as they are."""
+    naming: Naming | None = None
+    """How names in columns of text are made, by column, as of a feed: of each report that has the column."""
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
     """The prefix below which published slices of reports are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
     retention: Retention = RETENTION
@@ -306,6 +310,21 @@ class ReportSource(Strict):
             )
         if not timedelta(0) < self.poll_every <= self.overdue_after <= self.give_up_after:
             raise ValueError("poll_every, overdue_after and give_up_after must grow in this order, from more than 0 s")
+        return self
+
+    @model_validator(mode="after")
+    def _named_as_reports_have_it(self) -> Self:
+        if self.naming is None:
+            return self
+        tables = [(*dataset.columns, *STAMPS) for each in self.definitions() for dataset in each.datasets]
+        known = {column.name for columns in tables for column in columns}
+        wanted = {*self.naming.columns, *([self.naming.by] if self.naming.by not in (None, ROWS) else [])}
+        for name in sorted(wanted - known):
+            raise ValueError(f"naming: no report has a column {name!r}{did_you_mean(name, known)}")
+        for columns in tables:
+            own = self.naming.of({column.name for column in columns})
+            if own and (problem := own.problem(columns)):
+                raise ValueError(problem)
         return self
 
     def definitions(self) -> tuple[ReportDefinition, ...]:

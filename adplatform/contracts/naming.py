@@ -293,12 +293,14 @@ class Naming(Strict):
         return allowed | {self.compared(text): value for text, value in self.aliases.get(field, {}).items()}
 
     def of(self, names: Collection[str]) -> "Naming | None":
-        """The conventions of some columns, None where there are none."""
+        """What a table with columns of these names has of conventions for several, None where it has none."""
         own = {name: each for name, each in self.columns.items() if name in names}
         if not own:
             return None
         settings = {name: getattr(self, name) for name in self.model_fields_set - self.columns.keys()}
-        return Naming.model_construct(None, **settings, **own) if own.keys() != self.columns.keys() else self
+        if self.by != ROWS and self.by not in names:
+            settings.pop("by", None)
+        return Naming.model_construct(None, **settings, **own)
 
     def spend(self, columns: Iterable[Column]) -> str | None:
         """The column with what was paid, None where there is none."""

@@ -24,6 +24,7 @@ from adplatform.contracts.consumers import NO_CONSUMERS, Consumers
 from adplatform.contracts.cost import CostBudget
 from adplatform.contracts.feed import Arrival
 from adplatform.contracts.model import Bounds, TableFormat, TableLayout, UndeclaredPersonal
+from adplatform.contracts.naming import Naming
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.contracts.usual_volume import UsualVolume
 from adplatform.files.landing import layout_of
@@ -91,6 +92,7 @@ class Account:
     table_format: TableFormat = "parquet"
     layout: TableLayout = "per_scope"
     undeclared_personal: UndeclaredPersonal = "quarantine"
+    naming: Naming | None = None
     budget: CostBudget | None = None
 
     @property
@@ -198,6 +200,7 @@ class Account:
                 "consumers": self.consumers,
                 "table_format": self.table_format,
                 "undeclared_personal": self.undeclared_personal,
+                "naming": self.naming and self.naming.of({column.name for column in dataset.columns}),
             }
         )
         any_scope = declared.model_copy(update={"landing": self.landing.replace("{scope}", "*")})
@@ -307,7 +310,7 @@ def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
         *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
         *("overdue_after", "give_up_after", "made_otherwise", "poll_every", "fresh_within", "topics", "archive"),
-        *("retention", "crawl", "usual_volume"),
+        *("retention", "crawl", "usual_volume", "naming"),
         *("consumers", "table_format", "layout", "undeclared_personal", "budget"),
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

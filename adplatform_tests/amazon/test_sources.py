@@ -41,6 +41,31 @@ def test_the_tables_store_undeclared_personal_data_where_the_account_says_so(sai
     assert (flow.feed.contract.schema_policy, flow.feed.contract.undeclared_personal) == ("evolve", said)
 
 
+def test_the_tables_that_have_a_column_have_its_convention() -> None:
+    naming = {"campaign_name": "{market}_{what}", "ad_group_name": "{market}-{what}", "by": "cost"}
+    declared = declare(naming=naming, reports=["sp_campaigns", "sp_ad_groups", "campaigns_metadata"])
+    conventions = {flow.feed.name: flow.feed.naming for _, flow in account_of(declared).tables()}
+    found = {table: (list(each.columns), each.by) for table, each in conventions.items() if each}
+    assert found == {
+        "sp_campaigns": (["campaign_name"], "cost"),
+        "sp_ad_groups": (["campaign_name", "ad_group_name"], "cost"),
+        "campaigns_metadata": (["campaign_name"], None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("naming", "reason"),
+    [
+        ({"campaignname": "{a}"}, r"naming: no report has a column 'campaignname' \(did you mean campaign_name"),
+        ({"campaign_name": "{a}", "by": "spent"}, "naming: no report has a column 'spent'"),
+        ({"campaign_name": {"patterns": "{id}", "prefix": "campaign"}}, "campaign_id is a declared column"),
+    ],
+)
+def test_conventions_that_no_report_can_have_are_refused(naming: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        declare(naming=naming)
+
+
 @pytest.mark.parametrize(
     ("profiles", "where", "reason"),
     [

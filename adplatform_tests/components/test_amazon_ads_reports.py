@@ -31,7 +31,8 @@ NOON = datetime(2026, 6, 10, 20, tzinfo=UTC)
 
 def rows(scope: str, day: Any, as_of: datetime) -> list[dict[str, Any]]:
     age = (as_of.date() - day).days
-    return [{"date": str(day), "campaignId": 2**60 + 1, "clicks": 100 - min(age, 3), "sales14d": 12.5}]
+    named = {"campaignId": 2**60 + 1, "campaignName": "us_search"}
+    return [{"date": str(day), **named, "clicks": 100 - min(age, 3), "sales14d": 12.5}]
 
 
 DECLARED = AdsSource.model_validate(
@@ -43,12 +44,13 @@ DECLARED = AdsSource.model_validate(
         "profiles": [111],
         "consumers": ["quicksight"],
         "usual_volume": True,
+        "naming": {"campaign_name": "{market}_{channel}"},
         "reports": [
             {
                 "name": "sp_small",
                 "report_type": "spCampaigns",
                 "group_by": ["campaign"],
-                "columns": ["date", "campaignId", "clicks", "sales14d"],
+                "columns": ["date", "campaignId", "campaignName", "clicks", "sales14d"],
             }
         ],
     }
@@ -119,8 +121,10 @@ def test_the_sensor_orders_polls_and_downloads_and_dates_are_materialized_by_pro
         "bounds",
         "usual_volume",
         "fit_for_quicksight",
+        "naming",
     }
     assert all(c.passed for c in checks)
+    assert {c.metadata["campaign_name_rows"].value for c in checks if c.check_name == "naming"} == {1}
     assert account_of(DECLARED).dimension == "profile"
 
 
@@ -248,7 +252,7 @@ def test_raw_assets_show_the_columns_of_the_documents_and_when_dates_are_asked_f
     )
     specs = {spec.key.path[0]: spec for spec in raw.specs}
     columns = [column.name for column in specs["raw"].metadata["dagster/column_schema"].columns]
-    assert columns == ["date", "campaignId", "clicks", "sales14d"]
+    assert columns == ["date", "campaignId", "campaignName", "clicks", "sales14d"]
     assert str(specs["raw"].description).endswith(
         "asked for at the ages of 1 to 14, 21, 28, 35, 42, 63 days, in ranges of up to 31 days; Amazon keeps 95 days."
     )
