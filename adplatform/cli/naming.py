@@ -1,7 +1,7 @@
 """The command that lists the names of a table that do not conform to their conventions."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +13,10 @@ from adplatform.cli.context import connect, console, parse_day
 from adplatform.cli.standing import long
 from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.contracts.feed import Feed
+from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.naming import Naming, named_columns
 from adplatform.failures import PermanentFailure, wrapped
-from adplatform.flow.pattern import find_feed
+from adplatform.flow.pattern import Pattern
 from adplatform.lake.table import table_name
 from adplatform.patterns import declared_patterns
 from adplatform.transform.rules import identifier, literal
@@ -51,7 +52,7 @@ class Offenders:
 
 
 def naming(
-    feed: Annotated[str, typer.Argument(help="A feed or report, as source/feed.", show_default=False)],
+    table: Annotated[str, typer.Argument(help="A clean table, as source/feed.", show_default=False)],
     day: Annotated[
         str | None, typer.Option("--date", help="Of this date alone; by default of all that the table shows.")
     ] = None,
@@ -60,8 +61,8 @@ def naming(
 ) -> None:
     """List names that do not conform to their naming conventions, by what was paid for them."""
     services = connect()
-    _, flow = find_feed(declared_patterns(services.settings), feed)
-    found = offenders(services, flow.table, flow.feed, limit, parse_day(day) if day else None)
+    feed = named_table(declared_patterns(services.settings), table)
+    found = offenders(services, table, feed, limit, parse_day(day) if day else None)
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found], indent=1))
         return
@@ -69,17 +70,29 @@ def naming(
         _show(each)
 
 
-def offenders(services: "Services", table: str, feed: Feed, limit: int, day: date | None = None) -> list[Offenders]:
-    """What does not conform in the clean table of a feed (``"<source>/<feed>"``), by column.
+def named_table(patterns: Iterable[Pattern], table: str) -> Feed:
+    """The feed of a clean table (``"<source>/<feed>"``) with conventions.
 
     Raises:
-        PermanentFailure: the feed has no conventions, or its table nothing yet that was made by them, or no dates.
+        PermanentFailure: there is none; lists those there are.
+    """
+    flows = (flow for each in patterns for flow in (*each.source.feeds, *each.source.derived))
+    known = {flow.table: flow.feed for flow in flows if flow.feed.naming}
+    if table not in known:
+        there = f"there are {wrapped(known)}" if known else "none has any; declare them under naming of its feed"
+        raise PermanentFailure(f"no table {table!r} with naming conventions{did_you_mean(table, known)}; {there}")
+    return known[table]
+
+
+def offenders(services: "Services", table: str, feed: Feed, limit: int, day: date | None = None) -> list[Offenders]:
+    """What does not conform in the clean ``table`` of a feed (``"<source>/<feed>"``), by column.
+
+    Raises:
+        PermanentFailure: the table has nothing yet that was made by conventions, or no dates.
         TransientFailure: S3 does not give a file, or not in time.
     """
     from adplatform.lake.query import opened_tables, query_failures  # noqa: PLC0415 - brings all of pandas
 
-    if feed.naming is None:
-        raise PermanentFailure(f"{table} has no naming conventions; declare them under naming")
     prefix, memory_limit = services.settings.database_prefix, services.settings.memory_limit
     name = table_name(table, prefix)
     asked, qualified = f"{name.database}.{name.name}", f"{identifier(name.database)}.{identifier(name.name)}"
@@ -90,7 +103,7 @@ def offenders(services: "Services", table: str, feed: Feed, limit: int, day: dat
         ).fetchall()
         columns = [column for (column,) in known]
         require_made(table, feed.naming, columns, day)
-        spend = feed.naming.spend(feed.columns)
+        spend = feed.naming.spend(feed.columns) if feed.naming else None
         of = (spend if spend in columns else None, next((each for each in _CURRENCIES if each in columns), None))
         where = f" and {DELIVERY_DATE} = '{day}'" if day else ""
         return [
@@ -100,7 +113,7 @@ def offenders(services: "Services", table: str, feed: Feed, limit: int, day: dat
         ]
 
 
-def require_made(table: str, declared: Naming, columns: Collection[str], day: date | None) -> None:
+def require_made(table: str, declared: Naming | None, columns: Collection[str], day: date | None) -> None:
     """
     Raises:
         PermanentFailure: a table with these columns lacks some that naming makes, or the dates of one.
@@ -135,13 +148,12 @@ def _offenders(
 
 def _show(found: Offenders) -> None:
     share = f" ({found.rows / found.of_rows:.1%})" if found.of_rows else ""
-    title = f"{found.column}: {found.rows:,} of {found.of_rows:,} rows{share} do not conform"
+    console.print(f"{found.column}: {found.rows:,} of {found.of_rows:,} rows{share} do not conform", highlight=False)
     if not found.names:
-        console.print(title, highlight=False)
         return
     spent = (found.spend,) if found.spend else ()
     money = ("currency",) if any(each.currency for each in found.names) else ()
-    shown = Table(long("name"), "rows", *spent, *money, title=title, title_justify="left")
+    shown = Table(long("name"), "rows", *spent, *money)
     for each in found.names:
         shown.add_row(*_cells(each, spent, money))
     console.print(shown, markup=False)

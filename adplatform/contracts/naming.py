@@ -187,6 +187,17 @@ def _patterns_alone(value: Any) -> Any:
     return {"patterns": value} if isinstance(value, str | list | tuple) else value
 
 
+def _may_be_convention(value: Any) -> bool:
+    match value:
+        case str():
+            return "{" in value
+        case list() | tuple():
+            return any("{" in str(each) for each in value)
+        case Mapping():
+            return "patterns" in value
+    return isinstance(value, ColumnNaming)
+
+
 _Convention = Annotated[
     ColumnNaming, BeforeValidator(_patterns_alone, json_schema_input_type=ColumnNaming | str | list[str])
 ]
@@ -210,6 +221,15 @@ class Naming(Strict):
     by: str | None = None
     """What the share is of: the column with what was paid, or ``rows``; by default of a column ``cost`` or ``spend``,
     where there is one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_conventions(cls, given: Any) -> Any:
+        for name, value in given.items() if isinstance(given, Mapping) else ():
+            hint = "" if name in cls.model_fields else did_you_mean(str(name), cls.model_fields)
+            if hint and not _may_be_convention(value):
+                raise ValueError(f"{name!r} is no setting{hint}, and no column with a pattern of its names")
+        return given
 
     @field_validator("allowed", "aliases", mode="before")
     @classmethod

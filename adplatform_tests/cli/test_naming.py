@@ -2,15 +2,20 @@
 
 from dataclasses import asdict
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from adplatform.cli.naming import offenders, require_made
+from adplatform.cli.naming import named_table, offenders, require_made
+from adplatform.contracts.changes import ChangesSource
 from adplatform.contracts.naming import Naming
+from adplatform.engines.changes import database_changes
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
+from adplatform.platform.settings import Settings
+from adplatform_tests.support.changes import ORDERS
 from adplatform_tests.support.platforms import YESTERDAY, make_platform
 
 SPEND: dict[str, Any] = {
@@ -58,12 +63,26 @@ def test_names_that_do_not_conform_are_in_the_table_and_in_the_list_and_not_in_t
     assert offenders(services, "acme/spend", named.flow("spend").feed, 1, YESTERDAY)[0].names == found.names[:1]
 
 
+def test_tables_with_conventions_are_known_by_their_names() -> None:
+    declared = {"source": "shop", "feeds": [{**ORDERS, "naming": {"status": "{step}"}}]}
+    followed = database_changes(ChangesSource.model_validate(declared), Settings(env="local", home=Path("home")))
+    assert named_table([followed], "shop/orders").naming == named_table([followed], "shop/orders_changes").naming
+    with pytest.raises(PermanentFailure, match=r"no table 'shop/order' with naming .* \(did you mean shop/orders\?\)"):
+        named_table([followed], "shop/order")
+    with pytest.raises(PermanentFailure, match="none has any; declare them under naming of its feed"):
+        named_table([], "shop/orders")
+
+
 @pytest.mark.parametrize(
     ("columns", "day", "why"),
     [
         ([], None, "acme/spend: nothing has been published to it"),
-        (["x", "x_a", "dt"], None, "acme/spend has no x_conforms yet: .*; `adplatform backfill acme/spend` makes them"),
-        (["x", "x_a", "x_conforms"], YESTERDAY, "acme/spend has no dates \\(dt\\); leave --date out"),
+        (
+            ["x", "x_a", "dt"],
+            None,
+            r"acme/spend has no x_conforms yet: .*; `adplatform backfill acme/spend` makes them",
+        ),
+        (["x", "x_a", "x_conforms"], YESTERDAY, r"acme/spend has no dates \(dt\); leave --date out"),
     ],
 )
 def test_a_table_without_what_is_asked_for_says_what_to_do(columns: list[str], day: date | None, why: str) -> None:

@@ -49,7 +49,9 @@ def rows(platform: Platform, table: str, columns: str = "id, status") -> list[tu
 
 
 def test_changes_are_merged_by_the_source_s_own_sensor(services: Services, instance: dg.DagsterInstance) -> None:
-    platform = platform_of(services, instance, outputs=["current", "history"], consumers=["quicksight"])
+    naming = {"status": {"patterns": "{step}", "prefix": "named"}, "allowed": {"step": ["new", "settled"]}}
+    named = {"naming": {**naming, "aliases": {"step": {"paid": "settled"}}}}
+    platform = platform_of(services, instance, outputs=["current", "history"], consumers=["quicksight"], **named)
     put(platform, "LOAD00000001.parquet", {"Op": "I", "id": 1, "status": "new"}, {"Op": "I", "id": 2, "status": "new"})
     results = platform.process()
     assert all(result.success for result in results)
@@ -65,8 +67,8 @@ def test_changes_are_merged_by_the_source_s_own_sensor(services: Services, insta
     )
     assert all(result.success for result in platform.process())
     # One change of two rows is more than the share, so nobody waits for an hour.
-    assert rows(platform, "orders") == [(1, "paid")]
-    assert rows(platform, "orders_deleted") == [(2, "new")]
+    assert rows(platform, "orders", "id, status, named_step, status_conforms") == [(1, "paid", "settled", True)]
+    assert rows(platform, "orders_deleted", "id, status, named_step") == [(2, "new", "new")]
     assert rows(platform, "orders_history", "id, status, _closed_by") == [
         (1, "new", sequence(1)),
         (2, "new", sequence(2)),

@@ -94,6 +94,8 @@ def test_a_pattern_that_is_none_or_not_clear_is_refused(pattern: str, sentence: 
     [
         ({}, "name a column with the pattern of its names"),
         ({"nam": "{a}"}, "naming: column 'nam' is not declared (did you mean name?)"),
+        ({"name": "{a}", "alowed": {"a": ["x"]}}, "'alowed' is no setting (did you mean allowed?), and no column with"),
+        ({"name": "{a}", "at_leest": "5%"}, "'at_leest' is no setting (did you mean at_least?)"),
         ({"cost": "{a}"}, "naming: column cost is of type double: only text is made by a convention"),
         ({"mail": "{a}"}, "naming: column mail is personal data, of which no part is stored"),
         ({"gone": "{a}"}, "naming: column gone is dropped, and so are its parts"),
