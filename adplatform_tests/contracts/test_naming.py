@@ -12,7 +12,9 @@ from adplatform.contracts.changes import ChangedTable
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.model import Contract
 from adplatform.contracts.naming import named_columns
+from adplatform.failures import PermanentFailure
 from adplatform.transform.compile import compile_contract
+from adplatform.transform.layouts import names_taken
 from adplatform_tests.contracts.test_model import contract, refusal
 from adplatform_tests.support.projects import ROOT
 
@@ -125,6 +127,14 @@ def test_values_with_a_separator_stand_last_or_have_another_spelling_in_names() 
     settings = {"allowed": {"channel": ["paid_social"]}, "aliases": {"channel": {"ps": "paid_social"}}}
     assert contract(COLUMNS, naming={"name": "{channel}_{a}", **settings}).naming
     assert contract(COLUMNS, naming={"name": "{a}_{channel}", "allowed": {"channel": ["paid_social"]}}).naming
+
+
+def test_no_other_column_has_the_name_of_one_that_naming_makes() -> None:
+    assert names_taken(naming(), ())["name_market"] == "what naming makes of name"
+    columns = {"name": None, "email": {"pii": "email"}}
+    clashing = contract(columns, naming={"name": {"patterns": "{lake}", "prefix": "email"}})
+    with pytest.raises(PermanentFailure, match="naming: name: email_lake is what email is stored as; choose another"):
+        compile_contract(clashing)
 
 
 def test_names_are_not_divided_of_a_column_that_changes_may_leave_out() -> None:
