@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 PIPED_WIDTH = 160
 """Characters of a line when nobody's terminal says otherwise."""
 
-console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
-errors = Console(stderr=True)
+console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False, emoji=False)
+"""Prints texts as they are: what stands in brackets or between colons in a value is no markup."""
+errors = Console(stderr=True, markup=False, emoji=False)
 
 
 def connect() -> "Services":

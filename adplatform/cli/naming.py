@@ -156,7 +156,7 @@ def _show(found: Offenders) -> None:
     shown = Table(long("name"), "rows", *spent, *money)
     for each in found.names:
         shown.add_row(*_cells(each, spent, money))
-    console.print(shown, markup=False)
+    console.print(shown)
 
 
 def _cells(offender: Offender, spent: Sequence[str], money: Sequence[str]) -> list[str]:

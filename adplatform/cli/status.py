@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from adplatform.cli.context import connect, console
@@ -69,5 +68,5 @@ def show_section(section: Section, to: Console) -> None:
         return
     table = Table(*map(long, section.headings), title=section.title, box=SIMPLE, pad_edge=False)
     for row in section.rows:
-        table.add_row(*map(escape, row))
-    to.print(table)
+        table.add_row(*row)
+    to.print(table, markup=False)
