@@ -21,10 +21,11 @@ SPEND = ("cost", "spend")
 _CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _FIELD = re.compile(r"([a-z][a-z0-9_]{0,62})(?::([^?*]+))?([?*]?)")
-_DATE = re.compile("(?:yyyy|yy|mm|dd)+")
+_TOKEN, _TOKENS = re.compile("yyyy|yy|mm|dd"), re.compile("(?:yyyy|yy|mm|dd)+")
+_DIRECTIVE = re.compile("%.")
 _DIRECTIVES = {"yyyy": "%Y", "yy": "%y", "mm": "%m", "dd": "%d"}
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]+)?) ?%")
-_SHOWN = 200
+_SHOWN = 100
 """Characters of a pattern in the description of a column, of which the catalog of Glue takes 255."""
 
 
@@ -80,17 +81,14 @@ def _field(text: str) -> tuple[str, str, str]:
 
 
 def _date(name: str, given: str) -> DateFormat | None:
-    return calendar_format(given or _directives(name)) if given or _is_date(name) else None
+    return calendar_format(form) if (form := given or _form(name)) else None
 
 
-def _is_date(name: str) -> bool:
-    tokens = re.findall("yyyy|yy|mm|dd", name)
-    letters = [token[0] for token in tokens]
-    return _DATE.fullmatch(name) is not None and len({*letters}) == len(letters)
-
-
-def _directives(name: str) -> str:
-    return "".join(_DIRECTIVES[token] for token in re.findall("yyyy|yy|mm|dd", name))
+def _form(name: str) -> str:
+    """The format of a date that a field is called by; "" of other names."""
+    tokens = _TOKEN.findall(name) if _TOKENS.fullmatch(name) else []
+    letters = {token[0] for token in tokens}
+    return "".join(_DIRECTIVES[token] for token in tokens) if len(letters) == len(tokens) else ""
 
 
 def _problem(pattern: str) -> str:
@@ -132,8 +130,11 @@ def _unclear(texts: list[str], fields: list[tuple[str, str, str]], literals: lis
             return f"has {{{name}*}} before its end: it is all that is left, so put it last"
         if mark == "?" and any(each[2] != "?" for each in fields[place + 1 :]):
             return f"has {{{name}?}} before a field that is always there: put those that may be missing last"
-        if given and literal in given:
-            return f"has {{{texts[place]}}} before {literal!r}, which its dates contain, too; choose another format"
+        form = given or _form(name)
+        if form and literal in _DIRECTIVE.sub(literal if literal.isdigit() else "\0", form):
+            return (
+                f"has {{{texts[place]}}} before {literal!r}, which its dates may hold, too; choose another of the two"
+            )
     if fields[0][2] == "?":
         return f"begins with {{{texts[0]}}}: a name has its first field always"
     return ""

@@ -177,7 +177,7 @@ def _metrics(staged: Staged) -> AuditFinding:
 def _naming(staged: Staged, naming: Naming, contract: Contract) -> AuditFinding:
     found = conforming(staged.files, contract)
     wanting = [str(each) for each in found if not each.is_enough(naming)]
-    asked = f"{naming.at_least:.0%} wanted" if naming.at_least < 1 else "all wanted"
+    asked = f"{100 * naming.at_least:g}% wanted" if naming.at_least < 1 else "all wanted"
     text = f"{listed(wanting, separator='; ')} conform, {asked}{NAMING_ADVICE}" if wanting else "enough names conform"
     metrics = {name: value for each in found for name, value in each.metrics.items()}
     return AuditFinding(NAMING, not wanting, False, text, metrics)

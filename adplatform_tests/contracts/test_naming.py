@@ -8,7 +8,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
+from adplatform.changes.pulled import keys_feed
 from adplatform.contracts.changes import ChangedTable
+from adplatform.contracts.database import TableFeed
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.model import Contract
 from adplatform.contracts.naming import named_columns
@@ -81,7 +83,8 @@ def test_a_contract_without_conventions_is_the_sql_that_it_was() -> None:
         ("{a}_{b}}", "has a brace that belongs to no field"),
         ("{a:%H}", "has the field {a:%H}, whose format '%H' needs some of %Y, %y, %m, %b, %B, %d, and nothing of a"),
         ("{a:%m%b}", "has the field {a:%m%b}, whose format '%m%b' has two of %m, %b, %B"),
-        ("{a:%Y-%m}-{b}", "has {a:%Y-%m} before '-', which its dates contain, too"),
+        ("{a:%Y-%m}-{b}", "has {a:%Y-%m} before '-', which its dates may hold, too"),
+        ("{yyyymm}1{b}", "has {yyyymm} before '1', which its dates may hold, too"),
         ("{a*}_{b}", "has {a*} before its end: it is all that is left, so put it last"),
         ("{a}_{b?}_{c}", "has {b?} before a field that is always there: put those that may be missing last"),
         ("{a?}_{b?}", "begins with {a?}: a name has its first field always"),
@@ -135,6 +138,13 @@ def test_no_other_column_has_the_name_of_one_that_naming_makes() -> None:
     clashing = contract(columns, naming={"name": {"patterns": "{lake}", "prefix": "email"}})
     with pytest.raises(PermanentFailure, match="naming: name: email_lake is what email is stored as; choose another"):
         compile_contract(clashing)
+
+
+def test_keys_that_are_read_alone_have_no_names() -> None:
+    columns = {"id": {"type": "int", "required": True}, "at": "timestamp", "name": None}
+    compared = {"incremental": {"cursor": "at", "keys": {"every": "1d"}}, "outputs": ["current"], "key": "id"}
+    declared = {"name": "ads", "start_date": "2026-01-01", "columns": columns, "naming": {"name": "{a}"}}
+    assert keys_feed(TableFeed.model_validate({**declared, **compared})).naming is None
 
 
 def test_names_are_not_divided_of_a_column_that_changes_may_leave_out() -> None:
