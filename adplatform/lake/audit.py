@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from adplatform.contracts.model import Contract
 from adplatform.contracts.naming import Naming
 from adplatform.failures import listed
-from adplatform.lake.conforming import NAMING_ADVICE, conforming
 from adplatform.lake.evolved import (
     EMPTIED_ADVICE,
     FOOTER_ADVICE,
@@ -31,8 +30,11 @@ from adplatform.transform.values import Staged, StagedParquet
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
+
+    from adplatform.lake import conforming
 else:
     pq = Late("pyarrow.parquet")
+    conforming = Late("adplatform.lake.conforming")
 
 BOUNDS = "bounds"
 METRICS = "metrics_of_their_type"
@@ -175,10 +177,12 @@ def _metrics(staged: Staged) -> AuditFinding:
 
 
 def _naming(staged: Staged, naming: Naming, contract: Contract) -> AuditFinding:
-    found = conforming(staged.files, contract)
+    found = conforming.conforming(staged.files, contract, naming)
     wanting = [str(each) for each in found if not each.is_enough(naming)]
     asked = f"{100 * naming.at_least:g}% wanted" if naming.at_least < 1 else "all wanted"
-    text = f"{listed(wanting, separator='; ')} conform, {asked}{NAMING_ADVICE}" if wanting else "enough names conform"
+    text = (
+        f"{listed(wanting, separator='; ')} conform, {asked}{conforming.ADVICE}" if wanting else "enough names conform"
+    )
     metrics = {name: value for each in found for name, value in each.metrics.items()}
     return AuditFinding(NAMING, not wanting, False, text, metrics)
 

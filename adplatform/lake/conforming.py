@@ -20,7 +20,7 @@ else:
     pa = Late("pyarrow")
     pc = Late("pyarrow.compute")
 
-NAMING_ADVICE = "; `adplatform naming` lists the others"
+ADVICE = "; `adplatform naming` lists the others"
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,8 @@ class Conforming:
         return {f"{self.column}_{name}": value for name, value in (of_rows | shares).items()}
 
 
-def conforming(files: Sequence[StagedParquet], contract: Contract) -> tuple[Conforming, ...]:
-    """What conforms of the staged files of a delivery, by column; nothing of a contract without conventions."""
-    naming = contract.naming
-    if naming is None:
-        return ()
+def conforming(files: Sequence[StagedParquet], contract: Contract, naming: Naming) -> tuple[Conforming, ...]:
+    """What conforms of the staged files of a delivery to the conventions of its contract, by column."""
     spend = naming.spend(c for c in contract.columns if c.name != contract.partition_by)
     named = {each.name: each.column for each in named_columns(naming) if not each.field}
     counts = {name: [0, 0, 0.0, 0.0] for name in named}

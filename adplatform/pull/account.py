@@ -308,9 +308,9 @@ def account_of(declared: ReportSource) -> Account:
 
 def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
-        *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
+        *("source", "start_date", "naming", "credentials", "region", "simulated", "history", "request_at", "spread"),
         *("overdue_after", "give_up_after", "made_otherwise", "poll_every", "fresh_within", "topics", "archive"),
-        *("retention", "crawl", "usual_volume", "naming"),
+        *("retention", "crawl", "usual_volume"),
         *("consumers", "table_format", "layout", "undeclared_personal", "budget"),
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

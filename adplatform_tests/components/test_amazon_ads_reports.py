@@ -38,13 +38,13 @@ def rows(scope: str, day: Any, as_of: datetime) -> list[dict[str, Any]]:
 DECLARED = AdsSource.model_validate(
     {
         "source": "ads",
+        "naming": {"campaign_name": "{market}_{channel}"},
         "credentials": "ads/secret",
         "start_date": "2026-06-05",
         "spread": "0s",
         "profiles": [111],
         "consumers": ["quicksight"],
         "usual_volume": True,
-        "naming": {"campaign_name": "{market}_{channel}"},
         "reports": [
             {
                 "name": "sp_small",
@@ -121,7 +121,6 @@ def test_the_sensor_orders_polls_and_downloads_and_dates_are_materialized_by_pro
         "bounds",
         "usual_volume",
         "fit_for_quicksight",
-        "naming",
     }
     assert all(c.passed for c in checks)
     assert {c.metadata["campaign_name_rows"].value for c in checks if c.check_name == "naming"} == {1}

@@ -39,7 +39,6 @@ from adplatform.components.assembly.runs import (
 from adplatform.components.assembly.transforms import given_observation, made_metadata
 from adplatform.consumers.fitness import check_name
 from adplatform.contracts.consumers import Consumers
-from adplatform.contracts.feed import Feed
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.again import settle_for_backfill
@@ -94,14 +93,6 @@ SUSPICION = {
 """What does not keep a delivery from being published."""
 REPORTED = {METRICS: "Every metric is of its column's type; one that is not is no value, and its row stays."}
 """The same, of tables of which columns are lenient."""
-
-
-def naming_check(feed: Feed, source: str) -> dict[str, str]:
-    """The same, of a table with naming conventions."""
-    command = f"`adplatform naming {source}/{feed.name}` lists those that do not, by what was paid."
-    return {NAMING: f"As many names conform to their conventions as are wanted. {command}"} if feed.naming else {}
-
-
 ENGINE = {
     "engine_counts": "As many rows were read as the engine's runs say that they moved.",
     "fields_present": "No column has lost its values since the delivery before.",
@@ -265,10 +256,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     suspicions = [
         dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
         for name, text in (
-            SUSPICION
-            | naming_check(flow.feed, flow.source)
-            | (ENGINE if flow.by_runs else {})
-            | (COMPARED if flow.feed.usual_volume else {})
+            SUSPICION | (ENGINE if flow.by_runs else {}) | (COMPARED if flow.feed.usual_volume else {})
         ).items()
     ]
 
@@ -278,6 +266,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         check_specs=[
             *checks,
             *suspicions,
+            *naming_checks(flow, spec.key, partitions),
             *consumer_checks(flow.feed.consumers, spec.key, partitions),
             *crawl_checks(flow, spec.key),
         ],
@@ -340,10 +329,23 @@ def consumer_checks(
     ]
 
 
+def naming_checks(
+    flow: FeedFlow, key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]
+) -> list[dg.AssetCheckSpec]:
+    """The check of the clean asset ``key`` whose names have conventions."""
+    if flow.feed.naming is None:
+        return []
+    text = (
+        "As many names conform to their conventions as are wanted; "
+        f"`adplatform naming {flow.table}` lists those that do not, by what was paid for them."
+    )
+    return [dg.AssetCheckSpec(NAMING, asset=key, partitions_def=partitions, description=text)]
+
+
 def shown_findings(findings: Iterable[AuditFinding], audits: Container[str], flow: FeedFlow) -> Iterator[AuditFinding]:
-    """Those of ``findings`` that checks of the clean asset show: of the ``audits``, and of services."""
-    services = {check_name(name) for name in flow.feed.consumers.declared}
-    return (each for each in findings if each.name in audits or each.name in services)
+    """Those of ``findings`` that checks of the clean asset show: of the ``audits``, of names, and of services."""
+    others = {NAMING, *(check_name(name) for name in flow.feed.consumers.declared)}
+    return (each for each in findings if each.name in audits or each.name in others)
 
 
 def _makes(context: dg.AssetExecutionContext, key: dg.AssetKey) -> bool:

@@ -28,7 +28,7 @@ from adplatform.components.assembly.delivery_assets import (
     NothingToDo,
     audit_evaluation,
     consumer_checks,
-    naming_check,
+    naming_checks,
     note_hindrance,
     shown_findings,
     silently,
@@ -71,7 +71,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.shared_dates import publish_slices
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.together import Came, Waiting, problem_of, publish_waiting
-from adplatform.lake.audit import NAMING, AuditFinding
+from adplatform.lake.audit import AuditFinding
 from adplatform.lake.zones import Zones
 from adplatform.ledger.observations import Observation
 from adplatform.ledger.publications import Publication
@@ -200,10 +200,10 @@ def report_assets(
             checks += audit_checks(clean_key(account, table.feed.name), REPORTED, partitions, blocking=False)
         if table.feed.usual_volume:
             checks += audit_checks(clean_key(account, table.feed.name), COMPARED, partitions, blocking=False)
-        own = naming_check(table.feed, account.source)
-        checks += audit_checks(clean_key(account, table.feed.name), own, partitions, blocking=False)
         checks += consumer_checks(table.feed.consumers, clean_key(account, table.feed.name), partitions)
     checks += [each for table in tables for each in crawl_checks(table, clean_key(account, table.feed.name))]
+    for table in tables:
+        checks += naming_checks(table, clean_key(account, table.feed.name), partitions)
 
     @dg.multi_asset(
         name=f"report__{account.source}__{definition.name}",
@@ -568,7 +568,7 @@ class _Step:
     def _log_checks(self, flow: FeedFlow, day: date, findings: Iterable[AuditFinding]) -> None:
         key = clean_key(self.account, flow.feed.name)
         partition = partition_key(self.account, day, flow.scope.value if flow.scope else "")
-        for finding in shown_findings(findings, {*_AUDITS, *SUSPICION, *REPORTED, *COMPARED, NAMING}, flow):
+        for finding in shown_findings(findings, _AUDITS | SUSPICION | REPORTED | COMPARED, flow):
             self.context.log_event(audit_evaluation(key, finding, partition))
 
     def _log_published(self, came: Came, observed: Mapping[tuple[str, date], Observation]) -> Exception | None:
