@@ -123,7 +123,7 @@ def require_made(table: str, declared: Naming | None, columns: Collection[str], 
     if missing := [each.name for each in named_columns(declared) if each.name not in columns]:
         raise PermanentFailure(
             f"{table} has no {wrapped(missing)} yet: no date has been made since its naming was declared; "
-            f"`adplatform backfill {table}` makes them again"
+            f"`adplatform backfill {table} --changed` makes those before again"
         )
     if day is not None and DELIVERY_DATE not in columns:
         raise PermanentFailure(f"{table} has no dates ({DELIVERY_DATE}); leave --date out")

@@ -80,7 +80,7 @@ def test_tables_with_conventions_are_known_by_their_names() -> None:
         (
             ["x", "x_a", "dt"],
             None,
-            r"acme/spend has no x_conforms yet: .*; `adplatform backfill acme/spend` makes them",
+            r"acme/spend has no x_conforms yet: .*; `adplatform backfill acme/spend --changed` makes",
         ),
         (["x", "x_a", "x_conforms"], YESTERDAY, r"acme/spend has no dates \(dt\); leave --date out"),
     ],
