@@ -53,7 +53,7 @@ def test_names_are_divided_alike_on_spark(sail: SparkSession) -> None:
 
 
 @given(data=st.data(), convention=conventions())
-@settings(max_examples=examples(20), deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_whatever_the_names_duckdb_divides_them_as_is_meant(data: st.DataObject, convention: Convention) -> None:
     drawn = data.draw(names(convention))
     assert made_by(by_duckdb, convention, drawn) == [convention.of(name) for name in drawn]
