@@ -49,5 +49,5 @@ def send_tests(services: Services, source: str | None, topics: Topics) -> bool:
 
 def _said(where: str, tried: Tried) -> bool:
     became = f"not sent: {tried.refused}" if tried.refused else "sent"
-    console.print(f"{where}: {tried.form} to {tried.topic}: {became}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"{where}: {tried.form} to {tried.topic}: {became}", highlight=False, soft_wrap=True)
     return not tried.refused

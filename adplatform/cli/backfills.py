@@ -51,7 +51,7 @@ def backfill(
     if not wanted:
         return
     if over := held(services, pattern.source.name, pattern.source.budget):
-        console.print(f"it would wait: {over}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"it would wait: {over}", highlight=False, soft_wrap=True)
     if dry_run:
         console.print("nothing was started; leave --dry-run out to start it", highlight=False)
         return

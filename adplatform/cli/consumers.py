@@ -134,4 +134,4 @@ def _say_undeclared(looked: _Looked, source: str | None, feed: str | None) -> No
 
 
 def _print(out: Console, line: str) -> None:
-    out.print(line, highlight=False, soft_wrap=True, markup=False)
+    out.print(line, highlight=False, soft_wrap=True)

@@ -40,7 +40,7 @@ def connect() -> "Services":
 def say_if_paused(services: "Services", source: str) -> None:
     """Whoever wants something of a paused source hears that it waits."""
     if pause := services.ledger.pauses.of(source):
-        console.print(f"it waits: {pause}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"it waits: {pause}", highlight=False, soft_wrap=True)
 
 
 def parse_day(text: str) -> date:

@@ -74,7 +74,7 @@ def export(
         files = {f"{each}.odcs.yaml": text}
         try:
             for path, became in write_files(to, f"adplatform contract export {source}/{each}", files):
-                console.print(f"{path}: {became}", highlight=False, soft_wrap=True, markup=False)
+                console.print(f"{path}: {became}", highlight=False, soft_wrap=True)
         except OSError as e:
             raise PermanentFailure(f"{to} cannot be written: {described(e, to)}") from e
 
@@ -117,14 +117,14 @@ def import_(
         component, said, one_line(f"{file.name}, {found.about}"), [*_asked(found), *found.asks, *problems]
     )
     for left in found.left:
-        errors.print(f"not carried: {left}", highlight=False, soft_wrap=True, markup=False)
+        errors.print(f"not carried: {left}", highlight=False, soft_wrap=True)
     if to is None:
         typer.echo(text, nl=False)
         return
     if problems:
         raise PermanentFailure("nothing was written, since it would be wrong:\n" + "\n".join(problems))
     _write(to, text)
-    console.print(f"written to {to}: look at what says REVIEW", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"written to {to}: look at what says REVIEW", soft_wrap=True, highlight=False)
 
 
 def _asked(found: Imported) -> Sequence[str]:

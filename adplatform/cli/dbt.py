@@ -44,11 +44,11 @@ def export(
     command = f"adplatform dbt export {source}"
     try:
         for path, became in write_files(to, command, files):
-            console.print(f"{path}: {became}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"{path}: {became}", highlight=False, soft_wrap=True)
     except OSError as e:
         raise PermanentFailure(f"{to} cannot be written: {described(e, to)}") from e
     for text in models.said if models else ():
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 def _account(pattern: Pattern, source: str) -> Account:

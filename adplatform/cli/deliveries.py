@@ -107,7 +107,7 @@ def process(
     guard(services, (pattern.source for pattern in patterns))
     every = declared_automations()
     automations = every if source is None else [each for each in every if each.source == source]
-    told = partial(console.print, highlight=False, soft_wrap=True, markup=False) if source is not None else nobody
+    told = partial(console.print, highlight=False, soft_wrap=True) if source is not None else nobody
     ok = process_all(services, automations, wait, console, errors, take_over=take_over, told=told)
     failed = [each for pattern in patterns for each in watches.everything_failed(services, pattern) if each.counts]
     for each in failed:

@@ -97,7 +97,7 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     run_jobs(services.settings, loaded, ["operations_board_rebuild"])
     console.rule("Where everything stands: `adplatform status`, and the asset operations_board")
     show(look_over(services, patterns), console)
-    console.print(HINTS, highlight=False, markup=False)
+    console.print(HINTS, highlight=False)
 
 
 def _pull(

@@ -29,7 +29,7 @@ def show(found: Iterable[Finding], *, repair: bool) -> bool:
         then = (
             f"{'done' if repair else 'with --repair'}: {each.done}" if each.done else "nothing is done, see the problem"
         )
-        console.print(f"{what}: {each.problem}; {then}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"{what}: {each.problem}; {then}", highlight=False, soft_wrap=True)
     if none:
         console.print("ledger, catalog, manifests and raw zone agree")
     return not left

@@ -90,7 +90,7 @@ def backfilled(
             for window in wanted:
                 engine.request(window)
         except PermanentFailure as e:
-            errors.print(str(e), soft_wrap=True, markup=False)
+            errors.print(str(e), soft_wrap=True)
             refused += 1
             continue
         became = Counter(_want(services, watch, target, window) for window in wanted)
@@ -158,7 +158,7 @@ def checked(targets: Sequence[tuple[str, Engine]]) -> bool:
     for name, engine in targets:
         found = _findings(engine)
         for finding in found:
-            (errors if finding.fatal else console).print(f"{name}: {finding.text}", soft_wrap=True, markup=False)
+            (errors if finding.fatal else console).print(f"{name}: {finding.text}", soft_wrap=True)
         unfit += any(finding.fatal for finding in found)
     if unfit:
         errors.print(f"{unfit} of {len(targets)} flows, tasks and crawlers are not fit to run")

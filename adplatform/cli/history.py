@@ -57,7 +57,7 @@ def ledger(
     patterns = declared_patterns(services.settings)
     if feed is not None and is_file_id(feed):
         for line in of_file(services, patterns, feed):
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            console.print(line, highlight=False, soft_wrap=True)
         return
     _print_pauses(services.ledger, feed)
     _print_budgets(services, patterns, feed)
@@ -150,7 +150,7 @@ def _print_details(services: Services, feed: str, day: date) -> None:
     for version in services.ledger.publications.of_feed(feed, day)[-1:]:
         found = read_details(services.store, version)
         for text in (*found.locations, *reason_lines(found.reasons).splitlines()):
-            console.print(text, highlight=False, soft_wrap=True, markup=False)
+            console.print(text, highlight=False, soft_wrap=True)
 
 
 def _print_schema(services: Services, flow: FeedFlow) -> None:
@@ -176,7 +176,7 @@ def _print_merges(ledger: Ledger, patterns: Sequence[Pattern], wanted: str | Non
     for source, table in tables:
         if wanted in (None, source, f"{source}/{table}"):
             line = merge_line(ledger.folds.get(source, table))
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            console.print(line, highlight=False, soft_wrap=True)
     return wanted in {f"{source}/{table}" for source, table in tables}
 
 
@@ -301,7 +301,7 @@ def collect(
             for folder in collected.repaired:
                 console.print(f"{'would repair' if dry_run else 'repaired'} {folder}", highlight=False, soft_wrap=True)
             for sentence in (*collected.compared.repaired, *collected.compared.to_report):
-                console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+                console.print(sentence, highlight=False, soft_wrap=True)
             if collected.compared.unclear:
                 console.print(f"{flow.table}: nothing is removed until that is clear")
             if collected.originals:
@@ -331,7 +331,7 @@ def crawl(
         sleep=time.sleep,
     )
     for difference in differences:
-        console.print(difference, highlight=False, soft_wrap=True, markup=False)
+        console.print(difference, highlight=False, soft_wrap=True)
     if differences:
         raise typer.Exit(1)
     console.print("the crawler finds what is registered")

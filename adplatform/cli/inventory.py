@@ -36,7 +36,7 @@ def inventory(
         for item in found.items:
             why = f": {item.reason}" if item.reason else ""
             line = f"{item.state:<22}{item.size:>16,}  {item.path}{why}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, highlight=False, soft_wrap=True)
 
 
 def _is_known(pattern: EngineFiles) -> bool:
@@ -45,7 +45,7 @@ def _is_known(pattern: EngineFiles) -> bool:
 
 
 def show(source: str, found: Inventory) -> None:
-    console.print(f"{source}: {found.seen}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{source}: {found.seen}", highlight=False, soft_wrap=True)
     table = Table("state", "files", "bytes", box=SIMPLE)
     for state, (files, size) in found.counts().items():
         table.add_row(str(state), f"{files:,}", f"{size:,}")

@@ -36,7 +36,7 @@ def provision() -> None:
 
     services = connect()
     for difference in provision_patterns(services, declared_patterns(services.settings)):
-        console.print(difference, highlight=False, soft_wrap=True, markup=False)
+        console.print(difference, highlight=False, soft_wrap=True)
     console.print("everything the declared sources need is there")
 
 
@@ -112,10 +112,10 @@ def validate(
             found.append(f"{place}: source: {name} is declared in {sources[name]} already; give it another name")
         sources.setdefault(name, place)
         for text in entry.renamed:
-            errors.print(f"{place}: {text}", highlight=False, soft_wrap=True, markup=False)
+            errors.print(f"{place}: {text}", highlight=False, soft_wrap=True)
         reasons, warnings, tables = _looked_at(entry)
         for text in warnings:
-            errors.print(f"{text} (a warning)", highlight=False, soft_wrap=True, markup=False)
+            errors.print(f"{text} (a warning)", highlight=False, soft_wrap=True)
         found += reasons
         flows += tables
     found += clashes(flows)
@@ -124,10 +124,10 @@ def validate(
         if level == "error":
             found.append(text)
         else:
-            errors.print(f"{text} (a warning)", highlight=False, soft_wrap=True, markup=False)
+            errors.print(f"{text} (a warning)", highlight=False, soft_wrap=True)
     found += misrouted(folder, sources)
     for text in found:
-        errors.print(text, highlight=False, soft_wrap=True, markup=False)
+        errors.print(text, highlight=False, soft_wrap=True)
     if found:
         raise typer.Exit(1)
     console.print(f"{len(declared)} sources with {len(flows)} feeds are valid")

@@ -75,7 +75,7 @@ def _show(services: "Services", found: StreamTables) -> None:
     else:
         lines.append("no profile is known yet: the first run that asks for reports learns of them")
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _waiting(services: "Services", found: StreamTables) -> str:

@@ -41,6 +41,6 @@ def change(catalog: Catalog, database_prefix: str, wanted: Collection[str], *, d
         changed = keys if dry_run else catalog.make_keys_strings(table)
         if changed:
             what = "would be a string" if dry_run else "is a string now"
-            console.print(f"{name}: {', '.join(changed)} {what}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"{name}: {', '.join(changed)} {what}", highlight=False, soft_wrap=True)
     if not found:
         console.print("no table has a date as a key")

@@ -44,13 +44,13 @@ def show_counts(trial: Trial, console: Console) -> None:
         table.add_row(f"quarantined: {reason}", str(count))
     console.print(table)
     for withheld in staged.withheld:
-        console.print(str(withheld), highlight=False, soft_wrap=True, markup=False)
+        console.print(str(withheld), highlight=False, soft_wrap=True)
     if lacking := lacking_said(staged):
-        console.print(lacking + LACKING_ADVICE, highlight=False, soft_wrap=True, markup=False)
+        console.print(lacking + LACKING_ADVICE, highlight=False, soft_wrap=True)
     if footers := footers_said(staged):
-        console.print(footers + FOOTER_ADVICE, highlight=False, soft_wrap=True, markup=False)
+        console.print(footers + FOOTER_ADVICE, highlight=False, soft_wrap=True)
     for refused in staged.refused:
-        console.print(f"put aside: {refused.reason}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"put aside: {refused.reason}", highlight=False, soft_wrap=True)
 
 
 def show_rows(trial: Trial, console: Console, limit: int, *, reveal: bool) -> None:
