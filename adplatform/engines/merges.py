@@ -6,8 +6,7 @@ from functools import partial
 from adplatform.changes.targets import TARGET, table_of, target_name, with_engines
 from adplatform.engines.engine import BroughtNothing
 from adplatform.engines.spark_kind import Kind, Waiting
-from adplatform.flow.begun import goes_to_engine
-from adplatform.flow.engine_work import result_of
+from adplatform.flow.engine_work import goes_to_engine, result_of
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.ledger.engine_run import Intention

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from adplatform.failures import PermanentFailure
+from adplatform.flow.engine_work import goes_to_engine
 from adplatform.flow.parts import Base, base_of
 from adplatform.flow.services import Services
 from adplatform.flow.shown import is_placed
@@ -127,8 +128,3 @@ class Begun:
     def shown(self) -> bool:
         """Whether readers saw the version when that was first asked, so that nothing but closing it is left to do."""
         return is_placed(self.known.placement, self.delivery)
-
-
-def goes_to_engine(services: Services, flow: FeedFlow) -> bool:
-    """Whether the feed's deliveries can be given to an engine, by what is declared and set."""
-    return bool(services.settings.spark) and flow.feed.engine != "duckdb"

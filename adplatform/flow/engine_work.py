@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ValidationError
 
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
-from adplatform.flow.begun import goes_to_engine
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.store import is_missing
@@ -32,6 +31,11 @@ class Given:
     plan: str
     files: int
     bytes: int
+
+
+def goes_to_engine(services: Services, flow: FeedFlow) -> bool:
+    """Whether the feed's deliveries can be given to an engine, by what is declared and set."""
+    return bool(services.settings.spark) and flow.feed.engine != "duckdb"
 
 
 def require_engine(services: Services, flow: FeedFlow) -> bool:

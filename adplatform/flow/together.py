@@ -16,10 +16,11 @@ from tempfile import TemporaryDirectory
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.files.arrivals import Settle, decide
 from adplatform.flow import lifecycle
-from adplatform.flow.begun import Begun, goes_to_engine
+from adplatform.flow.begun import Begun
 from adplatform.flow.clean import Transformed, beside_of, counts_of, shown_row, staged_together, table_of
 from adplatform.flow.close_together import Closing, close_together
 from adplatform.flow.delivery import judge, land, put_away
+from adplatform.flow.engine_work import goes_to_engine
 from adplatform.flow.measures import count_published
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler, manifest_entry

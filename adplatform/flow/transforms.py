@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.schema_change import SchemaChange, merged
 from adplatform.failures import ClaimLost, PermanentFailure, SenderFailure, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.accounting import accounted
-from adplatform.flow.begun import Begun
 from adplatform.flow.engine_work import (
     Given,
     are_there,
@@ -48,6 +48,9 @@ from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 from adplatform.transform.job_plan import JobPlan, JobResult, PlannedFile
+
+if TYPE_CHECKING:
+    from adplatform.flow.begun import Begun
 from adplatform.transform.values import FileCount, Staged
 
 MOST_QUARANTINED = 2 * 2**30
@@ -84,7 +87,7 @@ def wanted_of(key: str) -> tuple[str, date]:
     return feed, date.fromisoformat(day)
 
 
-def by_engine(begun: Begun, keys: HashingKeys | None = None) -> Given | Made | None:
+def by_engine(begun: "Begun", keys: HashingKeys | None = None) -> Given | Made | None:
     """Give the claimed delivery to an engine if that is to transform it, or say what an engine has made of it; None
     where this machine is to transform it. ``keys`` are those of a rotation, which works here.
 
@@ -199,7 +202,7 @@ def _file(origin: str) -> str:
     return origin.partition("#")[0]
 
 
-def _outgrows(begun: Begun) -> bool:
+def _outgrows(begun: "Begun") -> bool:
     """Whether the delivery is more than this machine is for; of one that comes in parts, what is new."""
     if begun.flow.feed.engine == "spark":
         return True
@@ -220,7 +223,7 @@ def _last(services: Services, flow: FeedFlow, delivery: Delivery) -> Intention |
 
 
 def _plan(
-    begun: Begun, known: Mapping[str, FileOutcome], keys: HashingKeys | None, before: JobPlan | None = None
+    begun: "Begun", known: Mapping[str, FileOutcome], keys: HashingKeys | None, before: JobPlan | None = None
 ) -> tuple[dict[str, FileOutcome], JobPlan]:
     """What would be given to an engine now, and the outcomes of all files as they were when they landed. Of files of a
     plan ``before`` an earlier run may have said since what became of them, so these are to be read; but for those that
@@ -289,7 +292,7 @@ def _prepared_size(services: Services, outcome: FileOutcome) -> int:
     return int(head["ContentLength"]) if head else 0
 
 
-def _given(begun: Begun, intention: Intention, plan: JobPlan) -> Given:
+def _given(begun: "Begun", intention: Intention, plan: JobPlan) -> Given:
     """Put the plan, and then give the delivery away, together with what is wanted of it."""
     services, flow, delivery = begun.services, begun.flow, begun.delivery
     place = put_plan(services, intention, plan)
@@ -301,7 +304,7 @@ def _given(begun: Begun, intention: Intention, plan: JobPlan) -> Given:
     return Given(intention, place, len(plan.files), sum(file.size for file in plan.files))
 
 
-def _made(begun: Begun, intention: Intention, plan: JobPlan, outcomes: Mapping[str, FileOutcome]) -> Made | None:
+def _made(begun: "Begun", intention: Intention, plan: JobPlan, outcomes: Mapping[str, FileOutcome]) -> Made | None:
     """What the engine made by the plan; None where not all of it is there any more.
 
     Raises:
@@ -326,7 +329,7 @@ def _made(begun: Begun, intention: Intention, plan: JobPlan, outcomes: Mapping[s
     return Made(intention, plan, result, prefix, run_of(services, intention), hashed, repeated)
 
 
-def _without_what_is_not_to_be_read(begun: Begun, made: Made) -> dict[str, FileOutcome] | None:
+def _without_what_is_not_to_be_read(begun: "Begun", made: Made) -> dict[str, FileOutcome] | None:
     """The outcomes with which to transform the rest, where the engine has read what is not to be read: a file with the
     bytes of another, or a bad one that was sent again; None where there is none.
 

@@ -32,6 +32,7 @@ LOOKING = {
     *(("quarantine", "show"), ("ready_made", "ready-made"), ("report_history", "reports"), ("status", "status")),
     *(("stream", "stream"), ("uploads", "uploads"), ("consumers", "plan"), ("consumers", "check")),
     *(("contract", "export"), ("contract", "import"), ("mcp", "mcp"), ("recipe", "dlt"), ("alerts", "test")),
+    ("naming", "naming"),
 }
 """Commands that look."""
 WORKING = {
