@@ -88,8 +88,18 @@ def touched(flow: FeedFlow, declared: DeclaredTable, change: SchemaChange) -> tu
     if change.kind is ChangeKind.ADDED:
         return ()
     tables = (f"table {name}" for name in (flow.table, *declared.made_of_it))
-    consumers = (f"consumer {name}" for name in flow.feed.consumers.declared)
-    return (*tables, *consumers, *_activations(flow, change.column))
+    return (*tables, *_consumers(flow, change.column), *_activations(flow, change.column))
+
+
+def _consumers(flow: FeedFlow, column: str) -> Iterator[str]:
+    """Services that read the table, without those that are given other columns only; and views that name the column."""
+    for name, settings in flow.feed.consumers.declared.items():
+        given = (*getattr(settings, "columns", ()), *getattr(settings, "features", ()))
+        if not given or _names(settings, column):
+            yield f"consumer {name}"
+        for view, query in getattr(settings, "views", {}).items():
+            if re.search(rf"\b{re.escape(column)}\b", query):
+                yield f"view {view}"
 
 
 def _activations(flow: FeedFlow, column: str) -> Iterator[str]:
@@ -100,7 +110,8 @@ def _activations(flow: FeedFlow, column: str) -> Iterator[str]:
 
 
 def _names(settings: BaseModel, column: str) -> bool:
-    return re.search(rf'"{re.escape(column)}"', settings.model_dump_json()) is not None
+    """Whether settings name the column, or what it may be stored as (``email_sha256``)."""
+    return re.search(rf'"{re.escape(column)}(_\w+)?"', settings.model_dump_json()) is not None
 
 
 def declared_of(services: Services, flow: FeedFlow) -> DeclaredTable:

@@ -38,7 +38,10 @@ FEED: dict[str, Any] = {
     "arrival": {"complete_when": "count", "expected_files": 1},
     "columns": {"order_id": "int", "email": {"pii": "email"}, "cost": "decimal(18,2)", "note": "string"},
     "activations": ["meta"],
-    "consumers": ["athena"],
+    "consumers": {
+        "athena": {"views": {"daily": "select sum(cost) from {table}", "notes": "select costs from {table}"}},
+        "quicksight": {"columns": ["order_id"]},
+    },
 }
 MADE_OF_IT = DeclaredTable("defs/partners/shop/defs.yaml", made_of_it=("facts/daily",))
 THREAD = "shop/schema_changed/shop/orders"
@@ -105,7 +108,7 @@ def test_a_renamed_column_is_said_once_with_the_line_that_accepts_it_and_ends_on
         "Files lack the column cost, and have 'spend' that is probably it.",
         f"First file: {file}.",
         "Nothing of the delivery is published.",
-        "It concerns table shop/orders, table facts/daily, consumer athena.",
+        "It concerns table shop/orders, table facts/daily, consumer athena, view daily.",
         "Where it is meant, declare below columns of feed orders in defs/partners/shop/defs.yaml:",
         line,
     ]
@@ -178,6 +181,7 @@ def test_a_file_of_another_date_before_says_nothing_of_files_now(channels: Chann
     assert (noted(services), said(channels)) == ([], [])
 
 
+@pytest.mark.slow
 def test_columns_that_a_release_before_took_in_are_no_news(channels: Channels) -> None:
     services = channels.services
     source = shop(services, schema_policy="evolve")
@@ -219,6 +223,7 @@ def test_values_that_are_not_of_their_type_any_more_are_a_change_of_it(channels:
     assert row.setting == "cost_double: {type: double, field: cost}"
 
 
+@pytest.mark.slow
 def test_values_that_never_were_of_their_type_are_no_change(channels: Channels) -> None:
     services = channels.services
     source = shop(services)

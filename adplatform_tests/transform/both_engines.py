@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from adplatform.contracts.model import Contract
+from adplatform.contracts.schema_change import SchemaChange
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
@@ -43,6 +44,7 @@ class Outcome:
     withheld: tuple[Any, ...] = ()
     evolved: tuple[str, ...] = ()
     lacking: Mapping[str, int] = field(default_factory=dict)
+    changes: tuple[tuple[str, str], ...] = ()
     line_breaks: int = 0
     footers: tuple[Any, ...] = ()
     emptied: Mapping[str, int] = field(default_factory=dict)
@@ -78,6 +80,7 @@ def outcome_of(result: JobResult) -> Outcome:
         withheld=result.withheld,
         evolved=result.evolved,
         lacking=dict(result.lacking),
+        changes=_changes(result.changes),
         line_breaks=result.line_breaks,
         footers=result.footers,
         emptied=dict(result.emptied),
@@ -113,7 +116,12 @@ def on_duckdb(plan: JobPlan, work: Path, key: HashKey | None = None) -> Outcome:
 
 
 def _bad(files: Iterable[BadFile | ReportedFile]) -> tuple[str, ...]:
-    return tuple(sorted(f"{each.origin}: {each.message} [{each.reason}]" for each in files))
+    return tuple(sorted(f"{each.origin}: {each.message} [{each.reason}] {_changes(each.changes)}" for each in files))
+
+
+def _changes(changes: Iterable[SchemaChange]) -> tuple[tuple[str, str], ...]:
+    """The engines agree on all but the types that files have, which Spark does not say."""
+    return tuple((each.key, each.file) for each in changes)
 
 
 def outcome_of_staged(staged: Staged) -> Outcome:
@@ -126,6 +134,7 @@ def outcome_of_staged(staged: Staged) -> Outcome:
         withheld=staged.withheld,
         evolved=staged.evolved,
         lacking=dict(staged.lacking),
+        changes=_changes(staged.changes),
         line_breaks=staged.line_breaks,
         footers=staged.footers,
         emptied=dict(staged.emptied),
