@@ -59,7 +59,8 @@ def note_schema(
     if seen is None and last is not None:
         found = [change for change in found if not _is_of(last, change)]
     if found or before:
-        whole, failed = transformed.base is None, bool(transformed.refusals)
+        # A file without a row may have no header.
+        whole, failed = transformed.base is None and staged.rows_in > 0, bool(transformed.refusals)
         found = [_with_kind(staged, change) for change in found]
         _note(services, flow, delivery, seen, found, whole=whole, failed=failed)
 
@@ -82,13 +83,16 @@ def _note(
     whole: bool,
     failed: bool = False,
 ) -> None:
-    """``whole`` is whether ``found`` are those of all files of the delivery, so that others are no more."""
-    ledger, declared = services.ledger, None
+    """``whole`` is whether ``found`` are those of all files of the delivery, so that others are no more. Any document
+    of JSON may be without any member, so of its others only those are no more that are declared by now."""
+    ledger, contract, declared = services.ledger, flow.feed.contract, None
+    sparse = contract.format.prepared == "ndjson"
     while True:
         before = {change.key: change for change in seen.changes} if seen else {}
         now = {change.key: before.get(change.key, change) for change in found}
         opened = [change for change in now.values() if change.key not in before]
-        ended = [change for change in before.values() if change.key not in now] if whole else []
+        others = [change for change in before.values() if whole and change.key not in now]
+        ended = [change for change in others if not sparse or _is_accepted(contract, change)]
         if not opened and not ended:
             return
         if declared is None:
@@ -100,13 +104,13 @@ def _note(
         row = partial(_row, flow, delivery, ledger.now(), declared)
         rows = [row(change, _NAMES[change.kind], begins=True) for change in opened]
         rows += [
-            row(change, ACCEPTED if _is_accepted(flow.feed.contract, change) else BACK, begins=False)
+            row(change, ACCEPTED if _is_accepted(contract, change) else BACK, begins=False)
             for change in ended
             if not change.column or change.column not in changed
         ]
         told = message(flow, declared, delivery, opened, failed=failed) if opened else None
-        kept = now if whole else {**before, **now}
-        if ledger.schemas.note(flow.name, seen, list(kept.values()), rows, flow.source, told):
+        kept = [change for change in before.values() if change not in ended and change.key not in now]
+        if ledger.schemas.note(flow.name, seen, [*kept, *now.values()], rows, flow.source, told):
             break
         seen = ledger.schemas.get(flow.name)
     said = listed(f"{each.change} {each.column}" for each in rows)

@@ -181,6 +181,19 @@ def test_a_file_of_another_date_before_says_nothing_of_files_now(channels: Chann
     assert (noted(services), said(channels)) == ([], [])
 
 
+def test_a_member_of_json_that_comes_and_goes_is_said_once_and_an_empty_file_says_nothing(channels: Channels) -> None:
+    services = channels.services
+    source = shop(services, format={"kind": "ndjson"}, schema_policy="evolve")
+    for number, more in enumerate(({}, {"new": "x"}, {}, {"new": "y"}), start=1):
+        delivered(services, source, number, json.dumps({"order_id": 1, "cost": "2", **more}))
+    assert [how for how, _ in said(channels)] == ["info"]
+    declared = shop(services, format={"kind": "ndjson"}, columns={**FEED["columns"], "new": "string"})
+    delivered(services, declared, 5, "")
+    assert noted(services) == [("column_added", "new", "")]
+    delivered(services, declared, 6, json.dumps({"order_id": 1}))
+    assert noted(services)[1:] == [("column_accepted", "new", "")]
+
+
 @pytest.mark.slow
 def test_columns_that_a_release_before_took_in_are_no_news(channels: Channels) -> None:
     services = channels.services
