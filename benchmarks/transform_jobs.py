@@ -113,17 +113,23 @@ def found(output: Path, rows: int | None = None, quarantined: int | None = None)
 
 def cpu_of_tree(pid: int) -> float:
     """User and system seconds of a process and all below it, those that ended and were waited for included."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        if stat.exists() and _is_below(int(stat.parent.name), pid):
-            ticks += sum(map(int, stat.read_text().rpartition(")")[2].split()[11:15]))
+    known = {int(stat.parent.name): _stat(stat) for stat in Path("/proc").glob("[0-9]*/stat")}
+    ticks = sum(sum(map(int, stat[11:15])) for each, stat in known.items() if stat and _is_below(each, pid, known))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _is_below(pid: int, root: int) -> bool:
+def _stat(path: Path) -> list[str]:
+    """The fields behind the name of a process; none of one that has just ended."""
+    try:
+        return path.read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _is_below(pid: int, root: int, known: dict[int, list[str]]) -> bool:
     while pid not in (0, root):
-        stat = Path(f"/proc/{pid}/stat")
-        pid = int(stat.read_text().rpartition(")")[2].split()[1]) if stat.exists() else 0
+        stat = known.get(pid)
+        pid = int(stat[1]) if stat else 0
     return pid == root
 
 
