@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 from adplatform.contracts.column import IDENTIFIER, RESERVED, Column
 from adplatform.contracts.date_formats import DateFormat, calendar_format
 from adplatform.contracts.hints import did_you_mean
+from adplatform.contracts.percent import WRITTEN, share
 from adplatform.contracts.strict import Names, Strict
 from adplatform.failures import clipped
 
@@ -24,7 +25,6 @@ _FIELD = re.compile(r"([a-z][a-z0-9_]{0,62})(?::([^?*]+))?([?*]?)")
 _TOKEN, _TOKENS = re.compile("yyyy|yy|mm|dd"), re.compile("(?:yyyy|yy|mm|dd)+")
 _DIRECTIVE = re.compile("%.")
 _DIRECTIVES = {"yyyy": "%Y", "yy": "%y", "mm": "%m", "dd": "%d"}
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]+)?) ?%")
 _SHOWN = 100
 """Characters of a pattern in the description of a column, of which the catalog of Glue takes 255."""
 
@@ -140,21 +140,10 @@ def _unclear(texts: list[str], fields: list[tuple[str, str, str]], literals: lis
     return ""
 
 
-def _percent(value: Any) -> Any:
-    found = _PERCENT.fullmatch(value) if isinstance(value, str) else None
-    if isinstance(value, str) and not found:
-        raise ValueError(f"{value!r} is no share: write 95% or 0.95")
-    return float(found[1]) / 100 if found else value
-
-
 Share = Annotated[
     float,
     Field(ge=0, le=1),
-    BeforeValidator(
-        _percent,
-        json_schema_input_type=Annotated[float, Field(ge=0, le=1)]
-        | Annotated[str, Field(pattern=f"^{_PERCENT.pattern}$", examples=["95%"])],
-    ),
+    BeforeValidator(share, json_schema_input_type=Annotated[float, Field(ge=0, le=1)] | WRITTEN),
 ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from adplatform.contracts.hints import did_you_mean
+from adplatform.contracts.percent import WRITTEN, share
 from adplatform.contracts.strict import Names, Strict
 from adplatform.failures import wrapped
 from adplatform.platform.late import Late
@@ -22,18 +23,20 @@ else:
 FEWEST = 3
 """Of fewer dates nothing is said."""
 _MOST = 10
-_PERCENT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 _ONCE_A_MONTH = re.compile(r"@(monthly|yearly|annually)|\S+ \S+ [0-9l,]+ \S+ [*?]", re.IGNORECASE)
 
 
 def _share(given: Any) -> Any:
     if isinstance(given, int | float) and given > _MOST:
         raise ValueError(f"{given:g} is {given:.0%} of the usual number of rows: write {given:g}% or {given / 100:g}")
-    percent = _PERCENT.fullmatch(given) if isinstance(given, str) else None
-    return float(percent[1]) / 100 if percent else given
+    return share(given)
 
 
-Share = Annotated[float, BeforeValidator(_share, json_schema_input_type=str | float), Field(gt=0, le=_MOST)]
+Share = Annotated[
+    float,
+    BeforeValidator(_share, json_schema_input_type=Annotated[float, Field(gt=0, le=_MOST)] | WRITTEN),
+    Field(gt=0, le=_MOST),
+]
 """Such as ``50%``, or 0.5."""
 
 
