@@ -196,7 +196,7 @@ def _steps(alert: Alert) -> Iterator[tuple[str, str]]:
         of = "run_" if "target" in alert.facts and event.startswith("run_") else event
         for begins, (command, what) in _OF_A_SOURCE.items():
             if of.startswith(begins) and (alert.source or "{source}" not in command):
-                day = alert.facts.get("unusual_date")
-                yield command.format(source=alert.source, feed=alert.feed, day=day), what
+                day = alert.facts.get("unusual_date", "")
+                yield command.format(source=alert.source, feed=alert.feed, day=day).rstrip(), what
                 break
     yield f"adplatform status {alert.source}".rstrip(), "shows what waits and what has failed"

@@ -274,5 +274,5 @@ def test_the_trace_of_a_delivery_that_fails_says_where_and_not_with_what(
     deliver(platform, f"Member ID,email\n{PERSON},x\n".encode())
     told = [span for batch in heard(collector) for span in batch]
     wrong = {span.name: span.status.message for span in told if span.status.code == 2}
-    assert wrong == {"transform": "SenderFailure", "delivery": "SenderFailure"}
+    assert wrong == {"transform": "FilesRefused", "delivery": "FilesRefused"}
     assert PERSON not in str(told)
