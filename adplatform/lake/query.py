@@ -1,9 +1,13 @@
 """Reading clean tables on this machine through the catalog, as any reader does: Glue locations, then Parquet files."""
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
+from posixpath import commonpath
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +15,7 @@ from urllib.parse import urlsplit
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
-from pyarrow.fs import FileSelector, FileSystem, S3FileSystem
+from pyarrow.fs import FileInfo, FileSelector, FileSystem, S3FileSystem
 
 from adplatform.contracts.types import parse_type
 from adplatform.failures import PermanentFailure, TransientFailure, clipped
@@ -24,6 +28,10 @@ _CONNECT, _REQUEST = 5, 15
 """Seconds that S3 may take until it takes a connection, and without a byte of an answer; it is asked three times."""
 _OF_S3 = re.compile("AWS Error|curlCode|IOError|HTTP status")
 _SHOWN = 500
+_FEW = 10
+"""Folders that are listed one by one."""
+_NEAR = 3
+"""The bucket and the first folders that folders share which are listed together."""
 
 
 @dataclass(frozen=True)
@@ -221,10 +229,49 @@ def closed_off(memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def dataset(s3: FileSystem, table: OpenTable) -> ds.Dataset:
-    """The table's present files as one Arrow dataset; columns that older files lack are NULL."""
-    schema = _schema(table)
-    parts = [_part(s3, table, values, location, schema) for values, location in table.locations]
-    return ds.dataset(parts) if parts else ds.InMemoryDataset(schema.empty_table())
+    """The table's present files as one Arrow dataset; columns that older files lack are NULL.
+
+    It is one dataset of files: of one for each partition Arrow passes those that a query needs nothing of by recursion,
+    which 100,000 of them end with the process.
+    """
+    schema, form = _schema(table), ds.ParquetFileFormat()
+    files = _files(s3, table)
+    fragments = []
+    for values, location in table.locations:
+        guarantee = _guarantee(table, schema, values)
+        fragments += [
+            form.make_fragment(each.path, s3, guarantee, file_size=each.size) for each in files[_at(location)]
+        ]
+    return ds.FileSystemDataset(fragments, schema, form, s3) if fragments else ds.InMemoryDataset(schema.empty_table())
+
+
+def _files(s3: FileSystem, table: OpenTable) -> Mapping[str, list[FileInfo]]:
+    """The Parquet files in each folder of the table. What is below the folder that holds many of them takes a call for
+    each 1,000 objects, and each by itself one."""
+    near: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for folder in dict.fromkeys(_at(location) for _, location in table.locations):
+        near[tuple(folder.split("/")[:_NEAR])].append(folder)
+    found: dict[str, list[FileInfo]] = defaultdict(list)
+    for folders in near.values():
+        many = len(folders) > _FEW
+        for folder in [commonpath(folders)] if many else folders:
+            for each in s3.get_file_info(FileSelector(folder, allow_not_found=True, recursive=many)):
+                if each.is_file and each.path.endswith(".parquet"):
+                    found[each.path.rpartition("/")[0]].append(each)
+    return found
+
+
+def _at(location: str) -> str:
+    """The bucket and folder of an address."""
+    at = urlsplit(location)
+    return f"{at.netloc}{at.path}".rstrip("/")
+
+
+def _guarantee(table: OpenTable, schema: pa.Schema, values: tuple[str, ...]) -> ds.Expression | None:
+    """What is true of all rows of a partition."""
+    named = zip(table.partitions, values, strict=True)
+    equal = (ds.field(name) == pa.scalar(value).cast(schema.field(name).type) for (name, _), value in named)
+    return reduce(and_, equal) if values else None
 
 
 def _iceberg(aws: Aws, glue: Any, s3: FileSystem, table: OpenTable) -> ds.Dataset:
@@ -236,19 +283,6 @@ def _iceberg(aws: Aws, glue: Any, s3: FileSystem, table: OpenTable) -> ds.Datase
 def _schema(table: OpenTable) -> pa.Schema:
     fields = [*table.columns, *table.partitions]
     return pa.schema([(name, arrow_type(parse_type(kind))) for name, kind in fields])
-
-
-def _part(s3: FileSystem, table: OpenTable, values: tuple[str, ...], location: str, schema: pa.Schema) -> ds.Dataset:
-    at = urlsplit(location)
-    listed = s3.get_file_info(FileSelector(f"{at.netloc}{at.path}", allow_not_found=True))
-    paths = [f.path for f in listed if f.path.endswith(".parquet")]
-    constant = None
-    for (name, _), value in zip(table.partitions, values, strict=True):
-        equal = ds.field(name) == pa.scalar(value).cast(schema.field(name).type)
-        constant = equal if constant is None else constant & equal
-    return ds.FileSystemDataset.from_paths(
-        paths, schema, ds.ParquetFileFormat(), s3, partitions=[constant] * len(paths) if constant is not None else None
-    )
 
 
 def _filesystem(aws: Aws) -> FileSystem:

@@ -1,16 +1,21 @@
 """A query on this machine gets the catalog's tables, and nothing else of the machine."""
 
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
-from adplatform.lake.query import run_query
+from adplatform.lake.query import OpenTable, closed_off, dataset, run_query
 from adplatform.lake.table import TableSpec
 from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import contract, source_name, spec_of, staged
@@ -154,3 +159,40 @@ def test_an_endpoint_that_does_not_answer_is_told_in_one_line(
     assert str(failure.value).startswith("the query failed: S3 does not give a file of a table, or not in time: ")
     assert "AWS_ENDPOINT_URL" in str(failure.value)
     assert "\n" not in str(failure.value)
+
+
+def test_a_table_of_many_partitions_is_listed_as_a_whole_and_a_query_opens_the_files_that_it_needs(
+    aws: Aws, lake: Lake, temp: Path
+) -> None:
+    spec = spec_of(contract({"id": "bigint", "day": "int"}, partition_by="day"), source=source_name())
+    rows = {str(day): [{"id": day}] for day in range(30)}
+    publish(lake, spec, DAY, 1, staged(spec, temp, rows), run_id="r", temp=temp)
+    asked: Counter[str] = Counter()
+
+    def serve(exchange: Exchange) -> None:
+        if "X-Amz-Target" not in exchange.headers:
+            asked[f"{exchange.command} {'list' if 'list-type' in exchange.path else 'file'}"] += 1
+        exchange.reply(exchange.forward())
+
+    sql = f"select id from {spec.database}.{spec.name} where day = 7"
+    with proxied(aws.endpoint_url or "", serve) as url:
+        through = replace(aws, endpoint_url=url)
+        assert run_query(through, through.client("glue"), spec.database, sql, 10)[1] == [(7,)]
+    assert asked == {"GET list": 1, "GET file": 2}
+
+
+@pytest.mark.slow
+def test_a_query_of_a_few_of_very_many_partitions_ends(tmp_path: Path) -> None:
+    few, many = 3, 110_000
+    folders = [tmp_path / "bucket" / "a" / "b" / f"{n}" for n in range(many)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "a.parquet").touch()
+    for folder in folders[:few]:
+        pq.write_table(pa.table({"id": [1]}), folder / "a.parquet")
+    locations = tuple(((str(min(n, few)),), f"s3://bucket/a/b/{n}") for n in range(many))
+    table = OpenTable("d", "t", (("id", "bigint"),), (("part", "int"),), locations)
+    found = dataset(SubTreeFileSystem(f"{tmp_path}", LocalFileSystem()), table)
+    with closed_off("1GB") as con:
+        con.register("t", found)
+        assert con.execute(f"select count(*) from t where part < {few}").fetchall() == [(few,)]
