@@ -118,7 +118,8 @@ def _pull(
     console.rule("An Ads account and a seller: reports are asked for, awaited, and pulled date by date")
     made_of_others = {each.source.name for each in of_kind(patterns, MadeOfOthers)}
     bringing = [each for each in automations if each.source not in made_of_others]
-    process_all(services, bringing, REPORTS_TAKE, console, errors, rest=_REST, loaded=loaded)
+    patience = REPORTS_TAKE + _quiet(patterns)
+    process_all(services, bringing, patience, console, errors, rest=_REST, loaded=loaded)
     console.rule("Marketing Stream says the same by the hour; a daily fact has what all channels cost")
     send_stream(services, pulled, console)
     names = made_of_others | {each.source for each in accounts}
@@ -129,6 +130,12 @@ def _pull(
         console.print(table)
     _show_survivor(services, accounts, console)
     run_jobs(services.settings, loaded, [f"{account.source}_restatement_audit" for account in accounts])
+
+
+def _quiet(patterns: list[Pattern]) -> float:
+    """Seconds without a new file after which those of changes are taken, at most."""
+    feeds = [flow.feed for each in of_kind(patterns, ChangedFiles) for flow in each.source.feeds]
+    return max((feed.arrival.quiet_period.total_seconds() for feed in feeds), default=0)
 
 
 def _consume(
