@@ -106,9 +106,9 @@ $(HOME_OF_DAGSTER): | $(LOCAL)
 # What Glue 5 runs, with Iceberg and the Glue catalogue in a jar of 90 MB, for tests of the slow suite.
 spark35: .venv-spark35/.made
 
-.venv-spark35/.made: Makefile
+.venv-spark35/.made: Makefile | $(STAMP)
 	$(PYTHON) -m venv .venv-spark35
-	.venv-spark35/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(BIN)/uv pip install --quiet --python .venv-spark35/bin/python \
 	  pyspark==3.5.9 sagemaker-feature-store-pyspark==2.2.2 'pyarrow==17.*' 'numpy==1.26.*' 'pandas==2.2.*' \
 	  boto3==1.34.131 tenacity setuptools
 	touch $@
@@ -117,9 +117,9 @@ spark35: .venv-spark35/.made
 # github.com is not reached, those that need the packages are skipped.
 dbt: .venv-dbt/.made
 
-.venv-dbt/.made: Makefile
+.venv-dbt/.made: Makefile | $(STAMP)
 	$(PYTHON) -m venv .venv-dbt
-	.venv-dbt/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(BIN)/uv pip install --quiet --python .venv-dbt/bin/python \
 	  dbt-core==1.10.23 dbt-duckdb==1.10.1 duckdb==2.0.1 dagster==1.13.27 dagster-dbt==0.29.27
 	-$(call DBT_PACKAGE,fivetran/dbt_amazon_ads,v1.2.0,amazon_ads)
 	-$(call DBT_PACKAGE,fivetran/dbt_fivetran_utils,v0.4.10,fivetran_utils)
@@ -132,17 +132,17 @@ DBT_PACKAGE = test -d .venv-dbt/packages/$(3) || git clone --quiet --depth 1 --b
 # Another loader that writes into a landing zone, for tests of the slow suite.
 dlt: .venv-dlt/.made
 
-.venv-dlt/.made: Makefile
+.venv-dlt/.made: Makefile | $(STAMP)
 	$(PYTHON) -m venv .venv-dlt
-	.venv-dlt/bin/python -m pip install --quiet --disable-pip-version-check 'dlt[filesystem,parquet]==1.31.0' s3fs==2026.9.0
+	$(BIN)/uv pip install --quiet --python .venv-dlt/bin/python 'dlt[filesystem,parquet]==1.31.0' s3fs==2026.9.0
 	touch $@
 
 # What validates and tests data contracts, for tests of the slow suite.
 odcs: .venv-odcs/.made
 
-.venv-odcs/.made: Makefile
+.venv-odcs/.made: Makefile | $(STAMP)
 	$(PYTHON) -m venv .venv-odcs
-	.venv-odcs/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(BIN)/uv pip install --quiet --python .venv-odcs/bin/python \
 	  'datacontract-cli[duckdb,parquet,s3]==1.2.7' open-data-contract-standard==3.2.0 jsonschema==4.26.0
 	touch $@
 
