@@ -158,7 +158,7 @@ def _print_schema(services: Services, flow: FeedFlow) -> None:
     from adplatform.flow.schema_message import standing  # noqa: PLC0415 - few commands need it
 
     for line in standing(flow, services.ledger.schemas.get(flow.name)):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _print_overview(services: Services, patterns: Sequence[Pattern], wanted: str | None) -> None:

@@ -309,7 +309,10 @@ def close_version(
         compared = flow.feed.usual_volume is not None and not begun.lessened
         others = volume_writes(services, flow, begun.known, row or begun.publication) if compared else ()
         done = close(
-            *(services, flow, delivery, seconds),
+            services,
+            flow,
+            delivery,
+            seconds,
             row=row,
             closed=closed,
             objects=objects,

@@ -200,10 +200,9 @@ def report_assets(
             checks += audit_checks(clean_key(account, table.feed.name), REPORTED, partitions, blocking=False)
         if table.feed.usual_volume:
             checks += audit_checks(clean_key(account, table.feed.name), COMPARED, partitions, blocking=False)
+        checks += naming_checks(table, clean_key(account, table.feed.name), partitions)
         checks += consumer_checks(table.feed.consumers, clean_key(account, table.feed.name), partitions)
     checks += [each for table in tables for each in crawl_checks(table, clean_key(account, table.feed.name))]
-    for table in tables:
-        checks += naming_checks(table, clean_key(account, table.feed.name), partitions)
 
     @dg.multi_asset(
         name=f"report__{account.source}__{definition.name}",
